@@ -1,0 +1,88 @@
+# Everything a newcomer needs is Python 3.11 or newer and make; uv is used where it is installed.
+# The environment is made in .venv by tools/setup_env.py, and only when its lock has changed;
+# INSTALLER=pip or INSTALLER=uv decides what with.
+
+PYTHON ?= python3
+TRACE ?= ../shared/traces/drac-graham-2021.sacct.gz
+BUNDLE ?= artifacts/production
+IMAGE ?= rt-predictor:latest
+BASE ?= python:3.13-slim
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+SETUPS := setup-serve setup-train setup-dev
+
+# Whichever container program is there and works; asked only by the targets that need one.
+ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
+COMPOSE ?= $(ENGINE) compose
+# Podman's own image format has no health check.
+export BUILDAH_FORMAT := docker
+# ONNX Runtime reports its use to its maker unless it is told not to.
+export ORT_DISABLE_TELEMETRY := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto lock image \
+	start stop logs clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup-serve  ## start the service, ask it and show what it can do; needs nothing but this
+	$(BIN)/python tools/demo.py
+
+test: lint  ## every check, then the tests with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+serve: setup-serve  ## run the service here, with BUNDLE=artifacts/production
+	$(BIN)/rt-predictor serve --bundle $(BUNDLE)
+
+train: setup-train  ## train BUNDLE from TRACE, a job log
+	$(BIN)/rt-predictor train $(TRACE) -o $(BUNDLE)
+
+setup: setup-dev  ## make the environment for development, .venv
+
+lint: setup-dev  ## check style, types and that the generated code is in step with proto/
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python tools/generate_proto.py --check
+
+format: setup-dev  ## put the source in its standard form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+proto: setup-dev  ## generate rt_predictor/api/v1 from proto/
+	$(BIN)/python tools/generate_proto.py
+
+lock: python  ## write requirements/ anew (needs uv); UPGRADE=1 takes the newest versions
+	$(PYTHON) tools/lock.py $(if $(UPGRADE),--upgrade)
+
+image: engine  ## build the container image
+	$(ENGINE) build --build-arg BASE=$(BASE) --file Containerfile --tag $(IMAGE) .
+
+start: engine  ## start the service in a container
+	$(COMPOSE) up --build --detach
+
+stop: engine  ## stop the service's container
+	$(COMPOSE) down
+
+logs: engine  ## follow what the service's container says
+	$(COMPOSE) logs --follow
+
+clean:  ## remove the environment and everything else that is made
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist htmlcov
+	find rt_predictor tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(SETUPS): setup-%: python
+	@$(PYTHON) tools/setup_env.py $*
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed; $(PYTHON) is: $$($(PYTHON) --version 2>&1 | head -n 1)." >&2; \
+		echo "Name another one, for example: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12" >&2; \
+		exit 1; }
+
+engine:
+	@command -v $(ENGINE) >/dev/null || { \
+		echo "Docker or Podman is needed, and neither works here: see docker info, podman info." >&2; \
+		exit 1; }
