@@ -1,0 +1,153 @@
+"""The exception tree, and the one table from error to gRPC status and exit code.
+
+RTPredictorError
+├── StartupError            the program cannot start as asked; one line says how to mend it
+│   ├── SettingsError       a settings file or variable is wrong
+│   ├── BundleError         a model bundle is missing, damaged or of another version
+│   └── PortInUseError      something else listens on the port
+├── UsageError              the command line asks for something that makes no sense
+├── TraceError              a job log cannot be read
+├── TrainingError           a model cannot be trained on the jobs given
+│   └── ParityError         the exported graph does not equal the native boosters
+├── HistoryError            the outcome log cannot be read or written
+├── InvalidJobError         a job breaks a rule: field, value, rule
+├── InvalidRequestError     a request that is not about one job breaks a rule
+├── TooLargeError           a request is over a limit
+├── OverloadedError         the queue is full; try again later
+├── DeadlineExceededError   the caller's deadline passed before the job was scored
+├── DrainingError           the service is shutting down
+└── ServiceError            a service answered with an error (raised by clients)
+"""
+
+from dataclasses import dataclass
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_CANNOT_START = 3
+
+
+class RTPredictorError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class StartupError(RTPredictorError):
+    """The program cannot start as asked."""
+
+
+class SettingsError(StartupError):
+    """A settings file, variable or value is wrong."""
+
+
+class BundleError(StartupError):
+    """A model bundle is missing, damaged or of another version."""
+
+
+class PortInUseError(StartupError):
+    """Something else already listens on a port."""
+
+    def __init__(self, setting: str, port: int) -> None:
+        super().__init__(
+            f"port {port} ({setting}) is already in use: stop what listens there or choose "
+            f"another with {setting}"
+        )
+
+
+class UsageError(RTPredictorError):
+    """The command line asks for something that makes no sense."""
+
+
+class TraceError(RTPredictorError):
+    """A job log cannot be read."""
+
+
+class TrainingError(RTPredictorError):
+    """A model cannot be trained on the jobs given."""
+
+
+class ParityError(TrainingError):
+    """The exported graph does not equal the native boosters."""
+
+
+class HistoryError(RTPredictorError):
+    """The outcome log cannot be read or written."""
+
+
+class InvalidJobError(RTPredictorError):
+    """A job breaks a rule. The message names field, value and rule."""
+
+    def __init__(self, field: str, value: object, rule: str) -> None:
+        self.field = field
+        self.value = value
+        self.rule = rule
+        shown = "is missing" if value is None else f"= {value!r}"
+        super().__init__(f"{field} {shown}: {rule}")
+
+
+class InvalidRequestError(RTPredictorError):
+    """A request that is not about one job breaks a rule."""
+
+
+class TooLargeError(RTPredictorError):
+    """A request is over a limit."""
+
+    def __init__(self, what: str, size: int, limit: int, setting: str) -> None:
+        super().__init__(
+            f"{what} {size} is over the limit of {limit} ({setting}): split the request"
+        )
+
+
+class OverloadedError(RTPredictorError):
+    """The queue is full; the caller may try again after `retry_after_s` seconds."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"the queue is full: try again in {retry_after_s:g} s")
+
+
+class DeadlineExceededError(RTPredictorError):
+    """The caller's deadline passed before the job was scored."""
+
+    def __init__(self) -> None:
+        super().__init__("the deadline passed before the job was scored")
+
+
+class DrainingError(RTPredictorError):
+    """The service is shutting down."""
+
+    def __init__(self) -> None:
+        super().__init__("the service is shutting down: ask another instance")
+
+
+class ServiceError(RTPredictorError):
+    """A service answered with an error."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an error means outside: the name of a gRPC status code, and an exit code."""
+
+    grpc_status: str
+    exit_code: int
+
+
+_OUTCOMES: dict[type[RTPredictorError], Outcome] = {
+    StartupError: Outcome("FAILED_PRECONDITION", EXIT_CANNOT_START),
+    UsageError: Outcome("INVALID_ARGUMENT", EXIT_USAGE),
+    InvalidJobError: Outcome("INVALID_ARGUMENT", EXIT_USAGE),
+    InvalidRequestError: Outcome("INVALID_ARGUMENT", EXIT_USAGE),
+    TooLargeError: Outcome("RESOURCE_EXHAUSTED", EXIT_FAILURE),
+    OverloadedError: Outcome("RESOURCE_EXHAUSTED", EXIT_FAILURE),
+    DeadlineExceededError: Outcome("DEADLINE_EXCEEDED", EXIT_FAILURE),
+    DrainingError: Outcome("UNAVAILABLE", EXIT_FAILURE),
+    HistoryError: Outcome("UNAVAILABLE", EXIT_FAILURE),
+}
+_UNFORESEEN = Outcome("INTERNAL", EXIT_FAILURE)
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """Status and exit code of an error; anything that is not in the table is INTERNAL, exit 1."""
+    for cls in type(error).__mro__:
+        if cls in _OUTCOMES:
+            return _OUTCOMES[cls]
+    return _UNFORESEEN
