@@ -1,0 +1,114 @@
+"""Gathers the records of a log block by block, and keeps account of those that are no jobs."""
+
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+
+from rt_predictor.errors import TraceError
+from rt_predictor.features.jobs import JOB_SCHEMA
+from rt_predictor.traces.trace import MalformedLine, ReadOptions, Trace, TraceFormat
+
+SHOWN_LINES = 5
+SHOWN_CHARS = 80
+
+
+class Tally:
+    """The jobs, the malformed lines and the skipped records of one log."""
+
+    def __init__(self, path: Path, format: TraceFormat, options: ReadOptions) -> None:
+        self._path = path
+        self._format = format
+        self._options = options
+        self._frames: list[pl.DataFrame] = []
+        self._lines = 0
+        self._malformed: list[MalformedLine] = []
+        self._malformed_count = 0
+        self._skipped: Counter[str] = Counter()
+
+    def add(self, records: pl.DataFrame, raw: pl.DataFrame) -> None:
+        """Takes in one block: a record frame, and what it was read from, row by row the same."""
+        self._lines += records.height
+        malformed = records["malformed"].is_not_null()
+        if malformed.any():
+            self._malformed_count += int(malformed.sum())
+            self._show(records, raw, malformed.arg_true())
+        for reason, count in records["skipped"].drop_nulls().value_counts().rows():
+            self._skipped[reason] += count
+        jobs = records.filter(pl.col("malformed").is_null() & pl.col("skipped").is_null())
+        self._frames.append(jobs.drop("line", "malformed", "skipped"))
+
+    def skip(self, reason: str, count: int) -> None:
+        """Accounts for records that turned out to be no jobs only once all had been read."""
+        self._skipped[reason] += count
+
+    def jobs(self) -> pl.DataFrame:
+        """The jobs so far, in the order of the log.
+
+        Raises TraceError where too many records are malformed, or none is a finished job.
+        """
+        self._check_malformed_share()
+        jobs = pl.concat(self._frames) if self._frames else pl.DataFrame()
+        self._frames.clear()
+        self.check_any(jobs)
+        return jobs
+
+    def check_any(self, jobs: pl.DataFrame) -> None:
+        """Raises TraceError where there are no jobs, saying what there is."""
+        if not jobs.is_empty():
+            return
+        if not self._lines:
+            raise TraceError(f"{self._path} has no records")
+        reasons = [f"{reason}: {count}" for reason, count in self._skipped.most_common()]
+        if self._malformed_count:
+            reasons.append(f"malformed: {self._malformed_count}, {self._malformed[0]}")
+        raise TraceError(
+            f"{self._path}: none of the {self._lines} records is a finished job "
+            f"({'; '.join(reasons)})"
+        )
+
+    def trace(self, jobs: pl.DataFrame, notes: tuple[str, ...] = ()) -> Trace:
+        """The trace of these jobs."""
+        dropped = [pl.lit(None, JOB_SCHEMA[name]).alias(name) for name in self._options.drop]
+        return Trace(
+            jobs=sorted_jobs(jobs.with_columns(dropped)),
+            format=self._format,
+            path=self._path,
+            lines=self._lines,
+            malformed=tuple(self._malformed),
+            malformed_count=self._malformed_count,
+            skipped=dict(self._skipped),
+            notes=notes,
+        )
+
+    def _show(self, records: pl.DataFrame, raw: pl.DataFrame, rows: pl.Series) -> None:
+        for row in rows.head(SHOWN_LINES - len(self._malformed)).to_list():
+            text = ", ".join("" if value is None else str(value) for value in raw.row(row))
+            shown = text[:SHOWN_CHARS] + ("…" if len(text) > SHOWN_CHARS else "")
+            self._malformed.append(
+                MalformedLine(
+                    self._path,
+                    int(records["line"][row]),
+                    records["malformed"][row],
+                    "".join(char if char.isprintable() else "�" for char in shown),
+                )
+            )
+
+    def _check_malformed_share(self) -> None:
+        allowed = self._options.max_malformed_share
+        share = self._malformed_count / max(self._lines, 1)
+        if share <= allowed:
+            return
+        lines = "; ".join(str(line) for line in self._malformed)
+        raise TraceError(
+            f"{self._path}: {self._malformed_count} of {self._lines} records ({share:.1%}) are "
+            f"malformed as {self._format}, more than the {allowed:.1%} allowed: {lines}"
+        )
+
+
+def sorted_jobs(jobs: pl.DataFrame) -> pl.DataFrame:
+    """The columns of `JOB_SCHEMA`, sorted by submit time, then as they were."""
+    jobs = jobs.select(*JOB_SCHEMA)
+    if jobs["submit_time"].is_sorted():
+        return jobs
+    return jobs.sort("submit_time", maintain_order=True)

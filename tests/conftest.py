@@ -1,0 +1,48 @@
+"""Fixtures shared by all tests."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rt_predictor.settings import Settings
+from rt_predictor.traces.generate import generate_jobs
+
+TRACES = Path(__file__).resolve().parents[2] / "shared" / "traces"
+
+
+@pytest.fixture(scope="session")
+def trace_path() -> Callable[[str], Path]:
+    """Path of a real job log beside the project; the test is skipped where it is absent."""
+
+    def find(name: str) -> Path:
+        path = TRACES / name
+        if not path.exists():
+            pytest.skip(f"the job log {name} is not in {TRACES}")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def tiny_settings() -> Settings:
+    """Settings that train in seconds."""
+    return Settings().with_overrides(
+        {
+            "training.threads": 1,
+            "training.xgboost.trees": 12,
+            "training.lightgbm.trees": 12,
+            "training.catboost.trees": 12,
+            "training.catboost.max_depth": 4,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real bundle, small, trained on a generated log."""
+    from rt_predictor.training.pipeline import train  # slow to import; few tests need it
+
+    folder = tmp_path_factory.mktemp("bundle") / "tiny"
+    train(generate_jobs(4000, seed=9), ["generated"], folder, tiny_settings)
+    return folder

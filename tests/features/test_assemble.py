@@ -1,0 +1,67 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from rt_predictor.features.assemble import NUMBERS, Assembler, Range, training_ranges
+from rt_predictor.features.categories import fit_category
+from rt_predictor.features.declared import CATEGORY_FIELDS, INPUTS
+from rt_predictor.traces.generate import generate_jobs
+
+COLUMN = {item.name: place for place, item in enumerate(INPUTS)}
+
+
+@pytest.fixture(scope="module")
+def jobs() -> pl.DataFrame:
+    return generate_jobs(500, seed=3)
+
+
+@pytest.fixture(scope="module")
+def assembler(jobs: pl.DataFrame) -> Assembler:
+    return Assembler(
+        tuple(fit_category(f, jobs, min_jobs=5, max_names=9, salt="s") for f in CATEGORY_FIELDS)
+    )
+
+
+def test_numbers_pass_through_and_missing_is_nan(jobs: pl.DataFrame, assembler: Assembler) -> None:
+    holes = jobs.with_columns(mem_req=pl.lit(None, dtype=pl.Float64))
+    matrix = assembler.assemble(holes)
+    assert matrix.dtype == np.float32
+    assert matrix.shape == (500, len(INPUTS))
+    assert np.isnan(matrix[:, COLUMN["mem_req"]]).all()
+    np.testing.assert_array_equal(matrix[:, COLUMN["time_req"]], jobs["time_req"].to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("submit_time", "second_of_day", "second_of_week"),
+    [
+        (0.0, 0, 3 * 86400),  # Thursday 1970-01-01 00:00
+        (4 * 86400.0, 0, 0),  # Monday
+        (1_700_000_000.0, 80_000, 86_400 + 80_000),  # Tuesday 2023-11-14 22:13:20
+    ],
+)
+def test_calendar_is_counted_from_midnight_and_monday_utc(
+    submit_time: float,
+    second_of_day: float,
+    second_of_week: float,
+    jobs: pl.DataFrame,
+    assembler: Assembler,
+) -> None:
+    row = assembler.assemble(jobs[:1].with_columns(submit_time=pl.lit(submit_time)))[0]
+    assert row[COLUMN["second_of_day"]] == second_of_day
+    assert row[COLUMN["second_of_week"]] == second_of_week
+
+
+def test_an_empty_frame_gives_an_empty_matrix(jobs: pl.DataFrame, assembler: Assembler) -> None:
+    assert assembler.assemble(jobs[:0]).shape == (0, len(INPUTS))
+
+
+def test_categories_in_another_order_are_refused(assembler: Assembler) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        Assembler(assembler.categories[::-1])
+
+
+def test_ranges_leave_out_what_no_job_has(jobs: pl.DataFrame) -> None:
+    ranges = training_ranges(jobs.with_columns(gpus_req=pl.lit(None, dtype=pl.Float64)))
+    assert set(ranges) == set(NUMBERS) - {"gpus_req"}
+    low, high = jobs["time_req"].min(), jobs["time_req"].max()
+    assert ranges["time_req"] == Range(low, high)
