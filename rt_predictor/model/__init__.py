@@ -1,0 +1,1 @@
+"""The model bundle: written by training, read and run by serving."""

@@ -1,0 +1,156 @@
+"""The JSON documents of a bundle, as types. Reading one checks all of it."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from rt_predictor.errors import BundleError
+
+SCHEMA_VERSION = 1
+"""Changes when an older program could not read the bundle, or would read it wrongly."""
+
+MODEL_NAMES: tuple[str, ...] = ("xgboost", "lightgbm", "catboost")
+
+
+class Document(BaseModel):
+    """Base of all documents: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelEntry(Document):
+    """One model of the ensemble."""
+
+    weight: float = Field(ge=0, le=1, description="share in the ensemble's answer")
+    trees: int = Field(ge=1, description="trees in the graph")
+
+
+class EnsembleConfig(Document):
+    """`ensemble_config.json`: what the graph is made of, and how to call it."""
+
+    models: Mapping[str, ModelEntry]
+    graph_input: str
+    graph_outputs: tuple[str, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_old_key(cls, data: object) -> object:
+        if isinstance(data, dict) and "model_names" in data:
+            raise BundleError(
+                "has the old key `model_names`: the key is `models` now, a name -> {weight, trees} "
+                "table; train the bundle anew with `rt-predictor train`"
+            )
+        return data
+
+    @model_validator(mode="after")
+    def _weights_sum_to_one(self) -> "EnsembleConfig":
+        total = sum(entry.weight for entry in self.models.values())
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the weights of `models` sum to {total:g}, not to 1")
+        return self
+
+
+class CategoryDocument(Document):
+    """What was learned of the values of one field; see `features.categories`."""
+
+    field: str
+    names: tuple[str, ...]
+    table: tuple[tuple[float | None, ...], ...]
+    salt: str
+
+
+class RangeDocument(Document):
+    """Least and greatest value seen in training."""
+
+    minimum: float
+    maximum: float
+
+
+class FeatureDocument(Document):
+    """One column that the trees see."""
+
+    name: str
+    unit: str
+    why: str
+    op: str
+    inputs: tuple[str, ...]
+    importance: float = Field(ge=0, le=1, description="share of all models' split gain")
+
+
+class FeaturesDocument(Document):
+    """`features.json`: every learned constant of the assembly."""
+
+    inputs: tuple[str, ...]
+    features: tuple[FeatureDocument, ...]
+    categories: tuple[CategoryDocument, ...]
+    ranges: Mapping[str, RangeDocument]
+
+
+class CalibrationDocument(Document):
+    """`calibration.json`: distribution of runtime / prediction on the calibration span."""
+
+    method: str
+    level: float = Field(gt=0, lt=1)
+    jobs: int = Field(ge=1)
+    lower_ratio: float = Field(gt=0, le=1)
+    upper_ratio: float = Field(ge=1)
+    limit_overrun: float = Field(ge=1, description="no interval ends above the limit times this")
+    probabilities: tuple[float, ...]
+    ratio_quantiles: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _one_quantile_each(self) -> "CalibrationDocument":
+        if len(self.probabilities) != len(self.ratio_quantiles) or len(self.probabilities) < 2:
+            raise ValueError("`probabilities` and `ratio_quantiles` must have the same length >= 2")
+        for name in ("probabilities", "ratio_quantiles"):
+            values = getattr(self, name)
+            if any(a > b for a, b in pairwise(values)):
+                raise ValueError(f"`{name}` must not decrease")
+        return self
+
+
+class ModelInfo(Document):
+    """`model_info.json`: where the bundle comes from."""
+
+    model_version: str = Field(min_length=1)
+    trained_at: float
+    training_span_start: float
+    training_span_end: float
+    training_samples: int = Field(ge=1)
+    training_traces: tuple[str, ...]
+    settings: Mapping[str, object]
+
+
+class TrainingMetrics(Document):
+    """`training_metrics.json`: what was measured while training, and on the held-out span."""
+
+    evaluation: Mapping[str, object]
+    parity: Mapping[str, object]
+    boosters: Mapping[str, Mapping[str, object]]
+    seconds: Mapping[str, float]
+
+    def headline(self) -> dict[str, float]:
+        """The ensemble's figures on the held-out span, and its intervals', by name."""
+        found: dict[str, float] = {}
+        for figures in (
+            _at(self.evaluation, "models", "ensemble"),
+            _at(self.evaluation, "interval"),
+        ):
+            found.update({k: float(v) for k, v in figures.items() if isinstance(v, int | float)})
+        return found
+
+
+def _at(data: object, *keys: str) -> Mapping[str, object]:
+    """The mapping under nested keys; empty where there is none."""
+    for key in keys:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return data if isinstance(data, Mapping) else {}
+
+
+class Manifest(Document):
+    """`manifest.json`: the sums of all other files, and what wrote them."""
+
+    schema_version: int
+    sha256: Mapping[str, str]
+    libraries: Mapping[str, str]

@@ -1,0 +1,64 @@
+"""The learned constants of the assembly, to and from their document."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+
+from rt_predictor.errors import BundleError
+from rt_predictor.features.assemble import Assembler, Range
+from rt_predictor.features.categories import Category
+from rt_predictor.features.declared import CATEGORY_FIELDS, FIRST_KNOWN_CODE, INPUTS, STATISTICS
+from rt_predictor.model.documents import CategoryDocument, FeaturesDocument, RangeDocument
+
+
+def category_document(category: Category) -> CategoryDocument:
+    """A category as it is written; NaN becomes null."""
+    return CategoryDocument(
+        field=category.field,
+        names=category.names,
+        salt=category.salt,
+        table=tuple(
+            tuple(None if np.isnan(value) else float(value) for value in row)
+            for row in category.table
+        ),
+    )
+
+
+def range_documents(ranges: Mapping[str, Range]) -> dict[str, RangeDocument]:
+    """Ranges as they are written."""
+    return {name: RangeDocument(**asdict(found)) for name, found in ranges.items()}
+
+
+def assembler_from(document: FeaturesDocument) -> Assembler:
+    """The assembler that a bundle was trained with.
+
+    Raises BundleError where the bundle was made for other inputs than this program assembles.
+    """
+    expected = tuple(item.name for item in INPUTS)
+    if document.inputs != expected:
+        raise BundleError(
+            f"features.json is for the inputs {', '.join(document.inputs)}; this program assembles "
+            f"{', '.join(expected)}: train a new bundle with `rt-predictor train`"
+        )
+    fields = tuple(category.field for category in document.categories)
+    if fields != CATEGORY_FIELDS:
+        raise BundleError(
+            f"features.json has encoders for {fields}, expected {CATEGORY_FIELDS}: train a new "
+            "bundle with `rt-predictor train`"
+        )
+    return Assembler(tuple(_category(category) for category in document.categories))
+
+
+def _category(document: CategoryDocument) -> Category:
+    table = np.array(
+        [[np.nan if value is None else value for value in row] for row in document.table],
+        dtype=np.float32,
+    )
+    shape = (FIRST_KNOWN_CODE + len(document.names), len(STATISTICS))
+    if table.shape != shape:
+        raise BundleError(
+            f"features.json: the table of {document.field} has shape {table.shape}, expected "
+            f"{shape}: train a new bundle with `rt-predictor train`"
+        )
+    return Category(document.field, document.names, table, document.salt)

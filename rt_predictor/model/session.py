@@ -1,0 +1,102 @@
+"""The ONNX Runtime session: which provider runs it, and one call that gives every answer.
+
+A session has one thread of its own. With more, the order in which trees are summed would depend on
+the number of rows, and a job's answer with it (measured: nearly every row changes in its last
+bits). Large batches are cut into rows by the caller instead; `run` releases the GIL.
+"""
+
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import onnxruntime as ort
+from loguru import logger
+from numpy.typing import NDArray
+
+from rt_predictor.errors import BundleError
+
+CPU = "CPUExecutionProvider"
+_AUTO_BY_PLATFORM: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("Darwin", "arm64"): ("CoreMLExecutionProvider", CPU),
+    ("Linux", "aarch64"): ("ACLExecutionProvider", CPU),
+}
+"""Providers that `auto` prefers; elsewhere the CPU provider alone."""
+
+
+def choose_providers(
+    wanted: Literal["auto"] | Sequence[str], available: Sequence[str]
+) -> tuple[str, ...]:
+    """The providers to use, in order of preference; the CPU provider always comes last.
+
+    One that is wanted but not available is skipped with a log line.
+    """
+    if wanted == "auto":
+        wanted = _AUTO_BY_PLATFORM.get((platform.system(), platform.machine()), (CPU,))
+    chosen = []
+    for name in (_full_name(name) for name in wanted):
+        if name in available:
+            chosen.append(name)
+        else:
+            logger.warning(
+                "provider {} is not available here and is skipped (available: {})",
+                name,
+                ", ".join(available),
+            )
+    return (*(name for name in dict.fromkeys(chosen) if name != CPU), CPU)
+
+
+def _full_name(name: str) -> str:
+    return name if name.endswith("ExecutionProvider") else f"{name}ExecutionProvider"
+
+
+class ModelSession:
+    """The compiled ensemble. Thread-safe."""
+
+    def __init__(
+        self,
+        graph: bytes,
+        outputs: Sequence[str],
+        providers: Literal["auto"] | Sequence[str] = "auto",
+    ) -> None:
+        """Compiles a serialised ONNX model.
+
+        Raises BundleError where ONNX Runtime cannot read the graph or it lacks an output.
+        """
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        options.log_severity_level = 3
+        chosen = choose_providers(providers, ort.get_available_providers())
+        try:
+            self._session = ort.InferenceSession(graph, options, providers=list(chosen))
+        except Exception as error:  # ONNX Runtime's own exceptions share no useful base class
+            raise BundleError(f"ensemble.onnx cannot be loaded: {_first_line(error)}") from error
+        names = {output.name for output in self._session.get_outputs()}
+        missing = [name for name in outputs if name not in names]
+        if missing:
+            raise BundleError(
+                f"ensemble.onnx has no output {missing[0]!r} (it has {', '.join(sorted(names))}): "
+                "the bundle was made by another version; train it anew"
+            )
+        self._input = self._session.get_inputs()[0].name
+        self._outputs = list(outputs)
+
+    def run(self, matrix: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Scores rows: [n, inputs] -> one array for each of the outputs, n rows each."""
+        return self._session.run(self._outputs, {self._input: matrix})  # type: ignore[no-any-return]
+
+    def nodes_by_provider(self) -> dict[str, int]:
+        """How many nodes of the optimised graph each provider really runs."""
+        counts: Counter[str] = Counter()
+        for part in self._session.get_provider_graph_assignment_info():
+            counts[part.ep_name] += len(part.get_nodes())
+        return dict(counts)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

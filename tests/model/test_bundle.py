@@ -1,0 +1,162 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rt_predictor.errors import BundleError
+from rt_predictor.model.bundle import (
+    CALIBRATION_FILE,
+    ENSEMBLE_FILE,
+    GRAPH_FILE,
+    MANIFEST_FILE,
+    Bundle,
+    read_bundle,
+    write_bundle,
+)
+from rt_predictor.model.documents import (
+    CalibrationDocument,
+    EnsembleConfig,
+    FeaturesDocument,
+    ModelEntry,
+    ModelInfo,
+    TrainingMetrics,
+)
+
+
+@pytest.fixture
+def bundle() -> Bundle:
+    return Bundle(
+        graph=b"not a graph, but bytes",
+        ensemble=EnsembleConfig(
+            models={"xgboost": ModelEntry(weight=1.0, trees=3)},
+            graph_input="inputs",
+            graph_outputs=("prediction",),
+        ),
+        features=FeaturesDocument(inputs=("a",), features=(), categories=(), ranges={}),
+        calibration=CalibrationDocument(
+            method="split_conformal",
+            level=0.9,
+            jobs=10,
+            lower_ratio=0.5,
+            upper_ratio=2.0,
+            limit_overrun=1.0,
+            probabilities=(0.0, 1.0),
+            ratio_quantiles=(0.1, 4.0),
+        ),
+        info=ModelInfo(
+            model_version="v1",
+            trained_at=1.0,
+            training_span_start=0.0,
+            training_span_end=1.0,
+            training_samples=10,
+            training_traces=("log",),
+            settings={},
+        ),
+        metrics=TrainingMetrics(evaluation={}, parity={}, boosters={}, seconds={}),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, bundle: Bundle) -> Path:
+    write_bundle(tmp_path / "b", bundle, {"onnx": "1"})
+    return tmp_path / "b"
+
+
+def test_what_is_written_is_read(folder: Path, bundle: Bundle) -> None:
+    assert read_bundle(folder) == bundle
+
+
+def test_writing_again_replaces_the_bundle_and_leaves_nothing_behind(
+    folder: Path, bundle: Bundle
+) -> None:
+    write_bundle(folder, bundle, {"onnx": "2"})
+    assert json.loads((folder / MANIFEST_FILE).read_text())["libraries"] == {"onnx": "2"}
+    assert [path.name for path in folder.parent.iterdir()] == ["b"]
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path, bundle: Bundle) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(BundleError, match="holds no bundle"):
+        write_bundle(tmp_path, bundle, {})
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_missing_folder_says_how_to_get_a_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"no model bundle at .*rt-predictor train"):
+        read_bundle(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("name", [GRAPH_FILE, CALIBRATION_FILE, MANIFEST_FILE])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(BundleError, match=f"{name} is missing"):
+        read_bundle(folder)
+
+
+def test_a_flipped_bit_is_found(folder: Path) -> None:
+    data = bytearray((folder / GRAPH_FILE).read_bytes())
+    data[3] ^= 1
+    (folder / GRAPH_FILE).write_bytes(bytes(data))
+    with pytest.raises(BundleError, match=r"ensemble.onnx is damaged: its SHA-256"):
+        read_bundle(folder)
+
+
+def test_sums_can_be_left_unchecked(folder: Path) -> None:
+    (folder / GRAPH_FILE).write_bytes(b"other")
+    assert read_bundle(folder, verify_hashes=False).graph == b"other"
+
+
+def edit(folder: Path, name: str, change: Callable[[dict[str, object]], None]) -> None:
+    document = json.loads((folder / name).read_text())
+    change(document)
+    (folder / name).write_text(json.dumps(document))
+
+
+def test_the_old_key_model_names_says_what_it_is_called_now(folder: Path) -> None:
+    edit(folder, ENSEMBLE_FILE, lambda d: d.update(model_names=["xgboost"]))
+    with pytest.raises(BundleError, match=r"old key `model_names`: the key is `models` now"):
+        read_bundle(folder)
+
+
+def test_weights_that_do_not_sum_to_one_are_refused(folder: Path) -> None:
+    edit(folder, ENSEMBLE_FILE, lambda d: d["models"]["xgboost"].update(weight=0.5))  # type: ignore[index]
+    with pytest.raises(BundleError, match=r"sum to 0.5"):
+        read_bundle(folder, verify_hashes=False)
+
+
+def test_quantiles_that_decrease_are_refused(folder: Path) -> None:
+    edit(folder, CALIBRATION_FILE, lambda d: d.update(ratio_quantiles=[4.0, 0.1]))
+    with pytest.raises(BundleError, match="must not decrease"):
+        read_bundle(folder, verify_hashes=False)
+
+
+def test_grids_of_different_lengths_are_refused(folder: Path) -> None:
+    edit(folder, CALIBRATION_FILE, lambda d: d.update(ratio_quantiles=[0.1, 1.0, 4.0]))
+    with pytest.raises(BundleError, match="same length"):
+        read_bundle(folder, verify_hashes=False)
+
+
+def test_another_schema_version_is_refused(folder: Path) -> None:
+    edit(folder, MANIFEST_FILE, lambda d: d.update(schema_version=99))
+    with pytest.raises(BundleError, match="schema version 99"):
+        read_bundle(folder)
+
+
+def test_a_file_without_a_sum_is_refused(folder: Path) -> None:
+    edit(folder, MANIFEST_FILE, lambda d: d["sha256"].pop(GRAPH_FILE))  # type: ignore[attr-defined]
+    with pytest.raises(BundleError, match=f"no sum for {GRAPH_FILE}"):
+        read_bundle(folder)
+
+
+def test_text_that_is_not_json_is_refused(folder: Path) -> None:
+    (folder / MANIFEST_FILE).write_text("{")
+    with pytest.raises(BundleError, match=r"manifest.json is not valid"):
+        read_bundle(folder)
+
+
+def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
+    (folder / GRAPH_FILE).unlink()
+    (folder / GRAPH_FILE).mkdir()
+    with pytest.raises(BundleError, match=r"ensemble.onnx cannot be read"):
+        read_bundle(folder)

@@ -1,0 +1,68 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from rt_predictor.errors import BundleError
+from rt_predictor.model.session import CPU, ModelSession, choose_providers
+
+
+@pytest.fixture(scope="module")
+def doubling() -> bytes:
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["inputs", "inputs"], ["twice"])],
+        "doubling",
+        [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, ["n", 2])],
+        [helper.make_tensor_value_info("twice", TensorProto.FLOAT, ["n", 2])],
+    )
+    model: onnx.ModelProto = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10
+    )
+    return model.SerializeToString()
+
+
+def test_it_gives_the_outputs_asked_for(doubling: bytes) -> None:
+    (twice,) = ModelSession(doubling, ("twice",)).run(np.ones((3, 2), np.float32))
+    np.testing.assert_array_equal(twice, np.full((3, 2), 2.0))
+
+
+def test_it_tells_which_provider_runs_each_node(doubling: bytes) -> None:
+    assert ModelSession(doubling, ("twice",)).nodes_by_provider() == {CPU: 1}
+
+
+def test_a_missing_output_is_named(doubling: bytes) -> None:
+    with pytest.raises(BundleError, match="no output 'interval'"):
+        ModelSession(doubling, ("interval",))
+
+
+def test_bytes_that_are_no_graph_are_refused() -> None:
+    with pytest.raises(BundleError, match="cannot be loaded"):
+        ModelSession(b"junk", ("twice",))
+
+
+def test_a_provider_that_is_not_available_is_skipped() -> None:
+    chosen = choose_providers(("CoreML", "CPU"), (CPU,))
+    assert chosen == (CPU,)
+
+
+def test_the_cpu_always_comes_last() -> None:
+    available = ("CoreMLExecutionProvider", CPU)
+    assert choose_providers(("CPU", "CoreML"), available) == ("CoreMLExecutionProvider", CPU)
+    assert choose_providers(("CoreML",), available) == ("CoreMLExecutionProvider", CPU)
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "first"),
+    [
+        ("Darwin", "arm64", "CoreMLExecutionProvider"),
+        ("Linux", "aarch64", "ACLExecutionProvider"),
+        ("Linux", "x86_64", CPU),
+    ],
+)
+def test_auto_prefers_what_suits_the_platform(
+    system: str, machine: str, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    available = ("CoreMLExecutionProvider", "ACLExecutionProvider", CPU)
+    assert choose_providers("auto", available)[0] == first
