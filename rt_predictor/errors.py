@@ -73,6 +73,14 @@ class HistoryError(RTPredictorError):
     """The outcome log cannot be read or written."""
 
 
+_MAX_SHOWN_CHARS = 80
+
+
+def _clipped(text: str) -> str:
+    """A value may be as long as a message: an error shows its beginning."""
+    return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…"
+
+
 class InvalidJobError(RTPredictorError):
     """A job breaks a rule. The message names field, value and rule."""
 
@@ -80,7 +88,7 @@ class InvalidJobError(RTPredictorError):
         self.field = field
         self.value = value
         self.rule = rule
-        shown = "is missing" if value is None else f"= {value!r}"
+        shown = "is missing" if value is None else f"= {_clipped(repr(value))}"
         super().__init__(f"{field} {shown}: {rule}")
 
 

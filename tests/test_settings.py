@@ -203,6 +203,15 @@ def test_a_wrong_variable_is_named(
     assert says in message
 
 
+def test_what_the_file_has_wrong_is_not_blamed_on_a_variable_beside_it(
+    monkeypatch: pytest.MonkeyPatch, write: Callable[[str], Path]
+) -> None:
+    monkeypatch.setenv("RT_PREDICTOR_SERVER__METRICS_PORT", "1")
+    path = write("[server]\nport = 'x'")
+    with pytest.raises(SettingsError, match=r"^settings file .*: server\.port = 'x'"):
+        load_settings(path)
+
+
 # wrong command line
 
 

@@ -5,7 +5,6 @@ the number of rows, and a job's answer with it (measured: nearly every row chang
 bits). Large batches are cut into rows by the caller instead; `run` releases the GIL.
 """
 
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -18,11 +17,11 @@ from numpy.typing import NDArray
 from rt_predictor.errors import BundleError
 
 CPU = "CPUExecutionProvider"
-_AUTO_BY_PLATFORM: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("Darwin", "arm64"): ("CoreMLExecutionProvider", CPU),
-    ("Linux", "aarch64"): ("ACLExecutionProvider", CPU),
+_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    # Elsewhere CoreML may compute in half precision, and a last bit at a split is another leaf.
+    "CoreMLExecutionProvider": {"MLComputeUnits": "CPUOnly"},
 }
-"""Providers that `auto` prefers; elsewhere the CPU provider alone."""
+"""Options of providers that would change answers without them."""
 
 
 def choose_providers(
@@ -30,10 +29,11 @@ def choose_providers(
 ) -> tuple[str, ...]:
     """The providers to use, in order of preference; the CPU provider always comes last.
 
-    One that is wanted but not available is skipped with a log line.
+    `auto` is the CPU provider alone: it is the only one that has tree operators, and the one that
+    the graph was verified on. One that is wanted but not available is skipped with a log line.
     """
     if wanted == "auto":
-        wanted = _AUTO_BY_PLATFORM.get((platform.system(), platform.machine()), (CPU,))
+        return (CPU,)
     chosen = []
     for name in (_full_name(name) for name in wanted):
         if name in available:
@@ -72,8 +72,9 @@ class ModelSession:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         options.log_severity_level = 3
         chosen = choose_providers(providers, ort.get_available_providers())
+        with_options = [(name, dict(_OPTIONS.get(name, {}))) for name in chosen]
         try:
-            self._session = ort.InferenceSession(graph, options, providers=list(chosen))
+            self._session = ort.InferenceSession(graph, options, providers=with_options)
         except Exception as error:  # ONNX Runtime's own exceptions share no useful base class
             raise BundleError(f"ensemble.onnx cannot be loaded: {_first_line(error)}") from error
         names = {output.name for output in self._session.get_outputs()}

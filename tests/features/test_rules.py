@@ -20,6 +20,7 @@ from rt_predictor.features.rules import (
     TextRule,
     check_job,
     invalid_jobs,
+    null_invalid,
 )
 
 Job = dict[str, float | str | None]
@@ -138,6 +139,16 @@ def test_an_invalid_row_does_not_touch_its_neighbours() -> None:
 
 def test_a_frame_without_rows_has_no_invalid_rows() -> None:
     assert invalid_jobs(_frame(), partial=False) == {}
+
+
+def test_numbers_of_a_log_that_break_a_rule_become_missing() -> None:
+    bad = {rule.field: rule.minimum - 1 for rule in NUMBER_RULES}
+    frame = _frame(GOOD, {**GOOD, **bad}, {**GOOD, "mem_req": math.nan, "time_req": None})
+    good, nothing, some = null_invalid(frame).to_dicts()
+    assert good == GOOD
+    assert all(nothing[rule.field] is None for rule in NUMBER_RULES)
+    assert all(nothing[rule.field] == GOOD[rule.field] for rule in TEXT_RULES)
+    assert some == {**GOOD, "mem_req": None, "time_req": None}
 
 
 _numbers = st.one_of(

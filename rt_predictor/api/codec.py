@@ -1,0 +1,260 @@
+"""The codec: messages to a frame of jobs, predictions to messages.
+
+Every job is read once, checked by the rules of `features.rules`, and put as one row into one frame.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+
+import polars as pl
+
+from rt_predictor.api.status import status_of
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.errors import InvalidJobError, InvalidRequestError
+from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.features.rules import MAX_TEXT_CHARS, TextRule, check_job
+from rt_predictor.serving.isolation import Failed, Scored
+from rt_predictor.serving.predictions import Flag, Predictions
+
+_ID_RULE = TextRule("request_id", required=False)
+_SHOWN_CHARS = 32
+"""Of a text that is too long."""
+_SLICE_ROWS = 1024
+"""Rows made into a frame or into bytes at once: the GIL is held meanwhile, and others wait."""
+_FLAG_NUMBERS = tuple(
+    (int(flag), pb.PredictionFlag.Value(f"PREDICTION_FLAG_{flag.name}")) for flag in Flag
+)
+FLAG_NUMBERS: tuple[tuple[pb.PredictionFlag.ValueType, ...], ...] = tuple(
+    tuple(number for bit, number in _FLAG_NUMBERS if bits & bit) for bits in range(2 ** len(Flag))
+)
+"""Bits of `Flag` -> numbers of `PredictionFlag`."""
+
+_Row = dict[str, float | str | None]
+_Found = tuple[Predictions, float, float, float, float, list[float], int]
+"""Where a row is from; its runtime, lower, upper, timeout probability, members and flags."""
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs of one request or chunk: those that can be scored, and why the others cannot."""
+
+    frame: pl.DataFrame
+    """Valid jobs, with the columns of `REQUEST_SCHEMA`."""
+    places: Sequence[int]
+    """[len(frame)] place of each valid job in the request."""
+    errors: dict[int, InvalidJobError]
+    """Place in the request -> the rule that the job breaks."""
+    request_ids: Sequence[str]
+    """One for each job of the request."""
+
+    def __len__(self) -> int:
+        return len(self.request_ids)
+
+
+class JobReader:
+    """Collects jobs as they come. What it keeps of a job is small, whatever the message held."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._now = 0.0
+        self._frames: list[pl.DataFrame] = []
+        self._rows: list[_Row] = []
+        self._places: list[int] = []
+        self._errors: dict[int, InvalidJobError] = {}
+        self._request_ids: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._request_ids)
+
+    def add(self, request: pb.PredictRequest) -> None:
+        """Reads one job. A job without `submit_time` is submitted when the first of these came."""
+        place = len(self._request_ids)
+        if not place:
+            self._now = self._clock()
+        request_id = request.request_id
+        row = _row(request, self._now)
+        try:
+            _check_request_id(request_id)
+            check_job(row, partial=request.partial)
+        except InvalidJobError as error:
+            self._errors[place] = _shortened(error)
+            request_id = request_id if _ID_RULE.admits(request_id) else ""
+        else:
+            self._rows.append(row)
+            self._places.append(place)
+            if len(self._rows) == _SLICE_ROWS:
+                self._put_into_frame()
+        self._request_ids.append(request_id)
+
+    def jobs(self) -> Jobs:
+        """All jobs read so far."""
+        if self._rows or not self._frames:
+            self._put_into_frame()
+        frame = self._frames[0] if len(self._frames) == 1 else pl.concat(self._frames)
+        return Jobs(frame, self._places, self._errors, self._request_ids)
+
+    def _put_into_frame(self) -> None:
+        self._frames.append(pl.from_dicts(self._rows, schema=REQUEST_SCHEMA))
+        self._rows = []
+
+
+def decode_jobs(requests: Iterable[pb.PredictRequest], clock: Callable[[], float]) -> Jobs:
+    """Reads many jobs; `clock` gives the submit time (Unix s) of those that state none."""
+    reader = JobReader(clock)
+    for request in requests:
+        reader.add(request)
+    return reader.jobs()
+
+
+def decode_job(request: pb.PredictRequest, clock: Callable[[], float]) -> pl.DataFrame:
+    """Reads one job. Raises InvalidJobError."""
+    jobs = decode_jobs((request,), clock)
+    for error in jobs.errors.values():
+        raise error
+    return jobs.frame
+
+
+def check_batch_id(batch_id: str) -> None:
+    """Checks the id of a batch. Raises InvalidRequestError."""
+    if not _ID_RULE.admits(batch_id):
+        raise InvalidRequestError(f"batch_id has {len(batch_id)} characters: it {_ID_RULE.text}")
+
+
+class AnswerWriter:
+    """Writes what was found for each job into messages, in the order of the request."""
+
+    def __init__(self, jobs: Jobs, parts: Sequence[Scored | Failed]) -> None:
+        """`parts` are the answers for the valid jobs, in order."""
+        self._invalid = jobs.errors
+        self._request_ids = enumerate(jobs.request_ids)
+        self._found = chain.from_iterable(map(_answers_of, parts))
+        self.failed = 0
+        """Messages written so far that carry an error."""
+
+    def write(self, answers: Iterable[pb.PredictResponse]) -> None:
+        """Fills empty messages for as many jobs as there are messages, or are left."""
+        for answer, (place, request_id) in zip(answers, self._request_ids, strict=False):
+            answer.request_id = request_id
+            invalid = self._invalid.get(place)
+            found = next(self._found) if invalid is None else _invalid_answer(invalid)
+            if isinstance(found, pb.ItemError):
+                answer.error.CopyFrom(found)
+                self.failed += 1
+            else:
+                _fill(answer, found)
+
+
+def encode_answer(request_id: str, predictions: Predictions) -> pb.PredictResponse:
+    """The answer for one job."""
+    answer = pb.PredictResponse(request_id=request_id)
+    for found in _rows_of(predictions):
+        _fill(answer, found)
+    return answer
+
+
+def encode_answers(jobs: Jobs, parts: Sequence[Scored | Failed]) -> list[pb.PredictResponse]:
+    """The answers for all jobs of a stream's chunk."""
+    answers = [pb.PredictResponse() for _ in range(len(jobs))]
+    AnswerWriter(jobs, parts).write(answers)
+    return answers
+
+
+def encode_batch(
+    batch_id: str, model_version: str, jobs: Jobs, parts: Sequence[Scored | Failed]
+) -> bytes:
+    """The bytes of a `PredictBatchResponse`.
+
+    Messages that follow one another add up to one whose repeated fields hold those of all; so the
+    answer is made in slices, and no step keeps the GIL for long.
+    """
+    writer = AnswerWriter(jobs, parts)
+    pieces = []
+    for start in range(0, len(jobs), _SLICE_ROWS):
+        piece = pb.PredictBatchResponse()
+        size = min(_SLICE_ROWS, len(jobs) - start)
+        writer.write([piece.predictions.add() for _ in range(size)])
+        pieces.append(piece.SerializeToString())
+    rest = pb.PredictBatchResponse(
+        batch_id=batch_id, model_version=model_version, failed=writer.failed
+    )
+    return b"".join((*pieces, rest.SerializeToString()))
+
+
+def _answers_of(part: Scored | Failed) -> Iterator[_Found | pb.ItemError]:
+    if isinstance(part, Scored):
+        return _rows_of(part.predictions)
+    status = status_of(part.error)
+    error = pb.ItemError(code=status.number, message=status.message)
+    return repeat(error, len(part.rows))
+
+
+def _rows_of(predictions: Predictions) -> Iterator[_Found]:
+    """Row by row, but taken from NumPy slice by slice: 100,000 lists at once would wake the GC."""
+    for start in range(0, len(predictions), _SLICE_ROWS):
+        part = slice(start, start + _SLICE_ROWS)
+        yield from zip(
+            repeat(predictions),
+            predictions.runtime_s[part].tolist(),
+            predictions.lower_s[part].tolist(),
+            predictions.upper_s[part].tolist(),
+            predictions.timeout_probability[part].tolist(),
+            predictions.members_s[part].tolist(),
+            predictions.flags[part].tolist(),
+            strict=False,
+        )
+
+
+def _fill(answer: pb.PredictResponse, found: _Found) -> None:
+    predictions, runtime, lower, upper, timeout, members, flags = found
+    answer.predicted_runtime = runtime
+    answer.confidence_lower = lower
+    answer.confidence_upper = upper
+    answer.confidence_level = predictions.level
+    answer.model_version = predictions.model_version
+    if timeout == timeout:  # noqa: PLR0124 - not NaN, and quicker than asking
+        answer.timeout_probability = timeout
+    said = answer.model_predictions
+    for name, value in zip(predictions.member_names, members, strict=True):
+        said[name] = value
+    if flags:
+        answer.flags.extend(FLAG_NUMBERS[flags])
+
+
+def _invalid_answer(error: InvalidJobError) -> pb.ItemError:
+    status = status_of(error)
+    return pb.ItemError(code=status.number, message=status.message, field=error.field)
+
+
+def _row(request: pb.PredictRequest, now: float) -> _Row:
+    """The job as field -> value, None where missing.
+
+    0 is asked for presence last because hardly any job has one.
+    """
+    has = request.HasField
+    return {
+        "submit_time": request.submit_time if has("submit_time") else now,
+        "processors_req": request.processors_req or (0 if has("processors_req") else None),
+        "nodes_req": request.nodes_req or (0 if has("nodes_req") else None),
+        "mem_req": request.mem_req or (0.0 if has("mem_req") else None),
+        "gpus_req": request.gpus_req or (0 if has("gpus_req") else None),
+        "time_req": request.time_req or (0.0 if has("time_req") else None),
+        "partition": request.partition or None,
+        "qos": request.qos or None,
+        "user": request.user or None,
+        "account": request.account or None,
+        "job_name": request.job_name or None,
+    }
+
+
+def _check_request_id(request_id: str) -> None:
+    if not _ID_RULE.admits(request_id):
+        raise InvalidJobError(_ID_RULE.field, request_id, _ID_RULE.text)
+
+
+def _shortened(error: InvalidJobError) -> InvalidJobError:
+    """The error without the rest of a text that is too long, which may be of any size."""
+    value = error.value
+    if not isinstance(value, str) or len(value) <= MAX_TEXT_CHARS:
+        return error
+    return InvalidJobError(error.field, f"{value[:_SHOWN_CHARS]}…", error.rule)

@@ -1,0 +1,51 @@
+"""What the service tells of itself: the model, and its health."""
+
+from collections.abc import Mapping
+
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.serving.description import ModelDescription
+from rt_predictor.serving.health import Health, State
+
+_STATES = {
+    State.SERVING: pb.HealthCheckResponse.STATUS_SERVING,
+    State.DEGRADED: pb.HealthCheckResponse.STATUS_DEGRADED,
+    State.NOT_SERVING: pb.HealthCheckResponse.STATUS_NOT_SERVING,
+}
+
+
+def encode_description(model: ModelDescription) -> pb.GetModelInfoResponse:
+    """The model, as far as its description goes."""
+    return pb.GetModelInfoResponse(
+        trained_at=model.trained_at,
+        training_span_start=model.training_span_start,
+        training_span_end=model.training_span_end,
+        training_samples=model.training_samples,
+        training_traces=model.training_traces,
+        metrics=model.metrics,
+        features=[
+            pb.FeatureInfo(
+                name=feature.name,
+                unit=feature.unit,
+                description=feature.description,
+                importance=feature.importance,
+            )
+            for feature in model.features
+        ],
+        models=[
+            pb.ModelWeight(name=member.name, weight=member.weight, trees=member.trees)
+            for member in model.members
+        ],
+        providers=model.providers,
+    )
+
+
+def encode_health(whole: Health, parts: Mapping[str, Health]) -> pb.HealthCheckResponse:
+    """The state of the whole and of its parts."""
+    return pb.HealthCheckResponse(
+        status=_STATES[whole.state],
+        message=whole.message,
+        components={
+            name: pb.ComponentHealth(status=_STATES[part.state], message=part.message)
+            for name, part in parts.items()
+        },
+    )

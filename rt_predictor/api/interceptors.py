@@ -1,0 +1,139 @@
+"""What surrounds every call of the service: admission, statuses for errors, and metrics."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any, TypeAlias, cast
+
+import grpc
+
+from rt_predictor.api.status import status_of
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.api.wire import checked, ready_made, tolerant
+from rt_predictor.errors import (
+    DeadlineExceededError,
+    DrainingError,
+    InvalidJobError,
+    OverloadedError,
+    TooLargeError,
+)
+from rt_predictor.observability.metrics import MethodMetrics, Metrics
+from rt_predictor.serving.admission import Admission
+
+SERVICE: str = pb.DESCRIPTOR.services_by_name["RuntimePredictor"].full_name
+_PREFIX = f"/{SERVICE}/"
+_ALWAYS_ADMITTED = frozenset({"HealthCheck"})
+"""Operators must be able to ask a service that is full or shutting down."""
+
+_REJECTIONS: dict[type[Exception], str] = {
+    OverloadedError: "overloaded",
+    DrainingError: "draining",
+    TooLargeError: "too_large",
+    DeadlineExceededError: "deadline",
+}
+
+Context = grpc.aio.ServicerContext[Any, Any]
+"""The context of a call of any method."""
+_Behaviour = Callable[[Any, Context], Awaitable[Any]]
+"""A unary method, or a stream that reads and writes through its context."""
+_Deserializer = Callable[[bytes], Any]
+_Serializer = Callable[[Any], bytes]
+_MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+"""None for a method that does not exist."""
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Surrounds the methods of `RuntimePredictor`; other services pass untouched."""
+
+    def __init__(self, admission: Admission, metrics: Metrics) -> None:
+        self._admission = admission
+        self._metrics = metrics
+        self._surrounded: dict[str, _MethodHandler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_MethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _MethodHandler:
+        """The method's handler, surrounded; made once for each method."""
+        method = handler_call_details.method
+        surrounded = self._surrounded.get(method)
+        if surrounded is not None:
+            return surrounded
+        handler = await continuation(handler_call_details)
+        if handler is None or not method.startswith(_PREFIX):
+            return handler
+        surrounded = self._surround(method.removeprefix(_PREFIX), handler)
+        self._surrounded[method] = surrounded
+        return surrounded
+
+    def _surround(
+        self, name: str, handler: "grpc.RpcMethodHandler[Any, Any]"
+    ) -> "grpc.RpcMethodHandler[Any, Any]":
+        make, behaviour = (
+            (grpc.stream_stream_rpc_method_handler, handler.stream_stream)
+            if handler.request_streaming
+            else (grpc.unary_unary_rpc_method_handler, handler.unary_unary)
+        )
+        call = cast(_Behaviour, behaviour)
+        if name not in _ALWAYS_ADMITTED:
+            call = self._admitted(call)
+        return make(
+            self._answered(call, self._metrics.methods[name]),
+            request_deserializer=tolerant(cast(_Deserializer, handler.request_deserializer)),
+            response_serializer=ready_made(cast(_Serializer, handler.response_serializer)),
+        )
+
+    def _admitted(self, behaviour: _Behaviour) -> _Behaviour:
+        admission = self._admission
+
+        async def call(request: Any, context: Context) -> Any:
+            admission.enter()
+            try:
+                return await behaviour(request, context)
+            finally:
+                admission.leave()
+
+        return call
+
+    def _answered(self, behaviour: _Behaviour, metrics: MethodMetrics) -> _Behaviour:
+        active = self._metrics.active_connections
+
+        async def call(request: Any, context: Context) -> Any:
+            started = perf_counter()
+
+            def count(status: str) -> None:
+                """Before the client has its answer: what it then reads of the metrics is true."""
+                active.dec()
+                metrics.finished(status, perf_counter() - started)
+
+            active.inc()
+            try:
+                answer = await behaviour(checked(request), context)
+            except asyncio.CancelledError:
+                count(_why_cancelled(context))
+                raise
+            except Exception as error:
+                status = status_of(error)
+                self._count_error(error, status.code)
+                count(status.code.name)
+                await context.abort(status.code, status.message, status.metadata)
+            count("OK")
+            return answer
+
+        return call
+
+    def _count_error(self, error: Exception, code: grpc.StatusCode) -> None:
+        reason = _REJECTIONS.get(type(error))
+        if reason is not None:
+            self._metrics.rejected[reason].inc()
+        elif isinstance(error, InvalidJobError):
+            self._metrics.invalid_job(error.field)
+        elif code is grpc.StatusCode.INTERNAL:
+            self._metrics.internal_errors.inc()
+
+
+def _why_cancelled(context: Context) -> str:
+    """gRPC cancels a call whose client has gone, and one whose deadline has passed."""
+    remaining = context.time_remaining()
+    return "DEADLINE_EXCEEDED" if remaining is not None and remaining <= 0 else "CANCELLED"

@@ -1,0 +1,153 @@
+"""The methods of `rt_predictor.v1.RuntimePredictor`: decode, have scored, encode."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from rt_predictor import __version__
+from rt_predictor.api.codec import (
+    Jobs,
+    check_batch_id,
+    decode_job,
+    decode_jobs,
+    encode_answer,
+    encode_answers,
+    encode_batch,
+)
+from rt_predictor.api.info import encode_description, encode_health
+from rt_predictor.api.interceptors import Context
+from rt_predictor.api.stream import Arrivals
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
+from rt_predictor.errors import DeadlineExceededError, TooLargeError
+from rt_predictor.observability.memory import resident_memory_bytes
+from rt_predictor.observability.metrics import Metrics
+from rt_predictor.serving.admission import Admission
+from rt_predictor.serving.dispatch import WorkPool
+from rt_predictor.serving.health import HealthReport
+from rt_predictor.serving.isolation import Failed, Scored, predict_isolated
+from rt_predictor.serving.port import PredictorPort, Scorer
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one client may ask for."""
+
+    batch_jobs: int
+    stream_chunk_jobs: int
+
+
+class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
+    """Answers clients; errors become statuses in the interceptor.
+
+    The model is reached through `scorer`; `predictor` only tells what it is, and `served` how many
+    jobs it has answered.
+    """
+
+    def __init__(
+        self,
+        predictor: PredictorPort,
+        scorer: Scorer,
+        *,
+        served: Callable[[], int],
+        pool: WorkPool,
+        admission: Admission,
+        report: HealthReport,
+        metrics: Metrics,
+        limits: Limits,
+    ) -> None:
+        self._predictor = predictor
+        self._scorer = scorer
+        self._served = served
+        self._pool = pool
+        self._admission = admission
+        self._report = report
+        self._metrics = metrics
+        self._limits = limits
+        self._started_s = time.monotonic()
+
+    async def Predict(  # noqa: N802
+        self, request: pb.PredictRequest, context: Context
+    ) -> pb.PredictResponse:
+        """Predicts one job."""
+        job = decode_job(request, time.time)
+        _check_deadline(context)
+        return encode_answer(request.request_id, await self._scorer.predict(job))
+
+    async def PredictBatch(  # type: ignore[override]  # noqa: N802
+        self, request: pb.PredictBatchRequest, context: Context
+    ) -> bytes:
+        """Predicts many jobs in one run of the model. Returns the answer's bytes (`wire`)."""
+        check_batch_id(request.batch_id)
+        count = len(request.jobs)
+        limit = self._limits.batch_jobs
+        if count > limit:
+            raise TooLargeError("the number of jobs,", count, limit, "server.max_batch_jobs")
+        jobs = await self._pool.run(count, decode_jobs, request.jobs, time.time)
+        _check_deadline(context)
+        parts = await self._score(jobs)
+        version = self._predictor.model_version
+        return await self._pool.run(count, encode_batch, request.batch_id, version, jobs, parts)
+
+    async def PredictStream(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.PredictRequest], context: Context
+    ) -> None:
+        """Predicts jobs as they come; reads and writes through the context."""
+        del request_iterator
+        arrivals = Arrivals(self._limits.stream_chunk_jobs, time.time)
+        reading = asyncio.create_task(arrivals.read(context))
+        leave = self._admission.when_draining(arrivals.drain)
+        try:
+            while (jobs := await arrivals.take()) is not None:
+                parts = await self._score(jobs)
+                for answer in await self._pool.run(len(jobs), encode_answers, jobs, parts):
+                    await context.write(answer)
+            await reading
+        finally:
+            leave()
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def GetModelInfo(  # noqa: N802
+        self, request: pb.GetModelInfoRequest, context: Context
+    ) -> pb.GetModelInfoResponse:
+        """What model is loaded, how good it was, and what it has answered."""
+        del request, context
+        info = encode_description(self._predictor.describe())
+        info.model_version = self._predictor.model_version
+        info.confidence_level = self._predictor.confidence_level
+        info.uptime_seconds = self._uptime_s()
+        info.predictions_served = self._served()
+        info.service_version = __version__
+        return info
+
+    async def HealthCheck(  # noqa: N802
+        self, request: pb.HealthCheckRequest, context: Context
+    ) -> pb.HealthCheckResponse:
+        """How the service and its parts are."""
+        del request, context
+        parts = self._report.parts()
+        answer = encode_health(self._report.whole(parts), parts)
+        answer.uptime_seconds = self._uptime_s()
+        answer.memory_bytes = resident_memory_bytes()
+        answer.service_version = __version__
+        return answer
+
+    async def _score(self, jobs: Jobs) -> Sequence[Scored | Failed]:
+        for error in jobs.errors.values():
+            self._metrics.invalid_job(error.field)
+        parts = await predict_isolated(self._scorer, jobs.frame)
+        for part in parts:
+            if isinstance(part, Failed):
+                self._metrics.internal_errors.inc()
+        return parts
+
+    def _uptime_s(self) -> float:
+        return time.monotonic() - self._started_s
+
+
+def _check_deadline(context: Context) -> None:
+    remaining = context.time_remaining()
+    if remaining is not None and remaining <= 0:
+        raise DeadlineExceededError

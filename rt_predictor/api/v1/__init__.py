@@ -1,0 +1,1 @@
+"""Generated from proto/rt_predictor/v1/rt_predictor.proto by `make proto`."""

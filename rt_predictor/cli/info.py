@@ -1,0 +1,70 @@
+"""`rt-predictor info`."""
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rt_predictor.cli.options import BundleFolder, Json, Target, Timeout, chosen_target
+
+if TYPE_CHECKING:
+    from rt_predictor.client import ModelInfo
+
+
+def info(
+    *,
+    target: Target = None,
+    bundle: BundleFolder = None,
+    timeout: Timeout = 10.0,
+    top: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Features to show, most important first.")
+    ] = 15,
+    every: Annotated[bool, typer.Option("--all", help="Show all features.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Shows what model answers.
+
+    Where it comes from, how good it was on jobs it had not seen, what it looks at, and which
+    provider of ONNX Runtime runs how much of it.
+
+    Example:
+
+        rt-predictor info --bundle artifacts/production --all
+    """
+    asked = chosen_target(target, bundle)
+    if bundle is not None:
+        from rt_predictor.cli.local import load_predictor, model_info
+
+        found = model_info(load_predictor(bundle))
+    else:
+        found = asyncio.run(_ask(asked, timeout))
+    if as_json:
+        typer.echo(json.dumps(_document(found), indent=2))
+    else:
+        from rt_predictor.cli.info_screen import show
+
+        show(found, len(found.model.features) if every else top)
+
+
+async def _ask(target: str, timeout_s: float) -> "ModelInfo":
+    from rt_predictor.client import Client
+
+    async with Client(target, timeout_s=timeout_s) as client:
+        return await client.model_info()
+
+
+def _document(found: "ModelInfo") -> dict[str, object]:
+    """The fields of the API's GetModelInfoResponse."""
+    from dataclasses import asdict
+
+    model = asdict(found.model)
+    model["models"] = model.pop("members")
+    return {
+        "model_version": found.model_version,
+        "service_version": found.service_version,
+        "confidence_level": found.confidence_level,
+        **model,
+        "uptime_seconds": found.uptime_seconds,
+        "predictions_served": found.predictions_served,
+    }

@@ -1,0 +1,75 @@
+"""What `rt-predictor info` shows to people."""
+
+import sys
+from collections.abc import Callable, Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rt_predictor.cli.words import aligned, duration, moment, percent
+from rt_predictor.client import ModelInfo
+
+_PLAIN_WIDTH = 110
+"""Width of tables where there is no terminal to measure."""
+
+_METRICS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("mae", "mean error", duration),
+    ("median_ae", "median error", duration),
+    ("accuracy", "accuracy", percent),
+    ("underestimated", "ran longer", percent),
+    ("coverage", "within the interval", percent),
+)
+"""The figures that people ask for; --json has all of them."""
+
+
+def show(info: ModelInfo, features: int) -> None:
+    """Prints a model's facts, and its most important features."""
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    console.print(Text(aligned(_facts(info))), soft_wrap=True)
+    if features:
+        console.print()
+        console.print(_feature_table(info, features))
+        rest = len(info.model.features) - features
+        if rest > 0:
+            console.print(f"and {rest} more: --all shows them")
+
+
+def _facts(info: ModelInfo) -> list[tuple[str, str]]:
+    model = info.model
+    start, end = moment(model.training_span_start), moment(model.training_span_end)
+    traces = f" of {', '.join(model.training_traces)}" if model.training_traces else ""
+    members = (f"{m.name} {m.weight:.2f} ({m.trees} trees)" for m in model.members)
+    facts = [
+        ("model", info.model_version),
+        ("trained", moment(model.trained_at)),
+        ("on", f"{model.training_samples:,} jobs{traces}"),
+        ("submitted", f"{start} to {end}"),
+        ("intervals", percent(info.confidence_level)),
+        ("on later jobs", _metrics(model.metrics)),
+        ("ensemble", ", ".join(members)),
+        ("runs on", ", ".join(f"{p} ({n} nodes)" for p, n in sorted(model.providers.items()))),
+        ("program", info.service_version),
+    ]
+    if info.uptime_seconds:
+        facts.append(
+            (
+                "service",
+                f"up {duration(info.uptime_seconds)}, {info.predictions_served:,} jobs predicted",
+            )
+        )
+    return facts
+
+
+def _metrics(metrics: Mapping[str, float]) -> str:
+    known = (f"{label} {say(metrics[name])}" for name, label, say in _METRICS if name in metrics)
+    return ", ".join(known) or "not measured"
+
+
+def _feature_table(info: ModelInfo, features: int) -> Table:
+    table = Table("feature", "share", "unit", "why it should help", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    for feature in info.model.features[:features]:
+        share = f"{feature.importance * 100:.1f} %"
+        table.add_row(*map(Text, (feature.name, share, feature.unit, feature.description)))
+    return table

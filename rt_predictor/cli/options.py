@@ -1,0 +1,137 @@
+"""Options that several sub-commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from rt_predictor.errors import UsageError
+
+if TYPE_CHECKING:
+    from rt_predictor.traces import ReadOptions
+
+DEFAULT_TARGET = "localhost:50051"
+_SOURCE = "Who answers"
+_LOG = "How the job log is read"
+
+
+class LogFormat(StrEnum):
+    """Formats of job logs."""
+
+    SWF = "swf"
+    SACCT = "sacct"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+class InputFormat(StrEnum):
+    """Formats of jobs to score: those of job logs, and one JSON object a line."""
+
+    SWF = "swf"
+    SACCT = "sacct"
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSONL = "jsonl"
+
+
+Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Service to ask.",
+        show_default=DEFAULT_TARGET,
+        rich_help_panel=_SOURCE,
+    ),
+]
+BundleFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        metavar="DIR",
+        help="Model bundle to use in this process, without a service.",
+        rich_help_panel=_SOURCE,
+    ),
+]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        min=0.001,
+        metavar="SECONDS",
+        help="Time the service gets to answer one call.",
+        rich_help_panel=_SOURCE,
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON document on stdout, and nothing else."),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Settings file (TOML); config/rt_predictor.toml explains them all."
+    ),
+]
+Fields = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME,…",
+        help="Columns of sacct text that has no header line, e.g. JobIDRaw,User,Submit.",
+        show_default=False,
+        rich_help_panel=_LOG,
+    ),
+]
+Columns = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="TOML file that says which column of a CSV or Parquet file is which.",
+        rich_help_panel=_LOG,
+    ),
+]
+Timezone = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Zone of times that carry none, e.g. Europe/Paris.",
+        rich_help_panel=_LOG,
+    ),
+]
+
+
+class JsonCommand(TyperCommand):
+    """Takes `--json -` for `--json`: other programs of this kind name a file there, or stdout."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Drops the dash after `--json`."""
+        kept = [a for before, a in zip(["", *args], args, strict=False) if (before, a) != _DASH]
+        return super().parse_args(ctx, kept)
+
+
+_DASH = ("--json", "-")
+
+
+def read_options(fields: str, columns: Path | None, timezone: str) -> "ReadOptions":
+    """How a job log is read.
+
+    Raises UsageError where an option makes no sense.
+    """
+    from rt_predictor.traces import ColumnMap, ReadOptions
+
+    names = (name.strip() for name in fields.split(","))
+    return ReadOptions(
+        fields=tuple(name for name in names if name),
+        timezone=timezone,
+        columns=ColumnMap.from_toml(columns) if columns else None,
+    )
+
+
+def chosen_target(target: str | None, bundle: Path | None) -> str:
+    """The service to ask, where no bundle is named.
+
+    Raises UsageError where both are named.
+    """
+    if target is not None and bundle is not None:
+        raise UsageError("give --target or --bundle, not both: one of them answers")
+    return target or DEFAULT_TARGET

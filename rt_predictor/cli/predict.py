@@ -1,0 +1,190 @@
+"""`rt-predictor predict`."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rt_predictor.cli.options import BundleFolder, Json, Target, Timeout, chosen_target
+from rt_predictor.cli.units import memory_mb, moment_s, time_limit_s
+from rt_predictor.errors import UsageError
+
+if TYPE_CHECKING:
+    from rt_predictor.client import Job, Prediction
+
+_JOB = "The job"
+_OPTION_OF_FIELD = {
+    "processors_req": "--processors",
+    "nodes_req": "--nodes",
+    "mem_req": "--mem",
+    "time_req": "--time",
+    "partition": "--partition",
+    "qos": "--qos",
+}
+
+
+def predict(
+    *,
+    processors: Annotated[
+        int | None, typer.Option(metavar="N", help="Cores of the whole job.", rich_help_panel=_JOB)
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(metavar="N", help="Nodes.", rich_help_panel=_JOB)
+    ] = None,
+    mem: Annotated[
+        float | None,
+        typer.Option(
+            parser=memory_mb,
+            metavar="MB",
+            help="Memory of the whole job: MB, or a size such as 125G.",
+            rich_help_panel=_JOB,
+        ),
+    ] = None,
+    time: Annotated[
+        float | None,
+        typer.Option(
+            parser=time_limit_s,
+            metavar="SECONDS",
+            help="Time limit: seconds, or a span such as 1:30:00 or 2-00:00:00.",
+            rich_help_panel=_JOB,
+        ),
+    ] = None,
+    partition: Annotated[
+        str, typer.Option(metavar="NAME", help="Partition or queue.", rich_help_panel=_JOB)
+    ] = "",
+    qos: Annotated[
+        str, typer.Option(metavar="NAME", help="Quality of service.", rich_help_panel=_JOB)
+    ] = "",
+    user: Annotated[
+        str, typer.Option(metavar="NAME", help="Login name of the user.", rich_help_panel=_JOB)
+    ] = "",
+    account: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Account that is charged.", rich_help_panel=_JOB),
+    ] = "",
+    job_name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the job.", rich_help_panel=_JOB)
+    ] = "",
+    gpus: Annotated[
+        int | None, typer.Option(metavar="N", help="GPUs of the whole job.", rich_help_panel=_JOB)
+    ] = None,
+    submit_time: Annotated[
+        float | None,
+        typer.Option(
+            parser=moment_s,
+            metavar="WHEN",
+            help="When it is submitted: Unix seconds or ISO 8601 (UTC).",
+            show_default="now",
+            rich_help_panel=_JOB,
+        ),
+    ] = None,
+    partial: Annotated[
+        bool,
+        typer.Option(
+            "--partial",
+            help="Predict even if one of the first six is not known.",
+            rich_help_panel=_JOB,
+        ),
+    ] = False,
+    target: Target = None,
+    bundle: BundleFolder = None,
+    timeout: Timeout = 10.0,
+    as_json: Json = False,
+) -> None:
+    """Predicts how long one job will run.
+
+    Says how sure that is, too, and whether the time limit may stop the job. The first six options
+    are needed unless --partial is given; the others make the answer better.
+
+    Example:
+
+        rt-predictor predict --processors 32 --nodes 4 --mem 128000 --time 3600 \\
+            --partition normal --qos normal --user alice
+    """
+    asked = chosen_target(target, bundle)
+    from rt_predictor.client import Job
+
+    job = Job(
+        processors_req=processors,
+        nodes_req=nodes,
+        mem_req=mem,
+        time_req=time,
+        partition=partition,
+        qos=qos,
+        user=user,
+        account=account,
+        job_name=job_name,
+        gpus_req=gpus,
+        submit_time=submit_time,
+        partial=partial,
+    )
+    _check(job)
+    if bundle is not None:
+        answer = _answer_of_bundle(job, bundle)
+    else:
+        answer = asyncio.run(_answer_of_service(job, asked, timeout))
+    if as_json:
+        typer.echo(json.dumps(_document(answer), indent=2))
+    else:
+        from rt_predictor.cli.words import aligned
+
+        typer.echo(aligned(_lines(job, answer)))
+
+
+def _check(job: "Job") -> None:
+    """Raises UsageError naming the options that are missing, InvalidJobError for a wrong one."""
+    from rt_predictor.features.rules import check_job
+
+    missing = [
+        option for field, option in _OPTION_OF_FIELD.items() if getattr(job, field) in (None, "")
+    ]
+    if missing and not job.partial:
+        raise UsageError(
+            f"{', '.join(missing)} not given: give what is missing, or --partial to predict without"
+        )
+    check_job(vars(job), partial=job.partial)
+
+
+async def _answer_of_service(job: "Job", target: str, timeout_s: float) -> "Prediction":
+    from rt_predictor.client import Client
+
+    async with Client(target, timeout_s=timeout_s) as client:
+        return await client.predict(job)
+
+
+def _answer_of_bundle(job: "Job", folder: Path) -> "Prediction":
+    from rt_predictor.cli.local import load_predictor, predict_one
+
+    return predict_one(load_predictor(folder), job)
+
+
+def _document(answer: "Prediction") -> dict[str, object]:
+    """The fields of the API's PredictResponse, but for those that no job of its own has."""
+    from dataclasses import asdict
+
+    from rt_predictor.cli.words import flag_names
+
+    document = asdict(answer) | {"flags": flag_names(answer.flags)}
+    del document["request_id"]
+    return document
+
+
+def _lines(job: "Job", answer: "Prediction") -> Iterator[tuple[str, str]]:
+    from rt_predictor.cli.words import duration, flag_words, percent
+
+    yield "predicted", duration(answer.predicted_runtime)
+    interval = f"{duration(answer.confidence_lower)} to {duration(answer.confidence_upper)}"
+    yield f"{percent(answer.confidence_level)} interval", interval
+    if answer.timeout_probability is not None and job.time_req is not None:
+        chance = percent(answer.timeout_probability)
+        yield "time limit", f"{duration(job.time_req)}; chance to hit it: {chance}"
+    models = (
+        f"{name} {duration(value)}" for name, value in sorted(answer.model_predictions.items())
+    )
+    yield "models", ", ".join(models)
+    for words in flag_words(answer.flags):
+        yield "less certain", words
+    yield "model version", answer.model_version

@@ -1,0 +1,257 @@
+"""Jobs to score, from any file: job logs, and tables of requests that need no outcome.
+
+Nothing is refused for a single bad record of a table: it stays in its place, with an error.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from rt_predictor.cli.options import InputFormat
+from rt_predictor.errors import TraceError
+from rt_predictor.features.jobs import JOB_SCHEMA, REQUEST_SCHEMA
+from rt_predictor.features.rules import invalid_jobs, null_invalid
+from rt_predictor.traces import ReadOptions, TraceFormat, expressions, read_trace
+from rt_predictor.traces.column_map import KINDS, ColumnMap, FileColumn, Kind, recognise
+from rt_predictor.traces.detect import csv_names, csv_separator, detect_format, first_line
+from rt_predictor.traces.source import last_line_end, plain_suffix, read_head, text_blocks
+
+_JSONL_SUFFIXES = (".jsonl", ".ndjson")
+_MISSING = frozenset({"NAN", "NAT", "NONE", "NULL", "NA", "N/A", "UNKNOWN", "UNLIMITED"})
+_EXTRA = " extra "
+_UNREADABLE = " unreadable "
+_COLUMNS = (*REQUEST_SCHEMA, "job_id")
+_WHAT = {
+    Kind.TIME: "a time",
+    Kind.SPAN: "a time span",
+    Kind.MEMORY: "an amount of memory",
+    Kind.COUNT: "a number",
+}
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Jobs in the order of the file.
+
+    jobs: columns of `REQUEST_SCHEMA`, and `job_id` (String).
+    errors: row -> why this job cannot be predicted.
+    left_out: records of a job log that carry no job, or none that can be read.
+    """
+
+    jobs: pl.DataFrame
+    errors: Mapping[int, str]
+    left_out: int
+
+
+def detect_input(path: Path) -> InputFormat:
+    """The format of a file, by its name, else by its content.
+
+    Raises TraceError where neither tells, and where the file cannot be read.
+    """
+    if plain_suffix(path) in _JSONL_SUFFIXES or first_line(read_head(path)).startswith("{"):
+        return InputFormat.JSONL
+    return InputFormat(detect_format(path).value)
+
+
+def read_requests(path: Path, format: InputFormat, options: ReadOptions) -> Requests:
+    """Reads the jobs of a file.
+
+    Raises TraceError where the file cannot be read as that format.
+    """
+    if format in (InputFormat.SWF, InputFormat.SACCT):
+        trace = read_trace(path, format=TraceFormat(format.value), options=options)
+        left_out = trace.malformed_count + sum(trace.skipped.values())
+        return _checked(null_invalid(trace.jobs.select(_COLUMNS)), {}, left_out)
+    table = _TABLES[format](path)
+    columns = _column_map(path, table.columns, options)
+    jobs, errors = _from_text(table, _request_part(columns), options.timezone)
+    return _checked(null_invalid(jobs) if _is_log(columns) else jobs, errors, 0)
+
+
+def _is_log(columns: ColumnMap) -> bool:
+    """Whether a table knows how jobs ended: then 0 MB means "not asked for", as in any job log."""
+    return not columns.columns.keys().isdisjoint(("runtime", "end_time"))
+
+
+def _request_part(columns: ColumnMap) -> ColumnMap:
+    return ColumnMap({name: c for name, c in columns.columns.items() if name in _COLUMNS})
+
+
+def _checked(jobs: pl.DataFrame, errors: Mapping[int, str], left_out: int) -> Requests:
+    broken = {row: str(error) for row, error in invalid_jobs(jobs, partial=True).items()}
+    number = pl.int_range(1, pl.len() + 1).cast(pl.String)
+    jobs = jobs.with_columns(pl.col("job_id").fill_null(number))
+    return Requests(jobs, {**broken, **errors}, left_out)
+
+
+def _column_map(path: Path, names: list[str], options: ReadOptions) -> ColumnMap:
+    asked = options.columns.columns if options.columns else {}
+    if missing := sorted({column.name for column in asked.values()} - set(names)):
+        raise TraceError(f"{path} has no column {missing[0]!r}; it has {', '.join(names)}")
+    found = {**recognise(names).columns, **asked}
+    if "job_id" not in found and "request_id" in names:
+        found["job_id"] = FileColumn("request_id")
+    if found.keys().isdisjoint(REQUEST_SCHEMA):
+        raise TraceError(
+            f"{path} has no column that describes a job; it has {', '.join(names)}: rename some to "
+            f"{', '.join(REQUEST_SCHEMA)}, or name them in a column map (--columns)"
+        )
+    return ColumnMap(found)
+
+
+def _from_text(
+    table: pl.DataFrame, columns: ColumnMap, timezone: str
+) -> tuple[pl.DataFrame, dict[int, str]]:
+    """Jobs from the texts of a table, and row -> why it cannot be read."""
+    texts = {name: _text(column.name) for name, column in columns.columns.items()}
+    values = {name: _value(name, texts, columns, timezone) for name in texts}
+    absent = {name: pl.lit(None, pl.String) for name in _COLUMNS if name not in values}
+    read = table.select(**values, **absent)
+    jobs = read.select(pl.col(name).cast(JOB_SCHEMA[name]) for name in _COLUMNS)
+    errors = _unread(table, texts, jobs)
+    for row, reason in table.select(_UNREADABLE).with_row_index().drop_nulls().iter_rows():
+        errors[row] = reason
+    return jobs, errors
+
+
+def _text(column: str) -> pl.Expr:
+    return expressions.words_to_null(pl.col(column).str.strip_chars(), _MISSING)
+
+
+def _value(name: str, texts: Mapping[str, pl.Expr], columns: ColumnMap, timezone: str) -> pl.Expr:
+    text, factor = texts[name], columns.factor(name)
+    number = expressions.number(text) * factor
+    match KINDS[name]:
+        case Kind.TEXT:
+            return text
+        case Kind.TIME:
+            return expressions.timestamp_s(text, timezone, factor)
+        case Kind.SPAN:
+            return pl.coalesce(number, expressions.span_s(text, factor))
+        case Kind.MEMORY:
+            nodes, cores = (
+                expressions.number(texts[field]) if field in texts else pl.lit(None, pl.Float64)
+                for field in ("nodes_req", "processors_req")
+            )
+            amount, per = expressions.memory_amount_mb(text), expressions.memory_per(text)
+            return pl.coalesce(number, expressions.whole_job_mb(amount, per, nodes, cores))
+        case _:
+            return number
+
+
+def _unread(
+    table: pl.DataFrame, texts: Mapping[str, pl.Expr], jobs: pl.DataFrame
+) -> dict[int, str]:
+    errors: dict[int, str] = {}
+    for name, text in texts.items():
+        given = table.select(text).to_series()
+        for row in (given.is_not_null() & jobs[name].is_null()).arg_true().to_list():
+            shown = given[row] if len(given[row]) <= 80 else given[row][:80] + "…"
+            errors.setdefault(row, f"{name} = {shown!r}: must be {_WHAT[KINDS[name]]}")
+    return errors
+
+
+def _csv_table(path: Path) -> pl.DataFrame:
+    header = first_line(read_head(path))
+    names = csv_names(header)
+    if len(set(names)) < len(names):
+        raise TraceError(f"{path} has a column twice: {', '.join(names)}")
+    blocks = text_blocks(path, cut=last_line_end, progress=None)
+    body = b"".join(blocks).lstrip().partition(b"\n")[2]
+    schema = dict.fromkeys([*names, _EXTRA], pl.String)
+    if not body.strip():
+        return pl.DataFrame(schema={**dict.fromkeys(names, pl.String), _UNREADABLE: pl.String})
+    try:
+        table = pl.read_csv(
+            body,
+            has_header=False,
+            separator=csv_separator(header),
+            schema=schema,
+            truncate_ragged_lines=True,
+            missing_columns="insert",
+        )
+    except pl.exceptions.PolarsError as error:
+        raise TraceError(f"cannot read {path} as CSV: {_one_line(error)}") from error
+    too_long = pl.when(pl.col(_EXTRA).is_not_null()).then(
+        pl.lit(f"the record has more than {len(names)} fields")
+    )
+    return (
+        table.filter(~pl.all_horizontal(pl.all().is_null()))
+        .with_columns(too_long.alias(_UNREADABLE))
+        .drop(_EXTRA)
+    )
+
+
+def _parquet_table(path: Path) -> pl.DataFrame:
+    try:
+        table = pl.read_parquet(path, glob=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise TraceError(f"cannot read {path} as Parquet: {_one_line(error)}") from error
+    texts = [_text_of(name, dtype) for name, dtype in table.schema.items()]
+    return table.select(texts).with_columns(pl.lit(None, pl.String).alias(_UNREADABLE))
+
+
+def _text_of(name: str, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    match dtype:
+        case pl.Date() | pl.Datetime():
+            column = column.cast(pl.Datetime("us")).dt.epoch("us") / 1e6
+        case pl.Duration():
+            column = column.dt.total_microseconds() / 1e6
+        case _ if dtype.is_float():
+            # Whole numbers are stored as floats where some are missing: 1234.0 is the name 1234.
+            whole = column.cast(pl.Int64, strict=False)
+            return pl.coalesce(
+                pl.when(column == column.floor()).then(whole.cast(pl.String)),
+                column.cast(pl.String),
+            )
+        case _ if dtype.is_nested() or dtype == pl.Binary:
+            return pl.lit(None, pl.String).alias(name)
+    return column.cast(pl.String)
+
+
+def _jsonl_table(path: Path) -> pl.DataFrame:
+    rows = [_json_row(line) for line in _lines(path)]
+    names = list(dict.fromkeys(name for row in rows for name in row if name != _UNREADABLE))
+    return pl.DataFrame(rows, schema=dict.fromkeys([*names, _UNREADABLE], pl.String))
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    for block in text_blocks(path, cut=last_line_end, progress=None):
+        yield from (line for line in block.splitlines() if line.strip())
+
+
+def _json_row(line: bytes) -> dict[str, str | None]:
+    """The fields of one request as texts."""
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        return {_UNREADABLE: f"the line is not JSON: {error}"}
+    if not isinstance(found, dict):
+        return {_UNREADABLE: f"the line is not a JSON object: {line[:40].decode()!r}"}
+    row: dict[str, str | None] = {}
+    for name, value in found.items():
+        match value:
+            case None:
+                row[name] = None
+            case bool() | list() | dict() if name in _COLUMNS:
+                row[_UNREADABLE] = f"{name} = {value!r}: must be a number or text"
+            case bool() | list() | dict():
+                pass
+            case _:
+                row[name] = str(value)
+    return row
+
+
+def _one_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
+
+
+_TABLES = {
+    InputFormat.CSV: _csv_table,
+    InputFormat.PARQUET: _parquet_table,
+    InputFormat.JSONL: _jsonl_table,
+}

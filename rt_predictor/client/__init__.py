@@ -1,0 +1,32 @@
+"""Asyncio client of the service: jobs in, typed answers out.
+
+    async with Client("localhost:50051") as client:
+        answer = await client.predict(Job(processors_req=32, nodes_req=4, ...))
+        print(answer.predicted_runtime, answer.confidence_lower, answer.confidence_upper)
+
+A call that fails raises `ServiceError`, or `InvalidRequestError` where the service refuses what was
+asked. `predict_many` and `stream` give a `Rejection` for a job that breaks a rule, and go on.
+"""
+
+from rt_predictor.client.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, SERVICE, Client
+from rt_predictor.client.values import (
+    Answer,
+    Health,
+    Job,
+    ModelInfo,
+    Prediction,
+    Rejection,
+)
+
+__all__ = [
+    "DEFAULT_TARGET",
+    "DEFAULT_TIMEOUT_S",
+    "SERVICE",
+    "Answer",
+    "Client",
+    "Health",
+    "Job",
+    "ModelInfo",
+    "Prediction",
+    "Rejection",
+]

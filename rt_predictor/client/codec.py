@@ -1,0 +1,129 @@
+"""Between the values of a client and the messages of the API."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, cast
+
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.client.values import (
+    Answer,
+    Health,
+    Job,
+    ModelInfo,
+    Prediction,
+    Rejection,
+)
+from rt_predictor.errors import InvalidJobError
+from rt_predictor.serving.description import (
+    FeatureDescription,
+    MemberDescription,
+    ModelDescription,
+)
+from rt_predictor.serving.predictions import Flag
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_WHOLE_FIELDS = ("processors_req", "nodes_req", "gpus_req")
+_FLAGS: dict[int, Flag] = {
+    pb.PredictionFlag.Value(f"PREDICTION_FLAG_{flag.name}"): flag for flag in Flag
+}
+
+
+def request(job: Job) -> pb.PredictRequest:
+    """The message for one job."""
+    return pb.PredictRequest(**vars(job))
+
+
+def requests(jobs: "Iterable[Job] | pl.DataFrame") -> Iterator[pb.PredictRequest]:
+    """The messages for many jobs; those of a frame are `partial`.
+
+    Raises InvalidJobError for a count in a frame that is not a whole number.
+    """
+    if not hasattr(jobs, "iter_rows"):
+        yield from map(request, jobs)
+        return
+    for row in cast("pl.DataFrame", jobs).iter_rows(named=True):
+        for name in _WHOLE_FIELDS:
+            if row.get(name) is not None:
+                row[name] = _whole(name, row[name])
+        yield pb.PredictRequest(**row, partial=True)
+
+
+def _whole(name: str, value: float) -> int:
+    if not float(value).is_integer():
+        raise InvalidJobError(name, value, "must be a whole number")
+    return int(value)
+
+
+def answer(response: pb.PredictResponse) -> Answer:
+    """The answer for one job of several."""
+    if response.HasField("error"):
+        error = response.error
+        return Rejection(error.message, error.field, error.code, response.request_id)
+    return prediction(response)
+
+
+def prediction(response: pb.PredictResponse) -> Prediction:
+    """The answer for one job."""
+    return Prediction(
+        predicted_runtime=response.predicted_runtime,
+        confidence_lower=response.confidence_lower,
+        confidence_upper=response.confidence_upper,
+        confidence_level=response.confidence_level,
+        timeout_probability=(
+            response.timeout_probability if response.HasField("timeout_probability") else None
+        ),
+        model_predictions=dict(sorted(response.model_predictions.items())),
+        flags=_flags(response.flags),
+        model_version=response.model_version,
+        request_id=response.request_id,
+    )
+
+
+def _flags(numbers: Iterable[int]) -> Flag:
+    """Flags that a newer service may have added are left out."""
+    flags = Flag(0)
+    for number in numbers:
+        flags |= _FLAGS.get(number, Flag(0))
+    return flags
+
+
+def model_info(response: pb.GetModelInfoResponse) -> ModelInfo:
+    """What model is loaded."""
+    return ModelInfo(
+        model_version=response.model_version,
+        confidence_level=response.confidence_level,
+        model=ModelDescription(
+            trained_at=response.trained_at,
+            training_span_start=response.training_span_start,
+            training_span_end=response.training_span_end,
+            training_samples=response.training_samples,
+            training_traces=tuple(response.training_traces),
+            metrics=dict(response.metrics),
+            features=tuple(
+                FeatureDescription(f.name, f.unit, f.description, f.importance)
+                for f in response.features
+            ),
+            members=tuple(MemberDescription(m.name, m.weight, m.trees) for m in response.models),
+            providers=dict(response.providers),
+        ),
+        service_version=response.service_version,
+        uptime_seconds=response.uptime_seconds,
+        predictions_served=response.predictions_served,
+    )
+
+
+def health(response: pb.HealthCheckResponse) -> Health:
+    """How a service is."""
+    return Health(
+        status=_state(response.status),
+        message=response.message,
+        uptime_seconds=response.uptime_seconds,
+        memory_bytes=response.memory_bytes,
+        components={name: _state(part.status) for name, part in response.components.items()},
+        service_version=response.service_version,
+    )
+
+
+def _state(status: "pb.HealthCheckResponse.Status.ValueType") -> str:
+    return pb.HealthCheckResponse.Status.Name(status).removeprefix("STATUS_")

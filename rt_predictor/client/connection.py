@@ -1,0 +1,215 @@
+"""The connection to a service: calls with deadlines, attempts and errors in plain words."""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from itertools import islice
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
+from rt_predictor.client import codec
+from rt_predictor.client.values import Answer, Health, Job, ModelInfo, Prediction
+from rt_predictor.errors import InvalidRequestError, RTPredictorError, ServiceError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+DEFAULT_TARGET = "localhost:50051"
+DEFAULT_TIMEOUT_S = 10.0
+DEFAULT_CHUNK_JOBS = 2_000
+SERVICE = pb.DESCRIPTOR.services_by_name["RuntimePredictor"].full_name
+"""Full name of the service; grpc.health.v1 reports readiness under it."""
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+"""Trailing metadata of a refused call that may be made again: when. gRFC A6."""
+
+_ATTEMPTS = 4
+_BACKOFF_S = 0.1
+_NO_CONNECTION = re.compile(r"failed to connect|connection refused|dns", re.IGNORECASE)
+_CHANNEL_OPTIONS = (
+    # Which size is too large is for the service to say.
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # The default of a second would make every attempt after a refused connection fail at once.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+)
+_T = TypeVar("_T")
+
+
+class Client:
+    """A connection to one service; use it as an asynchronous context manager.
+
+    Args:
+        target: "host:port".
+        timeout_s: time that one call may take, with all its attempts.
+    """
+
+    def __init__(
+        self, target: str = DEFAULT_TARGET, *, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> None:
+        self.target = target
+        self.timeout_s = timeout_s
+        self._channel = grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
+        self._stub = pb_grpc.RuntimePredictorStub(self._channel)
+        self._health = health_pb2_grpc.HealthStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._channel.close()
+
+    async def predict(self, job: Job) -> Prediction:
+        """Predicts one job."""
+        request = codec.request(job)
+        return codec.prediction(
+            await self._call(lambda left_s: self._stub.Predict(request, timeout=left_s))
+        )
+
+    async def predict_many(
+        self, jobs: "Iterable[Job] | pl.DataFrame", *, chunk_jobs: int = DEFAULT_CHUNK_JOBS
+    ) -> AsyncIterator[Answer]:
+        """Predicts jobs in batches of `chunk_jobs`; gives one answer for each, in order.
+
+        A frame has columns of `REQUEST_SCHEMA`, not necessarily all; its jobs count as `partial`.
+        """
+        requests = codec.requests(jobs)
+        while chunk := list(islice(requests, chunk_jobs)):
+            for response in await self._predict_batch(pb.PredictBatchRequest(jobs=chunk)):
+                yield codec.answer(response)
+
+    async def _predict_batch(self, batch: pb.PredictBatchRequest) -> Iterable[pb.PredictResponse]:
+        response: pb.PredictBatchResponse = await self._call(
+            lambda left_s: self._stub.PredictBatch(batch, timeout=left_s)
+        )
+        return response.predictions
+
+    async def stream(self, jobs: AsyncIterable[Job] | Iterable[Job]) -> AsyncIterator[Answer]:
+        """Predicts jobs as they come; gives one answer for each, in order.
+
+        Has no deadline and is not made again: who streams knows what was answered already. Raises
+        what `jobs` raises.
+        """
+        source = _Source(jobs)
+        call = self._stub.PredictStream(aiter(source))
+        try:
+            async for response in call:
+                yield codec.answer(response)
+        except grpc.aio.AioRpcError as error:
+            raise _service_error(error, self.target, self.timeout_s) from error
+        except asyncio.CancelledError:
+            if source.error is not None:
+                raise source.error from None
+            raise
+        finally:
+            call.cancel()
+
+    async def model_info(self) -> ModelInfo:
+        """What model is loaded, and how good it was."""
+        request = pb.GetModelInfoRequest()
+        return codec.model_info(
+            await self._call(lambda left_s: self._stub.GetModelInfo(request, timeout=left_s))
+        )
+
+    async def health(self) -> Health:
+        """How the service is, part by part."""
+        request = pb.HealthCheckRequest()
+        return codec.health(
+            await self._call(lambda left_s: self._stub.HealthCheck(request, timeout=left_s))
+        )
+
+    async def is_serving(self, service: str = SERVICE) -> bool:
+        """Whether the service is ready (its full name) or alive (""), by grpc.health.v1."""
+        request = health_pb2.HealthCheckRequest(service=service)
+        answer = await self._call(lambda left_s: self._health.Check(request, timeout=left_s))
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def _call(self, attempt: Callable[[float], Awaitable[_T]]) -> _T:
+        """Makes a call, again with back-off while the service says that this may help."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.timeout_s
+        backoff_s = _BACKOFF_S
+        attempts_left = _ATTEMPTS
+        while True:
+            attempts_left -= 1
+            try:
+                return await attempt(max(deadline - clock(), 0.0))
+            except grpc.aio.AioRpcError as error:
+                wait_s = _retry_wait_s(error, backoff_s)
+                if wait_s is None or not attempts_left or clock() + wait_s >= deadline:
+                    raise _service_error(error, self.target, self.timeout_s) from error
+            await asyncio.sleep(wait_s)
+            backoff_s *= 2
+
+
+def _retry_wait_s(error: grpc.aio.AioRpcError, backoff_s: float) -> float | None:
+    """How long to wait before the call is made again; None where that cannot help."""
+    least_s = _pushback_s(error)
+    match error.code():
+        case grpc.StatusCode.UNAVAILABLE:
+            least_s = least_s or 0.0
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if least_s is not None:
+            pass
+        case _:
+            return None
+    # Jitter, so that clients that were turned away together do not come back together.
+    return max(least_s, backoff_s) * random.uniform(1.0, 1.5)
+
+
+def _pushback_s(error: grpc.aio.AioRpcError) -> float | None:
+    """When the service says to try again; None where it does not."""
+    told = str(dict(error.trailing_metadata() or ()).get(PUSHBACK_KEY, ""))
+    return float(told) / 1000 if told.isdecimal() else None
+
+
+def _service_error(error: grpc.aio.AioRpcError, target: str, timeout_s: float) -> RTPredictorError:
+    """What a failed call means, in one line."""
+    code = error.code()
+    details = " ".join((error.details() or "").split())
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        return InvalidRequestError(details)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return ServiceError(f"{target} did not answer within {timeout_s:g} s")
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return ServiceError(f"{target} does not know this call: is it RT Predictor, and as new?")
+    if code is grpc.StatusCode.UNAVAILABLE and _NO_CONNECTION.search(details):
+        reason = details.rpartition(": ")[2]
+        return ServiceError(
+            f"no service answers at {target} ({reason}): check the address, or start one with "
+            "`rt-predictor serve`"
+        )
+    return ServiceError(f"{target}: {details or 'no details'} ({code.name})")
+
+
+class _Source:
+    """The messages of a stream, and what went wrong where the jobs come from.
+
+    gRPC turns an error of its request iterator into a cancellation, and keeps the error to itself.
+    """
+
+    def __init__(self, jobs: AsyncIterable[Job] | Iterable[Job]) -> None:
+        self._jobs = jobs
+        self.error: Exception | None = None
+
+    async def __aiter__(self) -> AsyncIterator[pb.PredictRequest]:
+        try:
+            if isinstance(self._jobs, AsyncIterable):
+                async for job in self._jobs:
+                    yield codec.request(job)
+            else:
+                for job in self._jobs:
+                    yield codec.request(job)
+        except Exception as error:
+            self.error = error
+            raise

@@ -1,0 +1,88 @@
+"""What a client asks and what it gets, as values under the names of the API."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rt_predictor.serving.description import ModelDescription
+from rt_predictor.serving.predictions import Flag
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job to predict. None and "" mean not known; `partial` allows that for required fields."""
+
+    processors_req: int | None = None
+    nodes_req: int | None = None
+    mem_req: float | None = None
+    """Memory of the whole job, MB."""
+    time_req: float | None = None
+    """Time limit, s."""
+    partition: str = ""
+    qos: str = ""
+    user: str = ""
+    account: str = ""
+    job_name: str = ""
+    gpus_req: int | None = None
+    submit_time: float | None = None
+    """Unix s; None means now."""
+    request_id: str = ""
+    partial: bool = False
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one job, under the names of the API. Times are in s."""
+
+    predicted_runtime: float
+    confidence_lower: float
+    confidence_upper: float
+    confidence_level: float
+    """Level of the interval `confidence_lower` to `confidence_upper`."""
+    timeout_probability: float | None
+    """None for a job without a time limit."""
+    model_predictions: Mapping[str, float]
+    """What each model says on its own."""
+    flags: Flag
+    model_version: str
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why one job of several could not be predicted."""
+
+    message: str
+    field: str
+    code: int
+    """gRPC status code as a number; 3 is INVALID_ARGUMENT."""
+    request_id: str
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What model answers, and who runs it."""
+
+    model_version: str
+    confidence_level: float
+    """Level of the intervals; 0 to 1."""
+    model: ModelDescription
+    service_version: str
+    uptime_seconds: float
+    predictions_served: int
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a service is. States are "SERVING", "DEGRADED", "NOT_SERVING" or "UNSPECIFIED"."""
+
+    status: str
+    message: str
+    uptime_seconds: float
+    memory_bytes: int
+    components: Mapping[str, str]
+    """Part -> state."""
+    service_version: str
+
+
+Answer = Prediction | Rejection
+"""What one job of several gets."""

@@ -1,0 +1,22 @@
+"""What is known of the worker processes from outside of them."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class WorkerMetrics:
+    """What is known of the worker processes from outside of them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.up = Gauge(
+            "rt_predictor_workers_up", "Worker processes that are ready.", registry=registry
+        )
+        self.wanted = Gauge(
+            "rt_predictor_workers_wanted",
+            "Worker processes that there should be.",
+            registry=registry,
+        )
+        self.restarts = Counter(
+            "rt_predictor_worker_restarts",
+            "Workers started again because one had died.",
+            registry=registry,
+        )

@@ -1,0 +1,1 @@
+"""Serving: the predictor, and the server that answers from it."""

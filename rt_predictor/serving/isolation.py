@@ -1,0 +1,61 @@
+"""Isolation: a job on which the model fails costs its neighbours nothing but time.
+
+Valid jobs should never make the model fail. Where jobs are scored together and one of them does,
+halving finds it; the others are answered.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rt_predictor.errors import DeadlineExceededError, DrainingError, OverloadedError
+from rt_predictor.serving.port import Scorer
+from rt_predictor.serving.predictions import Predictions
+
+MAX_FAILURES = 64
+"""Failed runs of one request after which what is left counts as failed: the model itself is ill."""
+
+_OF_THE_CALL = (DeadlineExceededError, DrainingError, OverloadedError)
+"""Errors that say nothing of the jobs."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Neighbouring rows that were answered."""
+
+    rows: range
+    predictions: Predictions
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Neighbouring rows on which the model failed."""
+
+    rows: range
+    error: Exception
+
+
+async def predict_isolated(scorer: Scorer, jobs: pl.DataFrame) -> Sequence[Scored | Failed]:
+    """Answers every job that can be answered; the parts cover all rows of `jobs` in order.
+
+    Raises OverloadedError, DrainingError and DeadlineExceededError of the scorer.
+    """
+    waiting = [range(len(jobs))] if len(jobs) else []
+    found: list[Scored | Failed] = []
+    failures = 0
+    while waiting:
+        rows = waiting.pop()
+        part = jobs if len(rows) == len(jobs) else jobs.slice(rows.start, len(rows))
+        try:
+            found.append(Scored(rows, await scorer.predict(part)))
+        except _OF_THE_CALL:
+            raise
+        except Exception as error:
+            failures += 1
+            if len(rows) == 1 or failures >= MAX_FAILURES:
+                found.append(Failed(rows, error))
+            else:
+                half = len(rows) // 2
+                waiting += [rows[half:], rows[:half]]
+    return found

@@ -1,0 +1,47 @@
+"""What the predictor answers: columns of numbers, one row a job."""
+
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Flag(IntFlag):
+    """What makes an answer less certain than others; bits of `Predictions.flags`."""
+
+    COLD_START_USER = 1
+    UNSEEN_PARTITION = 2
+    UNSEEN_QOS = 4
+    NO_TIME_LIMIT = 8
+    OUT_OF_TRAINING_RANGE = 16
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers for n jobs, in the order of the jobs.
+
+    `lower_s <= runtime_s <= upper_s`, all finite and positive, in every row.
+    """
+
+    runtime_s: NDArray[np.float64]
+    """[n] expected runtime."""
+    lower_s: NDArray[np.float64]
+    """[n] lower end of the interval."""
+    upper_s: NDArray[np.float64]
+    """[n] upper end of the interval."""
+    timeout_probability: NDArray[np.float64]
+    """[n] probability that the job reaches its time limit; NaN without one."""
+    members_s: NDArray[np.float64]
+    """[n, m] what each model says on its own."""
+    flags: NDArray[np.uint8]
+    """[n] bits of `Flag`."""
+    member_names: tuple[str, ...]
+    """[m] names of the models."""
+    level: float
+    """Level of the interval."""
+    model_version: str
+    """Version of the bundle that answered."""
+
+    def __len__(self) -> int:
+        return len(self.runtime_s)

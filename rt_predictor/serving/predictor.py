@@ -1,0 +1,149 @@
+"""The data plane: a frame of jobs in, predictions out. It knows no transport.
+
+Thread-safe. A large batch is assembled in one pass and scored in row chunks over threads, each on
+the same one-threaded session, so that a job's answer does not depend on its neighbours.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rt_predictor.features.assemble import NUMBERS
+from rt_predictor.features.declared import INPUTS, UNSEEN_CODE
+from rt_predictor.model.bundle import Bundle, read_bundle
+from rt_predictor.model.interval import ErrorDistribution
+from rt_predictor.model.learned import assembler_from
+from rt_predictor.model.session import ModelSession
+from rt_predictor.serving.description import (
+    FeatureDescription,
+    MemberDescription,
+    ModelDescription,
+)
+from rt_predictor.serving.predictions import Flag, Predictions
+from rt_predictor.settings import Settings
+
+_COLUMN = {item.name: place for place, item in enumerate(INPUTS)}
+_TIME_REQ = _COLUMN["time_req"]
+
+
+class Predictor:
+    """Answers from one bundle."""
+
+    def __init__(self, bundle: Bundle, session: ModelSession, *, chunk_rows: int, threads: int):
+        """A predictor over a session of the bundle's graph.
+
+        Args:
+            bundle: what was learned.
+            session: the compiled graph, with the bundle's outputs.
+            chunk_rows: rows that one thread scores at a time.
+            threads: threads that share a large batch; 0 takes one a core.
+
+        Raises BundleError where the bundle was made for other inputs than this program assembles.
+        """
+        self.bundle = bundle
+        self.session = session
+        self.model_version = bundle.info.model_version
+        self.confidence_level = bundle.calibration.level
+        self._assembler = assembler_from(bundle.features)
+        self._knows = {item.field: bool(item.names) for item in self._assembler.categories}
+        self._errors = ErrorDistribution.from_document(bundle.calibration)
+        self._member_names = tuple(bundle.ensemble.models)
+        self._least, self._greatest = _training_bounds(bundle)
+        self._chunk_rows = chunk_rows
+        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "rt-predictor-score")
+
+    @classmethod
+    def load(cls, settings: Settings) -> "Predictor":
+        """Reads the bundle that the settings name and compiles its graph.
+
+        Raises BundleError saying what is wrong with it and how to mend it.
+        """
+        bundle = read_bundle(settings.model.path, verify_hashes=settings.model.verify_hashes)
+        session = ModelSession(
+            bundle.graph, bundle.ensemble.graph_outputs, settings.model.providers
+        )
+        optimization = settings.features.optimization
+        return cls(bundle, session, chunk_rows=optimization.chunk_size, threads=optimization.n_jobs)
+
+    def predict(self, jobs: pl.DataFrame) -> Predictions:
+        """Predicts n jobs: the columns of `REQUEST_SCHEMA`, null where missing, submit_time filled.
+
+        The jobs are taken as valid (`features.rules`).
+        """
+        inputs = self._assembler.assemble(jobs)
+        point, interval, members = self._score(inputs)
+        runtime = point.astype(np.float64)
+        return Predictions(
+            runtime_s=runtime,
+            lower_s=interval[:, 0].astype(np.float64),
+            upper_s=interval[:, 1].astype(np.float64),
+            timeout_probability=self._errors.probability_of_reaching(
+                inputs[:, _TIME_REQ].astype(np.float64), runtime
+            ),
+            members_s=members.astype(np.float64),
+            flags=self._flags(inputs),
+            member_names=self._member_names,
+            level=self.confidence_level,
+            model_version=self.model_version,
+        )
+
+    def describe(self) -> ModelDescription:
+        """Where the model comes from, how good it was, and what runs it."""
+        info, ensemble = self.bundle.info, self.bundle.ensemble
+        features = sorted(self.bundle.features.features, key=lambda f: f.importance, reverse=True)
+        return ModelDescription(
+            trained_at=info.trained_at,
+            training_span_start=info.training_span_start,
+            training_span_end=info.training_span_end,
+            training_samples=info.training_samples,
+            training_traces=info.training_traces,
+            metrics=self.bundle.metrics.headline(),
+            features=tuple(
+                FeatureDescription(f.name, f.unit, f.why, f.importance) for f in features
+            ),
+            members=tuple(
+                MemberDescription(name, entry.weight, entry.trees)
+                for name, entry in ensemble.models.items()
+            ),
+            providers=self.session.nodes_by_provider(),
+        )
+
+    def _score(self, inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        if len(inputs) <= self._chunk_rows:
+            return self.session.run(inputs)
+        starts = range(0, len(inputs), self._chunk_rows)
+        chunks = self._pool.map(
+            self.session.run, (inputs[i : i + self._chunk_rows] for i in starts)
+        )
+        return [np.concatenate(output) for output in zip(*chunks, strict=True)]
+
+    def _flags(self, inputs: NDArray[np.float32]) -> NDArray[np.uint8]:
+        numbers = inputs[:, : len(NUMBERS)]
+        outside = ((numbers < self._least) | (numbers > self._greatest)).any(axis=1)
+        conditions = (
+            (Flag.UNSEEN_PARTITION, self._unseen(inputs, "partition")),
+            (Flag.UNSEEN_QOS, self._unseen(inputs, "qos")),
+            (Flag.NO_TIME_LIMIT, np.isnan(inputs[:, _TIME_REQ])),
+            (Flag.OUT_OF_TRAINING_RANGE, outside),
+        )
+        # The models do not know users yet: to them every user is new.
+        flags = np.full(len(inputs), Flag.COLD_START_USER, dtype=np.uint8)
+        for flag, holds in conditions:
+            flags |= np.uint8(flag) * holds
+        return flags
+
+    def _unseen(self, inputs: NDArray[np.float32], field: str) -> NDArray[np.bool_]:
+        """Rows whose name is new; none where training saw no name of that field at all."""
+        codes = inputs[:, _COLUMN[f"{field}_code"]]
+        return np.asarray((codes == UNSEEN_CODE) & self._knows[field])
+
+
+def _training_bounds(bundle: Bundle) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Least and greatest value of each of `NUMBERS`; no bound where training never saw one."""
+    ranges = bundle.features.ranges
+    least = [ranges[name].minimum if name in ranges else -np.inf for name in NUMBERS]
+    greatest = [ranges[name].maximum if name in ranges else np.inf for name in NUMBERS]
+    return np.array(least, np.float32), np.array(greatest, np.float32)

@@ -1,0 +1,58 @@
+"""Runs the service in this process or in several, and turns how it went into an exit code."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+
+from loguru import logger
+
+from rt_predictor.errors import RTPredictorError, outcome_of
+from rt_predictor.observability.logging import configure_logging, traceback_text
+from rt_predictor.serving.port import PredictorFactory, PredictorPort
+from rt_predictor.serving.sockets import shares_ports
+from rt_predictor.settings import Settings
+
+
+def load_predictor(settings: Settings) -> PredictorPort:
+    """The predictor that the settings name. Raises BundleError."""
+    from rt_predictor.serving.predictor import Predictor
+
+    return Predictor.load(settings)
+
+
+def run(settings: Settings, predictor_factory: PredictorFactory = load_predictor) -> int:
+    """Serves until SIGTERM or SIGINT. Returns the process's exit code.
+
+    With `server.max_workers` above 1, `predictor_factory` must be importable from other processes.
+    """
+    configure_logging(settings.logging)
+    if settings.server.max_workers > 1 and shares_ports():
+        from rt_predictor.serving.supervisor import supervise
+
+        return exit_code_of(supervise(settings, predictor_factory))
+    if settings.server.max_workers > 1:
+        logger.warning("this system cannot share a port between processes: serving from one")
+    from rt_predictor.serving.server import serve
+
+    return exit_code_of(serve(settings, predictor_factory))
+
+
+def exit_code_of(main: Coroutine[None, None, int]) -> int:
+    """Runs a program to its end on the fastest event loop there is; errors become a log line."""
+    try:
+        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+            return runner.run(main)
+    except RTPredictorError as error:
+        logger.error(str(error))
+        return outcome_of(error).exit_code
+    except Exception as error:
+        logger.error("unforeseen error", traceback=traceback_text(error))
+        return outcome_of(error).exit_code
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()

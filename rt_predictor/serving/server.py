@@ -1,0 +1,241 @@
+"""A server's life: start up, serve, drain, stop."""
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+import grpc
+from grpc_reflection.v1alpha import reflection
+from loguru import logger
+from prometheus_client import CollectorRegistry
+
+from rt_predictor.api.health import HEALTH_SERVICE, StandardHealth
+from rt_predictor.api.interceptors import SERVICE, CallInterceptor
+from rt_predictor.api.servicer import Limits, RuntimePredictorServicer
+from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
+from rt_predictor.errors import EXIT_OK, StartupError
+from rt_predictor.observability.metrics import Metrics
+from rt_predictor.observability.page import MetricsPage, open_metrics_page
+from rt_predictor.observability.worker_metrics import WorkerMetrics
+from rt_predictor.serving.admission import Admission
+from rt_predictor.serving.announce import log_serving
+from rt_predictor.serving.dispatch import Dispatcher, WorkPool
+from rt_predictor.serving.health import (
+    MODEL,
+    Check,
+    Health,
+    HealthReport,
+    State,
+    memory_check,
+    model_check,
+    self_test,
+)
+from rt_predictor.serving.port import PredictorFactory, PredictorPort
+from rt_predictor.serving.signals import stop_signals
+from rt_predictor.serving.sockets import PORT_SETTING, address_of, check_port_free
+from rt_predictor.settings import ServerSettings, Settings
+
+FLUSH_S = 1.0
+"""Time for the last answers to leave, once all calls are done."""
+MEMORY_SAMPLE_S = 5.0
+_SWITCH_S = 0.0005
+"""How long a thread with a large batch may keep the interpreter from the event loop."""
+_KEEPALIVE_MS = 60_000
+_KEEPALIVE_TIMEOUT_MS = 20_000
+"""A client that vanished without a word gives its place back after these two."""
+_LEAST_PING_INTERVAL_MS = 10_000
+_BYTES_PER_MB = 1024 * 1024
+
+
+class Server:
+    """The gRPC server of one process."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        predictor: PredictorPort,
+        metrics: Metrics,
+        checks: Mapping[str, Check],
+        *,
+        shares_port: bool,
+    ) -> None:
+        """A server that does not listen yet.
+
+        Args:
+            settings: `[server]`.
+            predictor: the loaded model.
+            metrics: where calls are counted.
+            checks: parts of the service to report on, beside the model and the memory.
+            shares_port: whether other processes listen on the same port.
+        """
+        self._settings = settings
+        self._metrics = metrics
+        self._predictor = predictor
+        self._shares_port = shares_port
+        self._pool = WorkPool()
+        self._admission = Admission(settings.max_concurrent_calls)
+        self._health = StandardHealth()
+        dispatcher = Dispatcher(predictor, self._pool, metrics)
+        self._report = HealthReport(
+            {
+                MODEL: model_check(dispatcher, predictor.model_version),
+                "memory": memory_check,
+                **checks,
+            }
+        )
+        self._servicer = RuntimePredictorServicer(
+            predictor,
+            dispatcher,
+            served=lambda: dispatcher.predicted,
+            pool=self._pool,
+            admission=self._admission,
+            report=self._report,
+            metrics=metrics,
+            limits=Limits(settings.max_batch_jobs, settings.stream_chunk_jobs),
+        )
+        self._grpc = grpc.aio.server(
+            interceptors=(CallInterceptor(self._admission, metrics),),
+            options=_channel_options(settings, shares_port=shares_port),
+        )
+
+    async def start(self, port: int) -> int:
+        """Tries the model once, then listens on `port` (0: any free one). Returns the port.
+
+        Raises StartupError where the model does not answer or the port cannot be listened on.
+        """
+        self_test(self._predictor, time.time())
+        pb_grpc.add_RuntimePredictorServicer_to_server(self._servicer, self._grpc)
+        await self._health.add_to(self._grpc)
+        if self._settings.reflection:
+            services = (SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(services, self._grpc)
+        address = address_of(self._settings.host, port)
+        try:
+            port = self._grpc.add_insecure_port(address)
+        except RuntimeError as error:
+            raise StartupError(
+                f"cannot listen on {address}: change server.host or {PORT_SETTING}"
+            ) from error
+        await self._grpc.start()
+        self._metrics.started(self._predictor.model_version, time.time())
+        self._sampling = asyncio.create_task(self._sample_memory())
+        self._report.ready()
+        await self._health.set_ready(ready=True)
+        return port
+
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """Says that it is not ready, takes no more calls, lets those in progress finish, stops.
+
+        Those that take longer than `drain_timeout_s`, or are in progress once `hurry` is set, are
+        cut off.
+        """
+        self._report.draining()
+        await self._health.set_ready(ready=False)
+        self._admission.drain()
+        closing = None
+        if self._shares_port:
+            # New connections must go to the other processes; alone, they are told UNAVAILABLE.
+            closing = asyncio.create_task(self._grpc.stop(self._settings.drain_timeout_s))
+        await self._finish_calls(hurry)
+        unfinished = self._admission.in_progress
+        if unfinished:
+            logger.warning("calls cut off at shutdown", calls=unfinished)
+        await self._grpc.stop(None if unfinished else FLUSH_S)
+        if closing is not None:
+            await closing
+        self._sampling.cancel()
+        self._pool.close()
+
+    async def _finish_calls(self, hurry: asyncio.Event) -> None:
+        waits = [asyncio.create_task(self._admission.idle()), asyncio.create_task(hurry.wait())]
+        await asyncio.wait(
+            waits,
+            timeout=self._settings.drain_timeout_s,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        for wait in waits:
+            wait.cancel()
+
+    async def _sample_memory(self) -> None:
+        while True:
+            await asyncio.sleep(MEMORY_SAMPLE_S)
+            self._metrics.sample_memory()
+
+
+async def serve(settings: Settings, predictor_factory: PredictorFactory) -> int:
+    """Serves from this process until SIGTERM or SIGINT, then drains. Returns an exit code.
+
+    Raises StartupError where the port, the metrics port or the model cannot be used.
+    """
+    options = settings.server
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_signals(hangup=_warn_of_hangup))
+        check_port_free(options.host, options.port)
+        registry = CollectorRegistry()
+        page = _open_page(options, registry)
+        if page is not None:
+            stack.callback(page.close)
+        server = Server(
+            options,
+            predictor := predictor_factory(settings),
+            Metrics(registry),
+            {"metrics": page_check(page)},
+            shares_port=False,
+        )
+        workers = WorkerMetrics(registry)
+        workers.wanted.set(1)
+        port = await server.start(options.port)
+        workers.up.set(1)
+        settle_process()
+        log_serving(settings, port, page, predictor.model_version)
+        await stop.asked.wait()
+        logger.info("shutting down", drain_timeout_s=options.drain_timeout_s)
+        await server.stop(stop.insisted)
+    logger.info("stopped")
+    return EXIT_OK
+
+
+def settle_process() -> None:
+    """Once all is loaded: keeps the interpreter from making calls wait for threads or for GC."""
+    sys.setswitchinterval(_SWITCH_S)
+    gc.collect()
+    gc.freeze()
+
+
+def page_check(page: MetricsPage | None) -> Check:
+    """Whether the metrics page is served from this process."""
+
+    def check() -> Health:
+        if page is None:
+            return Health(State.SERVING, "switched off (server.metrics_enabled)")
+        if page.alive:
+            return Health(State.SERVING, f"on port {page.port}")
+        return Health(State.DEGRADED, f"the page on port {page.port} is no longer served")
+
+    return check
+
+
+def _open_page(options: ServerSettings, registry: CollectorRegistry) -> MetricsPage | None:
+    return open_metrics_page(options, registry) if options.metrics_enabled else None
+
+
+def _warn_of_hangup() -> None:
+    logger.warning("SIGHUP replaces workers one by one; there is only one (server.max_workers)")
+
+
+def _channel_options(
+    settings: ServerSettings, *, shares_port: bool
+) -> tuple[tuple[str, int | str], ...]:
+    return (
+        ("grpc.so_reuseport", int(shares_port)),
+        ("grpc.max_receive_message_length", settings.max_message_mb * _BYTES_PER_MB),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_connection_age_ms", round(settings.max_connection_age_s * 1000)),
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", _LEAST_PING_INTERVAL_MS),
+    )

@@ -1,0 +1,78 @@
+"""A worker: one of several processes that serve the same port.
+
+Its supervisor spawns it (never forks: gRPC, Polars and ONNX Runtime do not survive that), is told
+once it is ready, and stops it with SIGTERM. A worker whose supervisor dies stops by itself.
+"""
+
+import asyncio
+import multiprocessing
+import sys
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from loguru import logger
+
+from rt_predictor.errors import EXIT_OK
+from rt_predictor.observability.logging import configure_logging
+from rt_predictor.serving.port import PredictorFactory
+from rt_predictor.serving.run import exit_code_of
+from rt_predictor.settings import Settings
+
+
+@dataclass(frozen=True)
+class WorkerTask:
+    """What a worker is to do."""
+
+    settings: Settings
+    predictor_factory: PredictorFactory
+    number: int
+    """Which of the workers it is; none alive has the same."""
+    port: int
+    """The port to share, never 0."""
+    metrics_directory: Path
+    """Where its series go."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a worker says once it serves."""
+
+    model_version: str
+
+
+def worker_main(task: WorkerTask, to_supervisor: Connection) -> None:
+    """Runs a worker in a process of its own, to the end of that process."""
+    configure_logging(task.settings.logging, worker=task.number)
+    sys.exit(exit_code_of(_serve(task, to_supervisor)))
+
+
+async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
+    from prometheus_client import CollectorRegistry
+
+    from rt_predictor.observability.metrics import Metrics, share_between_processes
+    from rt_predictor.serving.health import Health, State
+    from rt_predictor.serving.server import Server, settle_process
+    from rt_predictor.serving.signals import stop_signals
+
+    options = task.settings.server
+    with stop_signals(hangup=lambda: None, interrupt=False) as stop:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            asyncio.get_running_loop().add_reader(parent.sentinel, stop.ask)
+        share_between_processes(task.metrics_directory, task.number)
+        predictor = task.predictor_factory(task.settings)
+        server = Server(
+            options,
+            predictor,
+            Metrics(CollectorRegistry(), worker=task.number),
+            {"metrics": lambda: Health(State.SERVING, "served by the supervisor")},
+            shares_port=True,
+        )
+        await server.start(task.port)
+        settle_process()
+        logger.debug("worker ready", port=task.port, model_version=predictor.model_version)
+        to_supervisor.send(Ready(predictor.model_version))
+        await stop.asked.wait()
+        await server.stop(stop.insisted)
+    return EXIT_OK

@@ -1,0 +1,1 @@
+"""Training: finished jobs become a verified model bundle. Needs the extra `train`."""

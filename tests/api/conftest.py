@@ -1,0 +1,70 @@
+"""A servicer without a network, and the context of a call to it."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from prometheus_client import CollectorRegistry
+
+from rt_predictor.api.servicer import Limits, RuntimePredictorServicer
+from rt_predictor.observability.metrics import Metrics
+from rt_predictor.serving import dispatch
+from rt_predictor.serving.admission import Admission
+from rt_predictor.serving.dispatch import Dispatcher, WorkPool
+from rt_predictor.serving.health import HealthReport
+from rt_predictor.serving.port import PredictorPort
+
+
+class FakeContext:
+    """The context of one call: what the client sent, and what it was sent."""
+
+    def __init__(self, requests: Iterable[Message] = (), *, remaining_s: float | None = None):
+        self._requests = iter(requests)
+        self._remaining_s = remaining_s
+        self.reads = 0
+        self.written: list[Message] = []
+
+    async def read(self) -> object:
+        self.reads += 1
+        return next(self._requests, grpc.aio.EOF)
+
+    async def write(self, message: Message) -> None:
+        self.written.append(message)
+
+    def time_remaining(self) -> float | None:
+        return self._remaining_s
+
+
+@pytest.fixture
+def context() -> type[FakeContext]:
+    return FakeContext
+
+
+@pytest.fixture
+def servicer() -> Iterator[Callable[..., RuntimePredictorServicer]]:
+    """Makes servicers over a predictor."""
+    pool = WorkPool(1)
+
+    def make(predictor: PredictorPort, *, chunk_jobs: int = 512) -> RuntimePredictorServicer:
+        metrics = Metrics(CollectorRegistry())
+        dispatcher = Dispatcher(predictor, pool, metrics)
+        return RuntimePredictorServicer(
+            predictor,
+            dispatcher,
+            served=lambda: dispatcher.predicted,
+            pool=pool,
+            admission=Admission(10),
+            report=HealthReport({}),
+            metrics=metrics,
+            limits=Limits(1000, chunk_jobs),
+        )
+
+    yield make
+    pool.close()
+
+
+@pytest.fixture
+def always_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even one job goes to a thread, so that a model that waits does not stop the event loop."""
+    monkeypatch.setattr(dispatch, "INLINE_JOBS", 0)

@@ -1,0 +1,232 @@
+"""Messages to frames and predictions to messages."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rt_predictor.api import codec
+from rt_predictor.api.codec import (
+    FLAG_NUMBERS,
+    check_batch_id,
+    decode_job,
+    decode_jobs,
+    encode_answer,
+    encode_answers,
+    encode_batch,
+)
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.errors import InvalidJobError, InvalidRequestError
+from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.features.rules import NUMBER_RULES, TEXT_RULES, NumberRule
+from rt_predictor.serving.isolation import Failed, Scored
+from rt_predictor.serving.predictions import Flag, Predictions
+from tests.serving.fakes import MEMBERS, FakePredictor
+from tests.serving.harness import job
+
+NOW = 1_234_567.0
+
+
+def _now() -> float:
+    return NOW
+
+
+def _number(rule: NumberRule) -> st.SearchStrategy[float | int]:
+    if rule.whole:
+        return st.integers(math.ceil(rule.minimum), math.floor(rule.maximum))
+    return st.floats(rule.minimum, rule.maximum)
+
+
+valid_jobs = st.fixed_dictionaries(
+    {
+        **{rule.field: st.none() | _number(rule) for rule in NUMBER_RULES},
+        **{
+            rule.field: st.text(st.characters(exclude_categories=["Cs"]), max_size=rule.max_chars)
+            for rule in TEXT_RULES
+        },
+    }
+)
+
+
+@given(st.lists(valid_jobs, max_size=8))
+def test_every_field_arrives_in_the_frame_and_missing_is_null(
+    jobs: list[dict[str, object]],
+) -> None:
+    decoded = decode_jobs((pb.PredictRequest(**job, partial=True) for job in jobs), _now)
+    assert dict(decoded.frame.schema) == {name: kind() for name, kind in REQUEST_SCHEMA.items()}
+    assert decoded.errors == {}
+    expected = [
+        {
+            **{name: job[name] if job[name] not in ("", None) else None for name in REQUEST_SCHEMA},
+            "submit_time": NOW if job["submit_time"] is None else job["submit_time"],
+        }
+        for job in jobs
+    ]
+    assert decoded.frame.to_dicts() == expected
+
+
+@given(st.integers(0, 40), st.sets(st.integers(0, 39)), st.integers(1, 7))
+def test_invalid_jobs_are_left_out_of_the_frame_whatever_their_places(
+    count: int, bad: set[int], slice_rows: int
+) -> None:
+    requests = [job(processors_req=-1 if n in bad else n + 1) for n in range(count)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "_SLICE_ROWS", slice_rows)
+        decoded = decode_jobs(requests, _now)
+    good = [n for n in range(count) if n not in bad]
+    assert list(decoded.places) == good
+    assert decoded.frame["processors_req"].to_list() == [n + 1 for n in good]
+    assert set(decoded.errors) == bad & set(range(count))
+    assert len(decoded) == count
+
+
+def test_zero_that_was_sent_is_not_missing() -> None:
+    assert decode_job(job(gpus_req=0), _now)["gpus_req"].to_list() == [0.0]
+    assert decode_job(job(), _now)["gpus_req"].to_list() == [None]
+    assert decode_job(job(submit_time=0.0), _now)["submit_time"].to_list() == [0.0]
+
+
+def test_the_clock_is_read_once_for_all_jobs_that_come_together() -> None:
+    readings = iter((1.0, 2.0))
+    frame = decode_jobs([job(submit_time=None)] * 3, lambda: next(readings)).frame
+    assert frame["submit_time"].to_list() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"nodes_req": 0}, "nodes_req"),
+        ({"mem_req": math.nan}, "mem_req"),
+        ({"time_req": math.inf}, "time_req"),
+        ({"time_req": 0.0}, "time_req"),
+        ({"qos": ""}, "qos"),
+        ({"user": "x" * 257}, "user"),
+        ({"request_id": "x" * 257}, "request_id"),
+        ({"submit_time": -1.0}, "submit_time"),
+        ({"time_req": None}, "time_req"),
+    ],
+)
+def test_a_job_that_breaks_a_rule_is_an_error_naming_the_field(
+    fields: dict[str, object], field: str
+) -> None:
+    with pytest.raises(InvalidJobError) as raised:
+        decode_job(job(**fields), _now)
+    assert raised.value.field == field
+
+
+def test_a_partial_job_may_lack_required_fields_but_not_break_rules() -> None:
+    frame = decode_job(pb.PredictRequest(partial=True), _now)
+    assert frame.drop("submit_time").null_count().sum_horizontal().item() == len(REQUEST_SCHEMA) - 1
+    with pytest.raises(InvalidJobError, match="nodes_req = 0"):
+        decode_job(pb.PredictRequest(partial=True, nodes_req=0), _now)
+
+
+def test_an_error_keeps_little_of_a_text_that_is_too_long() -> None:
+    decoded = decode_jobs([job(job_name="x" * 1_000_000)], _now)
+    assert len(str(decoded.errors[0])) < 200
+    assert decoded.errors[0].field == "job_name"
+
+
+def test_an_id_that_is_too_long_is_not_given_back() -> None:
+    decoded = decode_jobs([job(request_id="x" * 1000), job(request_id="ok")], _now)
+    assert list(decoded.request_ids) == ["", "ok"]
+    with pytest.raises(InvalidRequestError, match="batch_id has 257 characters"):
+        check_batch_id("x" * 257)
+    check_batch_id("x" * 256)
+
+
+def _predictions(count: int, *, flags: int = 0) -> Predictions:
+    numbers = np.arange(1.0, count + 1)
+    return Predictions(
+        runtime_s=numbers,
+        lower_s=numbers / 2,
+        upper_s=numbers * 2,
+        timeout_probability=np.where(numbers == 2, np.nan, 0.5),
+        members_s=np.stack([numbers, numbers + 1, numbers + 2], axis=1),
+        flags=np.full(count, flags, np.uint8),
+        member_names=MEMBERS,
+        level=0.8,
+        model_version="v7",
+    )
+
+
+def test_an_answer_holds_what_was_predicted() -> None:
+    answer = encode_answer("id", _predictions(1, flags=Flag.UNSEEN_QOS | Flag.NO_TIME_LIMIT))
+    assert answer == pb.PredictResponse(
+        predicted_runtime=1.0,
+        confidence_lower=0.5,
+        confidence_upper=2.0,
+        confidence_level=0.8,
+        timeout_probability=0.5,
+        model_predictions={"xgboost": 1.0, "lightgbm": 2.0, "catboost": 3.0},
+        model_version="v7",
+        request_id="id",
+        flags=[pb.PREDICTION_FLAG_UNSEEN_QOS, pb.PREDICTION_FLAG_NO_TIME_LIMIT],
+    )
+
+
+def test_a_job_without_limit_has_no_timeout_probability() -> None:
+    jobs = decode_jobs([job(), job()], _now)
+    first, second = encode_answers(jobs, [Scored(range(2), _predictions(2))])
+    assert first.HasField("timeout_probability")
+    assert not second.HasField("timeout_probability")
+
+
+def test_every_flag_has_a_number_and_every_number_a_flag() -> None:
+    numbers = {number for flag in Flag for number in FLAG_NUMBERS[flag]}
+    assert numbers == set(pb.PredictionFlag.values()) - {pb.PREDICTION_FLAG_UNSPECIFIED}
+    assert len(FLAG_NUMBERS[sum(Flag)]) == len(Flag)
+
+
+@given(
+    st.lists(st.sampled_from(["valid", "invalid"]), max_size=30),
+    st.integers(1, 6),
+    st.integers(1, 5),
+    st.data(),
+)
+def test_answers_come_in_the_order_of_the_jobs_however_they_were_found(
+    kinds: list[str], slice_rows: int, part_rows: int, data: st.DataObject
+) -> None:
+    requests = [
+        job(nodes_req=1 if kind == "valid" else 0, request_id=str(place), processors_req=place + 1)
+        for place, kind in enumerate(kinds)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "_SLICE_ROWS", slice_rows)
+        jobs = decode_jobs(requests, _now)
+        parts: list[Scored | Failed] = []
+        failed_rows: set[int] = set()
+        for start in range(0, len(jobs.frame), part_rows):
+            rows = range(start, min(start + part_rows, len(jobs.frame)))
+            if data.draw(st.booleans()):
+                frame = jobs.frame[rows.start : rows.stop].with_columns(
+                    time_req=pl.col("processors_req") * 2, submit_time=pl.lit(0.0)
+                )
+                parts.append(Scored(rows, FakePredictor().predict(frame)))
+            else:
+                parts.append(Failed(rows, RuntimeError("secret")))
+                failed_rows |= set(rows)
+        answers = encode_answers(jobs, parts)
+        batch = pb.PredictBatchResponse.FromString(encode_batch("b", "v1", jobs, parts))
+
+    assert [answer.request_id for answer in answers] == [str(n) for n in range(len(kinds))]
+    row = 0
+    failed = 0
+    for place, (kind, answer) in enumerate(zip(kinds, answers, strict=True)):
+        if kind == "invalid":
+            assert (answer.error.code, answer.error.field) == (3, "nodes_req")
+        elif row in failed_rows:
+            assert answer.error.code == 13
+            assert "secret" not in answer.error.message
+        else:
+            assert answer.predicted_runtime == place + 1
+        row += kind == "valid"
+        failed += answer.HasField("error")
+    assert (batch.batch_id, batch.model_version, batch.failed) == ("b", "v1", failed)
+    for one, other in zip(batch.predictions, answers, strict=True):
+        if other.error.code == 13:  # each encoding logs an error under an id of its own
+            one.error.message = other.error.message
+        assert one == other

@@ -1,0 +1,196 @@
+"""Stand-ins for what answers: a model in this process, and a service."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rt_predictor.cli import main
+from rt_predictor.client import SERVICE, Answer, Client, Job, ModelInfo, Prediction, Rejection
+from rt_predictor.errors import ServiceError
+from rt_predictor.serving.description import (
+    FeatureDescription,
+    MemberDescription,
+    ModelDescription,
+)
+from rt_predictor.serving.predictions import Flag, Predictions
+from rt_predictor.serving.predictor import Predictor
+from rt_predictor.settings import Settings
+
+DESCRIPTION = ModelDescription(
+    trained_at=1_735_700_000.0,
+    training_span_start=1_600_000_000.0,
+    training_span_end=1_700_000_000.0,
+    training_samples=12_345,
+    training_traces=("a.swf", "b.swf"),
+    metrics={"mae": 2820.0, "accuracy": 0.61, "coverage": 0.897, "winkler": 7.0},
+    features=tuple(
+        FeatureDescription(f"feature_{n}", "s", f"reason {n}", 0.5 / 2**n) for n in range(20)
+    ),
+    members=(MemberDescription("xgboost", 0.4, 100), MemberDescription("lightgbm", 0.6, 90)),
+    providers={"CPUExecutionProvider": 55},
+)
+
+
+@dataclass
+class Result:
+    """What a run of the program left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("RT_PREDICTOR_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the program with arguments."""
+
+    def run(*arguments: object) -> Result:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return run
+
+
+@dataclass
+class FakePredictor:
+    """Says half the limit, 100 s without one; remembers what it was asked."""
+
+    settings: Settings
+    asked: list[pl.DataFrame] = field(default_factory=list)
+    model_version: str = "m1"
+    confidence_level: float = 0.9
+
+    def predict(self, jobs: pl.DataFrame) -> Predictions:
+        self.asked.append(jobs)
+        limit = jobs["time_req"].fill_null(float("nan")).to_numpy()
+        runtime = np.where(np.isnan(limit), 100.0, limit / 2)
+        flags = np.where(np.isnan(limit), Flag.NO_TIME_LIMIT | Flag.COLD_START_USER, 0)
+        return Predictions(
+            runtime_s=runtime,
+            lower_s=runtime / 2,
+            upper_s=runtime * 2,
+            timeout_probability=np.where(np.isnan(limit), np.nan, 0.125),
+            members_s=np.column_stack([runtime, runtime * 1.5]),
+            flags=flags.astype(np.uint8),
+            member_names=("xgboost", "lightgbm"),
+            level=0.9,
+            model_version="m1",
+        )
+
+    def describe(self) -> ModelDescription:
+        return DESCRIPTION
+
+
+@pytest.fixture
+def predictors(monkeypatch: pytest.MonkeyPatch) -> list[FakePredictor]:
+    """Loads stand-ins in place of bundles; gives those that were loaded."""
+    loaded: list[FakePredictor] = []
+
+    def load(settings: Settings) -> FakePredictor:
+        loaded.append(FakePredictor(settings))
+        return loaded[-1]
+
+    monkeypatch.setattr(Predictor, "load", load)
+    return loaded
+
+
+class FakeClient(Client):
+    """Answers as the service would; remembers what it was asked."""
+
+    made: ClassVar[list["FakeClient"]] = []
+    ready: ClassVar[bool] = True
+    down: ClassVar[bool] = False
+
+    def __init__(self, target: str, *, timeout_s: float) -> None:
+        self.target = target
+        self.timeout_s = timeout_s
+        self.jobs: list[Job] = []
+        self.chunks: list[int] = []
+        self.made.append(self)
+
+    async def __aenter__(self) -> Self:
+        if self.down:
+            raise ServiceError(f"no service answers at {self.target}")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def predict(self, job: Job) -> Prediction:
+        self.jobs.append(job)
+        return Prediction(
+            predicted_runtime=2820.0,
+            confidence_lower=720.0,
+            confidence_upper=6600.0,
+            confidence_level=0.9,
+            timeout_probability=0.12 if job.time_req else None,
+            model_predictions={"xgboost": 2700.0, "catboost": 3000.0},
+            flags=Flag.COLD_START_USER | Flag.UNSEEN_QOS,
+            model_version="m1",
+            request_id=job.request_id,
+        )
+
+    async def predict_many(
+        self, jobs: Iterable[Job] | pl.DataFrame, *, chunk_jobs: int = 2000
+    ) -> AsyncIterator[Answer]:
+        assert isinstance(jobs, pl.DataFrame)
+        assert len(jobs) <= chunk_jobs
+        self.chunks.append(len(jobs))
+        for row in jobs.iter_rows(named=True):
+            if row["user"] == "mallory":
+                yield Rejection("user = 'mallory': is not welcome", "user", 3, "")
+            else:
+                yield await self.predict(Job(time_req=row["time_req"]))
+
+    async def model_info(self) -> ModelInfo:
+        return ModelInfo("m1", 0.9, DESCRIPTION, "1.2.3", 7200.0, 4321)
+
+    async def is_serving(self, service: str = SERVICE) -> bool:
+        return self.ready and service == SERVICE
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> list[FakeClient]:
+    """Gives stand-ins in place of connections to a service; gives those that were made."""
+    monkeypatch.setattr(FakeClient, "made", [])
+    for place in ("rt_predictor.client.Client", "rt_predictor.cli.scorers.Client"):
+        monkeypatch.setattr(place, FakeClient)
+    return FakeClient.made
+
+
+@pytest.fixture
+def service_down(clients: list[FakeClient], monkeypatch: pytest.MonkeyPatch) -> None:
+    """No service answers."""
+    monkeypatch.setattr(FakeClient, "down", True)
+
+
+@pytest.fixture
+def service_not_ready(clients: list[FakeClient], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service is up but not ready."""
+    monkeypatch.setattr(FakeClient, "ready", False)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, predictors: list[FakePredictor]) -> Path:
+    """A folder that loads as a stand-in."""
+    return tmp_path / "bundle"

@@ -1,0 +1,83 @@
+"""Numbers and flags as people say them."""
+
+import pytest
+
+from rt_predictor.cli.words import (
+    aligned,
+    duration,
+    flag_names,
+    flag_words,
+    moment,
+    percent,
+)
+from rt_predictor.serving.predictions import Flag
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (3.21, "3.2 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (45.4, "45 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (90.0, "1 min 30 s"),
+        (599.4, "9 min 59 s"),
+        (599.6, "10 min"),
+        (2820.0, "47 min"),
+        (3569.0, "59 min"),
+        (3571.0, "1 h"),
+        (6600.0, "1 h 50 min"),
+        (86_369.0, "23 h 59 min"),
+        (86_371.0, "1 d"),
+        (183_600.0, "2 d 3 h"),
+        (30 * 86_400.0, "30 d"),
+    ],
+)
+def test_a_duration_has_two_units_at_most_and_rounds_into_the_next(
+    seconds: float, text: str
+) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0 %"),
+        (0.0004, "under 0.1 %"),
+        (0.004, "0.4 %"),
+        (0.01, "1 %"),
+        (0.124, "12 %"),
+        (0.99, "99 %"),
+        (0.996, "99.6 %"),
+        (0.9996, "over 99.9 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_a_small_chance_is_never_shown_as_none_nor_a_large_one_as_certain(
+    share: float, text: str
+) -> None:
+    assert percent(share) == text
+
+
+def test_a_moment_is_utc() -> None:
+    assert moment(1_735_689_600.0) == "2025-01-01 00:00 UTC"
+
+
+def test_every_flag_has_a_name_and_words() -> None:
+    every = Flag((1 << len(Flag)) - 1)
+    assert flag_names(every) == [
+        "cold_start_user",
+        "unseen_partition",
+        "unseen_qos",
+        "no_time_limit",
+        "out_of_training_range",
+    ]
+    assert len(set(flag_words(every))) == len(Flag)
+    assert flag_names(Flag(0)) == flag_words(Flag(0)) == []
+
+
+def test_texts_stand_under_each_other() -> None:
+    assert aligned([("a", "1"), ("long", "2")]) == "a     1\nlong  2"

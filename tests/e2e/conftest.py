@@ -1,0 +1,129 @@
+"""Real processes: the service on free ports with the committed bundle, and the program itself."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 90.0
+"""How long anything may take before a test gives up; nothing is measured by it."""
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("e2e")
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """The environment of a process: this one's, with these settings and no others."""
+    kept = {k: v for k, v in os.environ.items() if not k.upper().startswith("RT_PREDICTOR_")}
+    path = os.pathsep.join(filter(None, (str(PROJECT), kept.get("PYTHONPATH"))))
+    return {**kept, "PYTHONPATH": path, "NO_COLOR": "1", "COLUMNS": "200", **settings}
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    """The model bundle that the service starts with by default."""
+    folder = PROJECT / "artifacts" / "production"
+    assert (folder / "manifest.json").exists(), f"no model bundle at {folder}: run make train"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def program() -> Program:
+    """Runs `rt-predictor` with arguments, to its end."""
+
+    def run(
+        *arguments: object, cwd: Path = PROJECT, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "rt_predictor", *map(str, arguments)],
+            cwd=cwd, env=environment(**settings), capture_output=True, text=True,
+            stdin=subprocess.DEVNULL, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@dataclass
+class Service:
+    """A running service. Its log is read all the while, so that it never blocks on a full pipe."""
+
+    process: subprocess.Popen[str]
+    log: list[dict[str, object]] = field(default_factory=list)
+    news: threading.Condition = field(default_factory=threading.Condition)
+    ended: bool = False
+
+    def read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self.news:
+                self.log.append(json.loads(line))
+                self.news.notify_all()
+        with self.news:
+            self.ended = True
+            self.news.notify_all()
+
+    def wait_for(self, message: str) -> dict[str, object]:
+        """The log line that says so, once it is there."""
+
+        def found() -> list[dict[str, object]]:
+            return [line for line in self.log if line["message"] == message]
+
+        with self.news:
+            self.news.wait_for(lambda: found() or self.ended, PATIENCE_S)
+            assert found(), f"the service never said {message!r}, but: {self.log}"
+            return found()[0]
+
+    @property
+    def target(self) -> str:
+        return f"localhost:{self.wait_for('serving')['port']}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://localhost:{self.wait_for('serving')['metrics_port']}/metrics"
+
+
+@contextmanager
+def running(bundle: Path, *arguments: object, **settings: str) -> Iterator[Service]:
+    """A service on free ports that is ready; it is gone afterwards."""
+    command = [sys.executable, "-m", "rt_predictor", "serve", "--bundle", str(bundle)]
+    command += ["--port", "0", "--metrics-port", "0", *map(str, arguments)]
+    process = subprocess.Popen(
+        command, cwd=PROJECT, env=environment(RT_PREDICTOR_LOGGING__FORMAT="json", **settings),
+        stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    service = Service(process)
+    reader = threading.Thread(target=service.read)
+    reader.start()
+    try:
+        service.wait_for("serving")
+        yield service
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE_S)
+        finally:
+            process.kill()
+            process.wait()
+            reader.join()
+            assert process.stderr is not None
+            process.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def service(bundle: Path) -> Iterator[Service]:
+    """A service for every test that leaves it as it was."""
+    with running(bundle) as service:
+        yield service

@@ -1,0 +1,73 @@
+"""A server in this process, with a real channel to it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+from prometheus_client import CollectorRegistry
+
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
+from rt_predictor.observability.metrics import Metrics
+from rt_predictor.serving.port import PredictorPort
+from rt_predictor.serving.server import Server, page_check
+from rt_predictor.settings import ServerSettings
+
+HOST = "127.0.0.1"
+PATIENCE_S = 60.0
+"""How long anything may take before a test gives up; nothing is measured by it."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that listens, and a client of it."""
+
+    server: Server
+    port: int
+    channel: grpc.aio.Channel
+    stub: "pb_grpc.RuntimePredictorAsyncStub"
+    registry: CollectorRegistry
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of a series; 0 where it is not there yet."""
+        return self.registry.get_sample_value(f"rt_predictor_{name}", labels) or 0.0
+
+
+@asynccontextmanager
+async def running(predictor: PredictorPort, **settings: object) -> AsyncIterator[Running]:
+    """A server over a predictor, with `[server]` settings, for as long as the context lasts."""
+    options = ServerSettings.model_validate({"host": HOST, **settings})
+    registry = CollectorRegistry()
+    server = Server(
+        options, predictor, Metrics(registry), {"metrics": page_check(None)}, shares_port=False
+    )
+    port = await server.start(0)
+    channel = grpc.aio.insecure_channel(
+        f"{HOST}:{port}", options=(("grpc.use_local_subchannel_pool", 1),)
+    )
+    stub: pb_grpc.RuntimePredictorAsyncStub = pb_grpc.RuntimePredictorStub(channel)
+    hurry = asyncio.Event()
+    hurry.set()
+    try:
+        yield Running(server, port, channel, stub, registry)
+    finally:
+        await channel.close()
+        await server.stop(hurry)
+
+
+def job(**fields: object) -> pb.PredictRequest:
+    """A valid job, with some fields set otherwise; None leaves a field out."""
+    known = {
+        "processors_req": 4,
+        "nodes_req": 1,
+        "mem_req": 1000.0,
+        "time_req": 3600.0,
+        "partition": "normal",
+        "qos": "normal",
+        "user": "alice",
+        "submit_time": 1.7e9,
+        **fields,
+    }
+    return pb.PredictRequest(**{name: value for name, value in known.items() if value is not None})

@@ -1,0 +1,86 @@
+"""Checks of the parts, and what they add up to."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rt_predictor.errors import StartupError
+from rt_predictor.serving.health import Health, HealthReport, State, memory_check, self_test
+from rt_predictor.serving.predictions import Predictions
+from tests.serving.fakes import FakePredictor
+
+_GOOD = Health(State.SERVING, "fine")
+_WORSE = Health(State.DEGRADED, "hot")
+_BAD = Health(State.NOT_SERVING, "gone")
+
+
+@pytest.mark.parametrize(
+    ("parts", "state", "message"),
+    [
+        ({"model": _GOOD, "metrics": _GOOD}, State.SERVING, "all parts serve"),
+        ({"model": _GOOD, "metrics": _WORSE}, State.DEGRADED, "metrics: hot"),
+        ({"model": _GOOD, "metrics": _BAD}, State.DEGRADED, "metrics: gone"),
+        ({"model": _WORSE, "metrics": _BAD}, State.DEGRADED, "model: hot; metrics: gone"),
+        ({"model": _BAD, "metrics": _GOOD}, State.NOT_SERVING, "model: gone"),
+    ],
+)
+def test_nothing_is_served_without_a_model_and_less_without_another_part(
+    parts: dict[str, Health], state: State, message: str
+) -> None:
+    report = HealthReport({name: lambda part=part: part for name, part in parts.items()})
+    report.ready()
+    assert report.whole(report.parts()) == Health(state, message)
+
+
+def test_it_is_not_ready_before_and_after() -> None:
+    report = HealthReport({})
+    assert report.whole({}) == Health(State.NOT_SERVING, "starting")
+    report.ready()
+    assert report.whole({}).state is State.SERVING
+    report.draining()
+    assert report.whole({}) == Health(State.NOT_SERVING, "shutting down")
+
+
+def test_memory_is_told_in_mib() -> None:
+    health = memory_check()
+    assert health.state is State.SERVING
+    assert health.message.endswith(" MiB resident")
+
+
+@dataclass
+class _Odd(FakePredictor):
+    """Answers what no answer can be."""
+
+    change: str = ""
+    value: float = 0.0
+
+    def predict(self, jobs: pl.DataFrame) -> Predictions:
+        answer = super().predict(jobs)
+        return replace(answer, **{self.change: np.full(len(jobs), self.value)})
+
+
+def test_a_plain_job_is_answered() -> None:
+    predictor = FakePredictor()
+    self_test(predictor, 5.0)
+    (jobs,) = predictor.asked
+    assert jobs["submit_time"].to_list() == [5.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [("runtime_s", np.nan), ("upper_s", np.inf), ("lower_s", 0.0), ("lower_s", 1e9)],
+)
+def test_a_model_with_impossible_answers_cannot_start(change: str, value: float) -> None:
+    with pytest.raises(StartupError, match=r"fake-1 answers a plain job with .* --bundle"):
+        self_test(_Odd(change=change, value=value), 0.0)
+
+
+def test_a_model_that_fails_cannot_start() -> None:
+    class _Broken(FakePredictor):
+        def predict(self, jobs: pl.DataFrame) -> Predictions:
+            raise RuntimeError("no" * len(jobs))
+
+    with pytest.raises(StartupError, match=r"fails on a plain job \(RuntimeError: no\)"):
+        self_test(_Broken(), 0.0)

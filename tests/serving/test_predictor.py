@@ -1,0 +1,118 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rt_predictor.errors import BundleError
+from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.features.rules import NUMBER_RULES, check_job
+from rt_predictor.serving.predictions import Flag, Predictions
+from rt_predictor.serving.predictor import Predictor
+from rt_predictor.settings import Settings
+from rt_predictor.traces.generate import generate_jobs
+
+COLUMNS = (
+    "runtime_s", "lower_s", "upper_s", "timeout_probability", "members_s", "flags",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_bundle: Path) -> Predictor:
+    chosen = Settings().with_overrides(
+        {"model.path": tiny_bundle, "features.optimization.chunk_size": 64}
+    )
+    return Predictor.load(chosen)
+
+
+@pytest.fixture(scope="module")
+def jobs() -> pl.DataFrame:
+    return generate_jobs(1500, seed=9).select(list(REQUEST_SCHEMA))
+
+
+def assert_same_rows(found: Predictions, rows: list[int], whole: Predictions) -> None:
+    for column in COLUMNS:
+        np.testing.assert_array_equal(
+            getattr(found, column), getattr(whole, column)[rows], err_msg=column
+        )
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_a_job_gets_the_same_answer_alone_and_in_any_batch(
+    data: st.DataObject, predictor: Predictor, jobs: pl.DataFrame
+) -> None:
+    whole = predictor.predict(jobs)
+    rows = data.draw(st.lists(st.integers(0, len(jobs) - 1), min_size=1, max_size=200))
+    assert_same_rows(predictor.predict(jobs[rows]), rows, whole)
+    assert_same_rows(predictor.predict(jobs[rows[0] : rows[0] + 1]), rows[:1], whole)
+
+
+def number(rule_index: int) -> st.SearchStrategy[float | None]:
+    rule = NUMBER_RULES[rule_index]
+    values = st.floats(rule.minimum, rule.maximum)
+    return st.none() | (values.map(float.__floor__).map(float) if rule.whole else values)
+
+
+valid_job = st.fixed_dictionaries(
+    {
+        **{rule.field: number(place) for place, rule in enumerate(NUMBER_RULES)},
+        **{
+            name: st.none() | st.text(max_size=256)
+            for name in ("partition", "qos", "user", "account", "job_name")
+        },
+    }
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(drawn=st.lists(valid_job, min_size=1, max_size=8))
+def test_every_valid_job_gets_finite_positive_ordered_answers(
+    drawn: list[dict[str, object]], predictor: Predictor
+) -> None:
+    for job in drawn:
+        check_job(job, partial=True)  # type: ignore[arg-type]
+        job["submit_time"] = job["submit_time"] or 0.0
+    found = predictor.predict(pl.DataFrame(drawn, schema=dict(REQUEST_SCHEMA)))  # type: ignore[arg-type]
+    for answer in (found.lower_s, found.runtime_s, found.upper_s, found.members_s):
+        assert np.isfinite(answer).all()
+        assert (answer > 0).all()
+    assert (found.lower_s <= found.runtime_s).all()
+    assert (found.runtime_s <= found.upper_s).all()
+    chance = found.timeout_probability
+    limited = np.array([job["time_req"] is not None for job in drawn])
+    assert np.isnan(chance[~limited]).all()
+    assert ((chance[limited] >= 0) & (chance[limited] <= 1)).all()
+
+
+def flags_of(predictor: Predictor, jobs: pl.DataFrame, **changes: object) -> Flag:
+    changed = jobs[:1].with_columns(
+        pl.lit(value, dtype=REQUEST_SCHEMA[name]).alias(name) for name, value in changes.items()
+    )
+    return Flag(int(predictor.predict(changed).flags[0]))
+
+
+def test_flags_say_what_makes_an_answer_uncertain(predictor: Predictor, jobs: pl.DataFrame) -> None:
+    assert flags_of(predictor, jobs) == Flag.COLD_START_USER
+    assert Flag.UNSEEN_PARTITION in flags_of(predictor, jobs, partition="brand-new")
+    assert Flag.UNSEEN_QOS in flags_of(predictor, jobs, qos="brand-new")
+    assert Flag.NO_TIME_LIMIT in flags_of(predictor, jobs, time_req=None)
+    assert Flag.OUT_OF_TRAINING_RANGE in flags_of(predictor, jobs, processors_req=1e7)
+
+
+def test_an_empty_frame_gives_no_predictions(predictor: Predictor, jobs: pl.DataFrame) -> None:
+    found = predictor.predict(jobs[:0])
+    assert len(found) == 0
+    assert found.members_s.shape == (0, 3)
+
+
+def test_a_bundle_for_other_inputs_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    for item in tiny_bundle.iterdir():
+        (tmp_path / item.name).write_bytes(item.read_bytes())
+    features = tmp_path / "features.json"
+    features.write_text(features.read_text().replace('"mem_req"', '"memory"', 1))
+    chosen = Settings().with_overrides({"model.path": tmp_path, "model.verify_hashes": False})
+    with pytest.raises(BundleError, match="for the inputs"):
+        Predictor.load(chosen)

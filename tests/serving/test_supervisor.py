@@ -1,0 +1,335 @@
+"""What the supervisor does when workers start, die, are replaced and stop."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from rt_predictor.observability.worker_metrics import WorkerMetrics
+from rt_predictor.serving import supervisor as module
+from rt_predictor.serving.supervisor import CannotStartError, OnExit, Supervisor
+from rt_predictor.serving.worker import Ready
+
+
+class FakeWorker:
+    """A worker that does what the test says."""
+
+    def __init__(self, number: int, on_exit: OnExit) -> None:
+        self.number = number
+        self.ready: Ready | None = None
+        self.exited = asyncio.Event()
+        self.exit_code: int | None = None
+        self.signals: list[str] = []
+        self.obeys = True
+        self._on_exit = on_exit
+        self._settled = asyncio.Event()
+
+    @property
+    def serves(self) -> bool:
+        return self.ready is not None and not self.exited.is_set()
+
+    async def started(self) -> Ready | None:
+        await self._settled.wait()
+        return self.ready
+
+    def wait(self) -> None:
+        """Neither ready nor ended, until the test says so."""
+
+    def succeed(self) -> None:
+        self.ready = Ready("v1")
+        self._settled.set()
+
+    def end(self, exit_code: int) -> None:
+        if self.exited.is_set():
+            return
+        self.exit_code = exit_code
+        self.exited.set()
+        self._settled.set()
+        self._on_exit(self)
+
+    def terminate(self) -> None:
+        self.signals.append("TERM")
+        if self.obeys:
+            self.end(0)
+
+    def kill(self) -> None:
+        self.signals.append("KILL")
+        self.end(-9)
+
+
+class Workers:
+    """All workers ever started; `at_start` says what becomes of a new one."""
+
+    def __init__(self) -> None:
+        self.all: list[FakeWorker] = []
+        self.at_start: Callable[[FakeWorker], None] = FakeWorker.succeed
+        self._news = asyncio.Event()
+
+    def start(self, number: int, on_exit: OnExit) -> FakeWorker:
+        assert number not in [worker.number for worker in self.all if not worker.exited.is_set()]
+        worker = FakeWorker(number, on_exit)
+        self.all.append(worker)
+        asyncio.get_running_loop().call_soon(self.at_start, worker)
+        self._news.set()
+        return worker
+
+    async def until_started(self, count: int) -> None:
+        while len(self.all) < count:
+            self._news.clear()
+            await self._news.wait()
+        await _settle()
+
+    @property
+    def alive(self) -> list[FakeWorker]:
+        return [worker for worker in self.all if not worker.exited.is_set()]
+
+
+async def _settle() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between starts; none is waited for."""
+    taken: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(pause_s: float) -> None:
+        if pause_s:
+            taken.append(pause_s)
+        await sleep(0)
+
+    monkeypatch.setattr(module.asyncio, "sleep", note)
+    return taken
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def workers() -> Workers:
+    return Workers()
+
+
+@pytest.fixture
+async def supervisor(workers: Workers, registry: CollectorRegistry, tmp_path: Path):
+    supervisor = Supervisor(workers.start, WorkerMetrics(registry), tmp_path, stop_within_s=1e6)
+    supervisor.keeping = None
+    yield supervisor
+    if supervisor.keeping is not None:
+        supervisor.keeping.cancel()
+        await asyncio.gather(supervisor.keeping, return_exceptions=True)
+
+
+async def _keep(supervisor: Supervisor) -> asyncio.Task[None]:
+    supervisor.keeping = asyncio.create_task(supervisor.keep())
+    await _settle()
+    return supervisor.keeping
+
+
+async def test_it_starts_as_many_as_asked_and_counts_them(supervisor, workers, registry) -> None:
+    assert await supervisor.start(3) == "v1"
+    assert [worker.number for worker in workers.alive] == [0, 1, 2]
+    assert registry.get_sample_value("rt_predictor_workers_up") == 3
+    assert registry.get_sample_value("rt_predictor_workers_wanted") == 3
+
+
+async def test_the_second_starts_only_once_the_first_is_ready(supervisor, workers) -> None:
+    workers.at_start = FakeWorker.wait
+    starting = asyncio.create_task(supervisor.start(3))
+    await _settle()
+    assert len(workers.all) == 1
+    workers.all[0].succeed()
+    await _settle()
+    assert len(workers.all) == 3
+    workers.all[1].succeed()
+    workers.all[2].succeed()
+    await starting
+
+
+@pytest.mark.parametrize("exit_code", [3, 1, -11])
+async def test_what_keeps_the_first_from_starting_ends_it_all(
+    supervisor, workers, exit_code: int
+) -> None:
+    workers.at_start = lambda worker: worker.end(exit_code)
+    with pytest.raises(CannotStartError) as raised:
+        await supervisor.start(3)
+    assert raised.value.exit_code == exit_code
+    assert len(workers.all) == 1
+
+
+async def test_the_dead_are_started_again(supervisor, workers, registry, pauses) -> None:
+    await supervisor.start(2)
+    await _keep(supervisor)
+    workers.all[0].end(-9)
+    await workers.until_started(3)
+    assert [worker.number for worker in workers.alive] == [1, 0]
+    assert registry.get_sample_value("rt_predictor_workers_up") == 2
+    assert registry.get_sample_value("rt_predictor_worker_restarts_total") == 1
+    assert pauses == [module.FIRST_PAUSE_S]
+
+
+async def test_pauses_grow_while_starts_are_in_vain_up_to_a_limit(
+    supervisor, workers, pauses
+) -> None:
+    await supervisor.start(2)
+    await _keep(supervisor)
+    workers.at_start = lambda worker: worker.end(1)
+    workers.all[0].end(-9)
+    await workers.until_started(12)
+    assert pauses[:4] == [0.5, 1.0, 2.0, 4.0]
+    assert max(pauses) == module.LONGEST_PAUSE_S
+
+
+async def test_a_worker_that_lived_long_is_started_again_soon(
+    supervisor, workers, pauses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STABLE_S", -1.0)
+    await supervisor.start(1)
+    await _keep(supervisor)
+    for count in range(2, 6):
+        workers.all[-1].end(-9)
+        await workers.until_started(count)
+    assert set(pauses) == {module.FIRST_PAUSE_S}
+
+
+async def test_others_go_on_while_one_cannot_start_again(supervisor, workers, pauses) -> None:
+    await supervisor.start(2)
+    keeping = await _keep(supervisor)
+    workers.at_start = lambda worker: worker.end(3)
+    workers.all[0].end(-9)
+    await workers.until_started(6)
+    assert not keeping.done()
+    assert workers.all[1].serves
+
+
+async def test_it_gives_up_once_none_serves_and_none_can_start(supervisor, workers, pauses) -> None:
+    await supervisor.start(2)
+    keeping = await _keep(supervisor)
+    workers.at_start = lambda worker: worker.end(3)
+    workers.all[0].end(-9)
+    workers.all[1].end(-9)
+    with pytest.raises(CannotStartError) as raised:
+        await keeping
+    assert raised.value.exit_code == 3
+
+
+async def test_a_crash_of_all_is_no_reason_to_give_up(supervisor, workers, pauses) -> None:
+    await supervisor.start(2)
+    keeping = await _keep(supervisor)
+    workers.all[0].end(-11)
+    workers.all[1].end(-11)
+    await workers.until_started(4)
+    assert len(workers.alive) == 2
+    assert not keeping.done()
+
+
+async def test_all_are_replaced_the_new_one_up_before_the_old_one_goes(
+    supervisor, workers, registry
+) -> None:
+    await supervisor.start(2)
+    await _keep(supervisor)
+    old = list(workers.all)
+    workers.at_start = FakeWorker.wait
+    replacing = asyncio.create_task(supervisor.replace_all())
+    await _settle()
+    assert old == workers.alive[:2]
+    workers.all[2].succeed()
+    await _settle()
+    assert old[0].signals == ["TERM"]
+    assert old[1].signals == []
+    workers.all[3].succeed()
+    await replacing
+    await _settle()
+    assert workers.alive == workers.all[2:]
+    assert len(workers.all) == 4
+    assert registry.get_sample_value("rt_predictor_workers_up") == 2
+    assert registry.get_sample_value("rt_predictor_worker_restarts_total") == 0
+
+
+async def test_the_old_ones_stay_if_the_new_one_does_not_start(supervisor, workers) -> None:
+    await supervisor.start(2)
+    await _keep(supervisor)
+    old = list(workers.all)
+    workers.at_start = lambda worker: worker.end(3)
+    await supervisor.replace_all()
+    assert workers.alive == old
+    assert len(workers.all) == 3
+
+
+async def test_a_worker_that_dies_while_it_is_replaced_is_not_replaced_twice(
+    supervisor, workers, pauses
+) -> None:
+    await supervisor.start(1)
+    await _keep(supervisor)
+    workers.at_start = FakeWorker.wait
+    replacing = asyncio.create_task(supervisor.replace_all())
+    await _settle()
+    workers.all[0].end(-9)
+    await _settle()
+    workers.all[1].succeed()
+    await replacing
+    await _settle()
+    assert workers.alive == [workers.all[1]]
+    assert len(workers.all) == 2
+    assert pauses == []
+
+
+async def test_a_replaced_worker_is_started_again_when_it_dies(supervisor, workers, pauses) -> None:
+    await supervisor.start(1)
+    await _keep(supervisor)
+    await supervisor.replace_all()
+    await _settle()
+    workers.alive[0].end(-9)
+    await workers.until_started(3)
+    assert workers.alive == [workers.all[2]]
+
+
+async def test_stopping_asks_all_and_waits_for_them(supervisor, workers) -> None:
+    await supervisor.start(2)
+    for worker in workers.all:
+        worker.obeys = False
+    stopping = asyncio.create_task(supervisor.stop(asyncio.Event()))
+    await _settle()
+    assert [worker.signals for worker in workers.all] == [["TERM"], ["TERM"]]
+    workers.all[0].end(0)
+    await _settle()
+    assert not stopping.done()
+    workers.all[1].end(0)
+    await stopping
+
+
+async def test_who_is_in_a_hurry_asks_again(supervisor, workers) -> None:
+    await supervisor.start(1)
+    workers.all[0].obeys = False
+    hurry = asyncio.Event()
+    stopping = asyncio.create_task(supervisor.stop(hurry))
+    await _settle()
+    hurry.set()
+    await _settle()
+    assert workers.all[0].signals == ["TERM", "TERM"]
+    workers.all[0].end(0)
+    await stopping
+
+
+async def test_a_worker_that_does_not_stop_is_killed(workers, registry, tmp_path: Path) -> None:
+    supervisor = Supervisor(workers.start, WorkerMetrics(registry), tmp_path, stop_within_s=0.0)
+    await supervisor.start(1)
+    workers.all[0].obeys = False
+    await supervisor.stop(asyncio.Event())
+    assert workers.all[0].signals == ["TERM", "KILL"]
+
+
+async def test_the_gauges_of_a_dead_worker_go_and_its_counters_stay(
+    supervisor, workers, tmp_path: Path
+) -> None:
+    await supervisor.start(1)
+    for name in ("gauge_livesum_0.db", "gauge_livemax_0.db", "counter_0.db"):
+        (tmp_path / name).touch()
+    workers.all[0].end(-9)
+    assert [path.name for path in tmp_path.iterdir()] == ["counter_0.db"]

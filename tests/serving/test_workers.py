@@ -1,0 +1,202 @@
+"""Real worker processes under a real supervisor, with a fake model."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import urllib.request
+from pathlib import Path
+
+import grpc
+import pytest
+
+from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
+from rt_predictor.serving.sockets import shares_ports
+from rt_predictor.serving.worker import WorkerTask
+from rt_predictor.serving.worker_process import WorkerProcess
+from rt_predictor.settings import Settings
+from tests.serving.fakes import fake_predictor
+from tests.serving.harness import HOST, PATIENCE_S, job
+
+pytestmark = pytest.mark.skipif(not shares_ports(), reason="this system does not share ports")
+
+PROJECT = Path(__file__).resolve().parents[2]
+_PROGRAM = """
+import sys
+from rt_predictor.errors import BundleError
+from rt_predictor.serving.run import run
+from rt_predictor.settings import load_settings
+from tests.serving.fakes import fake_predictor
+
+def broken(settings):
+    raise BundleError("the bundle is damaged")
+
+def crashing(settings):
+    import os
+    os._exit(77)
+
+if __name__ == "__main__":
+    sys.exit(run(load_settings(), globals()[sys.argv[1]]))
+"""
+
+
+class Service:
+    """A supervisor and its log."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[dict[str, object]] = []
+
+    async def until(self, message: str) -> dict[str, object]:
+        """Reads the log up to a line with that message."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(PATIENCE_S):
+            while raw := await self.process.stderr.readline():
+                self.lines.append(json.loads(raw))
+                if self.lines[-1]["message"] == message:
+                    return self.lines[-1]
+        raise AssertionError(f"never said {message!r}: {self.lines}")
+
+    async def end(self) -> int:
+        assert self.process.stderr is not None
+        async with asyncio.timeout(PATIENCE_S):
+            async for raw in self.process.stderr:
+                self.lines.append(json.loads(raw))
+            return await self.process.wait()
+
+
+@pytest.fixture
+async def start(tmp_path: Path):
+    """Starts a supervisor of two workers with a predictor factory."""
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM)
+    started: list[asyncio.subprocess.Process] = []
+
+    async def start(factory: str) -> Service:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("RT_PREDICTOR_")}
+        settings = {
+            "PYTHONPATH": os.pathsep.join([str(PROJECT), kept.get("PYTHONPATH", "")]),
+            "TMPDIR": str(tmp_path),
+            "RT_PREDICTOR_LOGGING__FORMAT": "json",
+            "RT_PREDICTOR_LOGGING__LEVEL": "DEBUG",
+            "RT_PREDICTOR_SERVER__HOST": HOST,
+            "RT_PREDICTOR_SERVER__PORT": "0",
+            "RT_PREDICTOR_SERVER__METRICS_PORT": "0",
+            "RT_PREDICTOR_SERVER__MAX_WORKERS": "2",
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", str(program), factory),
+            env={**kept, **settings},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        started.append(process)
+        return Service(process)
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def _ask(port: object) -> None:
+    async with grpc.aio.insecure_channel(
+        f"{HOST}:{port}", options=(("grpc.use_local_subchannel_pool", 1),)
+    ) as channel:
+        stub = pb_grpc.RuntimePredictorStub(channel)
+        answer = await stub.Predict(job(), timeout=PATIENCE_S, wait_for_ready=True)
+        assert answer.predicted_runtime > 0
+
+
+async def _metrics(port: object) -> dict[str, float]:
+    def read() -> str:
+        with urllib.request.urlopen(f"http://{HOST}:{port}/metrics", timeout=PATIENCE_S) as page:
+            return page.read().decode()
+
+    lines = [line for line in (await asyncio.to_thread(read)).splitlines() if line[0] != "#"]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def _children(pid: int) -> list[int]:
+    """The workers: children that are not the tracker of multiprocessing."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [
+        int(child)
+        for child in found
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+async def test_workers_share_a_port_outlive_one_another_and_stop_together(
+    start, tmp_path: Path
+) -> None:
+    service = await start("fake_predictor")
+    serving = await service.until("serving")
+    assert (serving["workers"], serving["model_version"]) == (2, "fake-1")
+    assert {line["worker"] for line in service.lines[:-1]} == {0, 1}
+    for _ in range(10):
+        await _ask(serving["port"])
+    metrics = await _metrics(serving["metrics_port"])
+    assert metrics['rt_predictor_requests_total{method="Predict",status="OK"}'] == 10
+    assert metrics["rt_predictor_workers_up"] == 2
+    assert metrics['rt_predictor_model_info{version="fake-1"}'] == 1
+
+    for victim in _children(service.process.pid):
+        os.kill(victim, signal.SIGKILL)
+        ended = await service.until("worker ended")
+        assert ended["exit_code"] == -signal.SIGKILL
+        await service.until("worker ready")
+        await _ask(serving["port"])
+
+    before = set(_children(service.process.pid))
+    service.process.send_signal(signal.SIGHUP)
+    await service.until("workers replaced")
+    assert before.isdisjoint(_children(service.process.pid))
+    await _ask(serving["port"])
+
+    metrics = await _metrics(serving["metrics_port"])
+    assert metrics['rt_predictor_requests_total{method="Predict",status="OK"}'] == 13
+    assert metrics["rt_predictor_workers_up"] == 2
+    assert metrics["rt_predictor_worker_restarts_total"] == 2
+
+    service.process.terminate()
+    assert await service.end() == 0
+    assert service.lines[-1]["message"] == "stopped"
+    assert list(tmp_path.glob("rt-predictor-*")) == []
+
+
+async def test_a_process_that_was_killed_is_known_to_have_ended(tmp_path: Path) -> None:
+    ended: list[WorkerProcess] = []
+    task = WorkerTask(Settings(), fake_predictor, 5, 1, tmp_path)
+    process = WorkerProcess(task, ended.append)
+    process.kill()
+    async with asyncio.timeout(PATIENCE_S):
+        assert await process.started() is None
+    assert (ended, process.exit_code, process.serves) == ([process], -signal.SIGKILL, False)
+    process.terminate()
+    process.kill()
+
+
+async def test_a_worker_that_cannot_start_stops_it_all_with_its_one_line(start) -> None:
+    service = await start("broken")
+    assert await service.end() == 3
+    (line,) = service.lines
+    assert (line["level"], line["message"]) == ("ERROR", "the bundle is damaged")
+
+
+async def test_a_worker_that_crashes_at_start_stops_it_all_and_is_told_of(start) -> None:
+    service = await start("crashing")
+    assert await service.end() == 1
+    (line,) = service.lines
+    assert line["message"] == "a worker ended at its start with exit code 77"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+async def test_workers_do_not_outlive_a_supervisor_that_was_killed(start) -> None:
+    service = await start("fake_predictor")
+    await service.until("serving")
+    service.process.kill()
+    # The workers hold the other end of the log: it ends once they have.
+    assert await service.end() == -signal.SIGKILL

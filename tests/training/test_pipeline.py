@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rt_predictor.errors import BundleError, ParityError, TrainingError
+from rt_predictor.features.declared import FEATURES
+from rt_predictor.model.bundle import read_bundle
+from rt_predictor.settings import Settings
+from rt_predictor.traces.generate import generate_jobs
+from rt_predictor.training import pipeline
+from rt_predictor.training.pipeline import TrainingReport, train
+
+
+@pytest.fixture(scope="module")
+def report(tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> TrainingReport:
+    folder = tmp_path_factory.mktemp("pipeline") / "bundle"
+    return train(generate_jobs(4000, seed=12), ["made-up"], folder, tiny_settings)
+
+
+def test_the_bundle_on_disk_is_the_one_reported(report: TrainingReport) -> None:
+    found = read_bundle(report.folder)
+    assert found.graph == report.bundle.graph
+    for part in ("ensemble", "features", "calibration", "info", "metrics"):
+        read, reported = getattr(found, part), getattr(report.bundle, part)
+        assert read.model_dump_json() == reported.model_dump_json()
+    assert found.info.model_version == report.model_version
+    assert found.info.training_traces == ("made-up",)
+
+
+def test_every_feature_is_recorded_with_its_importance(report: TrainingReport) -> None:
+    features = report.bundle.features.features
+    assert [feature.name for feature in features] == [feature.name for feature in FEATURES]
+    assert sum(feature.importance for feature in features) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_evaluation_is_of_later_jobs_and_beats_the_request(report: TrainingReport) -> None:
+    evaluation = report.evaluation
+    assert evaluation.jobs_test == pytest.approx(1200, rel=0.05)
+    assert set(evaluation.models) == {"ensemble", "xgboost", "lightgbm", "catboost"}
+    assert evaluation.models["ensemble"].mae < evaluation.baselines["request"].mae
+    assert len(evaluation.interval.block_coverage) == 10
+
+
+def test_settings_and_parity_are_on_record(report: TrainingReport) -> None:
+    info, metrics = report.bundle.info, report.bundle.metrics
+    assert info.settings["training"]["xgboost"]["trees"] == 12  # type: ignore[index]
+    rows = metrics.parity["rows"]
+    assert all(count > 0 for count in rows.values())  # type: ignore[attr-defined]
+    assert (
+        metrics.boosters["lightgbm"]["trees_kept"]
+        == report.bundle.ensemble.models["lightgbm"].trees
+    )
+
+
+def test_no_user_name_is_in_the_bundle(report: TrainingReport) -> None:
+    text = b"".join(path.read_bytes() for path in report.folder.iterdir())
+    jobs = generate_jobs(4000, seed=12)
+    for name in ("user", "account", "job_name"):
+        for value in jobs[name].unique():
+            assert value.encode() not in text
+
+
+def test_outcomes_after_the_mark_change_nothing_that_was_learned(
+    report: TrainingReport, tiny_settings: Settings, tmp_path: Path
+) -> None:
+    mark = report.bundle.info.training_span_end
+    jobs = generate_jobs(4000, seed=12)
+    later = pl.col("end_time") > mark
+    changed = jobs.with_columns(
+        runtime=pl.when(later).then(pl.col("runtime") * 3).otherwise(pl.col("runtime")),
+        end_time=pl.when(later).then(pl.col("end_time") + 1).otherwise(pl.col("end_time")),
+    )
+    again = train(changed, ["made-up"], tmp_path / "b", tiny_settings).bundle
+    assert again.features.ranges == report.bundle.features.ranges
+    assert again.calibration == report.bundle.calibration
+    assert again.ensemble == report.bundle.ensemble
+
+
+def test_progress_names_every_step(tiny_settings: Settings, tmp_path: Path) -> None:
+    steps: list[str] = []
+    train(
+        generate_jobs(2000, seed=1), ["x"], tmp_path / "b", tiny_settings,
+        lambda step, share: steps.append(step) if 0 <= share <= 1 else None,
+    )  # fmt: skip
+    assert {"xgboost", "lightgbm", "catboost"} <= set(steps)
+    assert any(step.startswith("verify") for step in steps)
+
+
+def test_a_bundle_that_does_not_verify_is_not_written(
+    tiny_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pipeline.fit_combination
+
+    def with_another_weight(*args: object) -> object:
+        found = real(*args)  # type: ignore[arg-type]
+        monkeypatch.setattr(type(found), "apply", lambda _, raw, __: raw.mean(axis=1) + 50)
+        return found
+
+    monkeypatch.setattr(pipeline, "fit_combination", with_another_weight)
+    with pytest.raises(ParityError, match="no bundle is written"):
+        train(generate_jobs(2000, seed=1), ["x"], tmp_path / "b", tiny_settings)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_log_without_jobs_is_refused(tiny_settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no job that ran"):
+        train(generate_jobs(10, seed=1)[:0], ["x"], tmp_path / "b", tiny_settings)
+
+
+def test_jobs_without_memory_partition_or_limit_can_be_trained_on(
+    tiny_settings: Settings, tmp_path: Path
+) -> None:
+    bare = generate_jobs(2000, seed=1).with_columns(
+        pl.lit(None, dtype=pl.Float64).alias("mem_req"),
+        pl.lit(None, dtype=pl.Float64).alias("time_req"),
+        pl.lit(None, dtype=pl.String).alias("partition"),
+    )
+    evaluation = train(bare, ["x"], tmp_path / "b", tiny_settings).evaluation
+    assert np.isfinite(evaluation.models["ensemble"].mae)
+
+
+def test_a_folder_of_something_else_is_left_alone(tiny_settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(BundleError, match="holds no bundle"):
+        train(generate_jobs(2000, seed=1), ["x"], tmp_path, tiny_settings)

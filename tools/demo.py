@@ -1,0 +1,302 @@
+"""Starts the service, asks it as its users would, shows what it answers, and keeps it running.
+
+    python tools/demo.py [--once]
+
+`make demo` runs this. It needs the libraries of the service and the bundle that is committed.
+Ctrl-C (or SIGTERM) stops it; `--once` stops it after the show.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+from rt_predictor.cli import main as rt_predictor  # noqa: E402
+from rt_predictor.cli.words import duration, percent  # noqa: E402
+from rt_predictor.client import Answer, Client, Job, Rejection  # noqa: E402
+from rt_predictor.errors import (  # noqa: E402
+    EXIT_FAILURE,
+    EXIT_OK,
+    RTPredictorError,
+    ServiceError,
+    outcome_of,
+)
+from rt_predictor.features.declared import FIRST_KNOWN_CODE  # noqa: E402
+from rt_predictor.model.bundle import Bundle, read_bundle  # noqa: E402
+from rt_predictor.settings import Settings, load_settings  # noqa: E402
+
+START_TIMEOUT_S = 60.0
+STOP_MARGIN_S = 10.0
+"""What the service gets to stop, beyond the time its calls get to finish."""
+
+SMALL_JOB = (
+    "--processors 4 --nodes 1 --mem 8000 --time 1:00:00 --partition {partition} "
+    "--qos normal --user alice"
+)
+LARGE_JOB = (
+    "--processors 2048 --nodes 64 --mem 8T --time 2-00:00:00 --partition {partition} "
+    "--qos normal --user bob --account climate --job-name ensemble-run"
+)
+FILE = (
+    {"job_id": "train-7", "processors_req": 16, "nodes_req": 1, "mem_req": 64000, "gpus_req": 2,
+     "time_req": 28800, "qos": "normal", "user": "carol"},
+    {"job_id": "broken", "processors_req": 0, "nodes_req": 1, "mem_req": 2000, "time_req": 600,
+     "qos": "normal", "user": "dave"},
+    {"job_id": "no-limit", "processors_req": 64, "nodes_req": 2, "mem_req": 256000,
+     "qos": "normal", "user": "erin"},
+)  # fmt: skip
+PYTHON_JOB = Job(
+    processors_req=32, nodes_req=4, mem_req=128_000, time_req=3600, qos="normal", user="alice"
+)
+STREAM_LIMITS_S = (600.0, 3600.0, 86_400.0)
+METRICS = (
+    "rt_predictor_requests_total",
+    "rt_predictor_request_duration_seconds_count",
+    "rt_predictor_prediction_duration_seconds_count",
+    "rt_predictor_active_connections",
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the service listens, and a partition that its model knows."""
+
+    grpc: int
+    metrics: int
+    """0 where the metrics page is switched off."""
+    partition: str
+
+    @property
+    def target(self) -> str:
+        """What a client on this machine is given."""
+        return f"localhost:{self.grpc}"
+
+
+class Service:
+    """The service as a process of its own."""
+
+    def __init__(self, stage: Stage, settings: Settings) -> None:
+        self.stage = stage
+        self._stop_timeout_s = settings.server.drain_timeout_s + STOP_MARGIN_S
+        command = [sys.executable, "-m", "rt_predictor", "serve"]
+        command += ["--port", str(stage.grpc), "--metrics-port", str(stage.metrics)]
+        quiet = {"RT_PREDICTOR_LOGGING__LEVEL": "WARNING"}
+        # In a group of its own: a Ctrl-C is for this program, which stops the service once.
+        self.process = subprocess.Popen(command, env={**quiet, **os.environ}, process_group=0)
+
+    async def until_ready(self) -> None:
+        """Waits until the service can answer.
+
+        Raises ServiceError where it stops instead, or is not ready in time.
+        """
+        give_up = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < give_up:
+            if self.process.poll() is not None:
+                raise ServiceError("the service stopped while it was starting; see above")
+            with suppress(ServiceError):
+                async with Client(self.stage.target, timeout_s=2.0) as client:
+                    if await client.is_serving():
+                        return
+            await asyncio.sleep(0.1)
+        raise ServiceError(f"the service was not ready within {START_TIMEOUT_S:g} s")
+
+    def stop(self) -> int:
+        """Asks the service to stop, waits until it has, and returns its exit code.
+
+        A Ctrl-C meanwhile asks again, which hurries the service.
+        """
+        for timeout_s in (self._stop_timeout_s, STOP_MARGIN_S):
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+                return self.process.wait(timeout_s)
+        self.process.kill()
+        return self.process.wait()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the show and returns the exit code."""
+    parser = argparse.ArgumentParser(description="Starts the service and shows what it can do.")
+    parser.add_argument("--once", action="store_true", help="stop after the show")
+    once = parser.parse_args(arguments).once
+    # SIGTERM and a closed terminal end the program the way Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    os.chdir(PROJECT)
+    try:
+        settings = load_settings()
+        bundle = read_bundle(settings.model.path)
+        stage = set_up(settings, bundle)
+    except RTPredictorError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return outcome_of(error).exit_code
+    say(f"Model {bundle.info.model_version} in {settings.model.path} is whole.")
+    return run(Service(stage, settings), once=once)
+
+
+def run(service: Service, *, once: bool) -> int:
+    """Shows what the service can do, keeps it running unless `once`, and stops it."""
+    stopped, code = EXIT_OK, EXIT_OK
+    try:
+        asyncio.run(service.until_ready())
+        say(f"The service is ready at {service.stage.target}.")
+        show(service.stage)
+        if not once:
+            say(f"The service keeps running at {service.stage.target}; Ctrl-C stops it.")
+            service.process.wait()
+    except KeyboardInterrupt:
+        say("Stopping the service.")
+    except RTPredictorError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_FAILURE
+    finally:
+        stopped = service.stop()
+    return stopped or code
+
+
+def set_up(settings: Settings, bundle: Bundle) -> Stage:
+    """The ports of the settings, or free ones in place of those that are taken."""
+    server = settings.server
+    port = _free_port(server.port, "server.port")
+    metrics = server.metrics_enabled and _free_port(server.metrics_port, "server.metrics_port")
+    return Stage(port, int(metrics), _usual_partition(bundle))
+
+
+def _usual_partition(bundle: Bundle) -> str:
+    """The partition that most jobs of the training span were in; "normal" if they had none."""
+    (category,) = (c for c in bundle.features.categories if c.field == "partition")
+    shares = [row[0] or 0.0 for row in category.table[FIRST_KNOWN_CODE:]]
+    known = zip(shares, category.names, strict=True)
+    return max(known, default=(0.0, "normal"))[1]
+
+
+def _free_port(wanted: int, setting: str) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", wanted))
+        except OSError:
+            probe.bind(("", 0))
+            say(f"Port {wanted} ({setting}) is taken; this uses {probe.getsockname()[1]}.")
+        return int(probe.getsockname()[1])
+
+
+def show(stage: Stage) -> None:
+    """Every way of asking, each with what a user would type."""
+    target = [] if stage.target == "localhost:50051" else ["--target", stage.target]
+    say("A small job:")
+    run_command(["predict", *words_of(SMALL_JOB, stage), *target])
+    say("A large one:")
+    run_command(["predict", *words_of(LARGE_JOB, stage), *target])
+    say("The same for programs:")
+    run_command(["predict", *words_of(SMALL_JOB, stage), *target, "--json"])
+    say("A file of jobs. One is broken, one has no time limit; the others get their answers:")
+    show_file(stage, target)
+    say("A batch from Python; a job that breaks a rule does not fail its neighbours:")
+    asyncio.run(show_batch(stage))
+    say("A stream from Python; each answer comes as soon as its job has been sent:")
+    asyncio.run(show_stream(stage))
+    say("What model answers:")
+    run_command(["info", "--top", "5", *target])
+    if stage.metrics:
+        say("What Prometheus sees:")
+        show_metrics(stage)
+
+
+def show_file(stage: Stage, target: list[str]) -> None:
+    """Scores a file of jobs."""
+    with tempfile.TemporaryDirectory(prefix="rt-predictor-") as folder:
+        jobs, answers = Path(folder) / "jobs.jsonl", Path(folder) / "answers.csv"
+        lines = (json.dumps({**job, "partition": stage.partition}) for job in FILE)
+        jobs.write_text("\n".join(lines) + "\n")
+        print(f"$ cat {jobs}\n{jobs.read_text()}", end="", flush=True)
+        run_command(["score", str(jobs), "-o", str(answers), *target])
+        print(f"$ cat {answers}\n{answers.read_text()}", end="", flush=True)
+
+
+async def show_batch(stage: Stage) -> None:
+    """Predicts three jobs at once."""
+    print(
+        f'>>> async with Client("{stage.target}") as client:\n'
+        ">>>     async for answer in client.predict_many(jobs):\n"
+        ">>>         print(answer)"
+    )
+    job = replace(PYTHON_JOB, partition=stage.partition)
+    jobs = [job, replace(job, nodes_req=0), replace(job, gpus_req=4)]
+    async with Client(stage.target) as client:
+        async for answer in client.predict_many(jobs):
+            print(in_words(answer), flush=True)
+
+
+async def show_stream(stage: Stage) -> None:
+    """Predicts a stream of jobs."""
+    print(
+        f'>>> async with Client("{stage.target}") as client:\n'
+        ">>>     async for answer in client.stream(jobs):\n"
+        ">>>         print(answer)"
+    )
+    job = replace(PYTHON_JOB, partition=stage.partition)
+    jobs = (replace(job, time_req=limit_s) for limit_s in STREAM_LIMITS_S)
+    async with Client(stage.target) as client:
+        async for answer in client.stream(jobs):
+            print(in_words(answer), flush=True)
+
+
+def in_words(answer: Answer) -> str:
+    """An answer on one line."""
+    if isinstance(answer, Rejection):
+        return f"not predicted: {answer.message}"
+    interval = f"{duration(answer.confidence_lower)} to {duration(answer.confidence_upper)}"
+    return f"{duration(answer.predicted_runtime)} ({percent(answer.confidence_level)}: {interval})"
+
+
+def show_metrics(stage: Stage) -> None:
+    """Prints the first figures of the metrics page."""
+    url = f"http://localhost:{stage.metrics}/metrics"
+    print(f"$ curl -s {url} | grep -E '^({'|'.join(METRICS)})' | grep -v '}} 0.0'")
+    with urllib.request.urlopen(url, timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    shown = [line for line in lines if line.startswith(METRICS) and not line.endswith("} 0.0")]
+    print("\n".join(shown), flush=True)
+
+
+def words_of(options: str, stage: Stage) -> list[str]:
+    """The words of a command line."""
+    return shlex.split(options.format(partition=shlex.quote(stage.partition)))
+
+
+def run_command(words: list[str]) -> None:
+    """Shows a command as a user would type it, and runs it.
+
+    Raises ServiceError where it fails.
+    """
+    print(f"$ rt-predictor {shlex.join(words)}", flush=True)
+    code = rt_predictor(words)
+    sys.stdout.flush()
+    if code == 128 + signal.SIGINT:
+        raise KeyboardInterrupt
+    if code != EXIT_OK:
+        raise ServiceError(f"the command above failed with exit code {code}")
+
+
+def say(text: str) -> None:
+    """One line to the user, apart from what programs print."""
+    print(f"\n{text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Writes the tables of settings, metrics and features in README.md from the program itself.
+
+    python tools/reference.py [--check]
+
+`--check` writes nothing and fails where the README is out of step.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+from prometheus_client import CollectorRegistry  # noqa: E402
+from pydantic import BaseModel  # noqa: E402
+
+from rt_predictor.observability.metrics import Metrics  # noqa: E402
+from rt_predictor.settings import Settings  # noqa: E402
+
+
+def settings_table() -> str:
+    """Every setting: its name, default and meaning."""
+    rows = [
+        f"| `{name}` | `{default}` | {text} |" for name, default, text in _settings(Settings, "")
+    ]
+    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
+
+
+def _settings(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+    for name, field in model.model_fields.items():
+        kind: Any = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _settings(kind, f"{prefix}{name}.")
+        else:
+            default = field.default
+            shown = str(default).lower() if isinstance(default, bool) else str(default)
+            yield f"{prefix}{name}", shown, field.description or ""
+
+
+def metrics_table() -> str:
+    """Every metric: its name, kind, labels and meaning."""
+    registry = CollectorRegistry()
+    Metrics(registry)
+    rows = []
+    for family in registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        rows.append(f"| `{name}` | {family.type} | {family.documentation} |")
+    return "\n".join(["| metric | kind | meaning |", "|---|---|---|", *sorted(rows)])
+
+
+TABLES = {"settings": settings_table, "metrics": metrics_table}
+
+
+def filled(text: str) -> str:
+    """The README with every table as the program has it now."""
+    for name, table in TABLES.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n)(?:[|].*\n)*(<!-- end -->)")
+        if not pattern.search(text):
+            raise SystemExit(f"README.md has no place for the table of {name}: <!-- {name} -->")
+        replacement = table()
+        text = pattern.sub(lambda found, new=replacement: f"{found[1]}{new}\n{found[2]}", text)
+    return text
+
+
+def main() -> int:
+    """Writes or checks; 0 if all is in step."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if out of step")
+    check: bool = parser.parse_args().check
+    readme = PROJECT / "README.md"
+    old = readme.read_text()
+    new = filled(old)
+    if check and new != old:
+        print("README.md is out of step with the program: run `make reference`", file=sys.stderr)
+        return 1
+    if not check:
+        readme.write_text(new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
