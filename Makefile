@@ -21,11 +21,11 @@ export BUILDAH_FORMAT := docker
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto lock image \
-	start stop logs clean
+.PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto reference lock \
+	image start stop logs clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-serve  ## start the service, ask it and show what it can do; needs nothing but this
 	$(BIN)/python tools/demo.py
@@ -46,6 +46,7 @@ lint: setup-dev  ## check style, types and that the generated code is in step wi
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python tools/generate_proto.py --check
+	$(BIN)/python tools/reference.py --check
 
 format: setup-dev  ## put the source in its standard form
 	$(BIN)/ruff check --fix
@@ -53,6 +54,9 @@ format: setup-dev  ## put the source in its standard form
 
 proto: setup-dev  ## generate rt_predictor/api/v1 from proto/
 	$(BIN)/python tools/generate_proto.py
+
+reference: setup-dev  ## write the tables of README.md that come from the program
+	$(BIN)/python tools/reference.py
 
 lock: python  ## write requirements/ anew (needs uv); UPGRADE=1 takes the newest versions
 	$(PYTHON) tools/lock.py $(if $(UPGRADE),--upgrade)

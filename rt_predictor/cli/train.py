@@ -18,7 +18,7 @@ from rt_predictor.errors import StartupError
 if TYPE_CHECKING:
     from rt_predictor.traces import Trace
 
-_EXTRA_LIBRARIES = ("catboost", "lightgbm", "onnx", "sklearn", "xgboost")
+_EXTRA_LIBRARIES = ("catboost", "lightgbm", "onnx", "xgboost")
 
 
 def train(
