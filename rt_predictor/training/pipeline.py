@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib import metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -328,4 +328,6 @@ def _parity_rows(
 
 
 def _library_versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{n: metadata.version(n) for n in _LIBRARIES}}
+    """By module, since the same library comes from distributions of several names."""
+    versions = {name: str(import_module(name).__version__) for name in _LIBRARIES}
+    return {"python": platform.python_version(), **versions}
