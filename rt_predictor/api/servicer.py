@@ -26,7 +26,7 @@ from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving.admission import Admission
 from rt_predictor.serving.dispatch import WorkPool
 from rt_predictor.serving.health import HealthReport
-from rt_predictor.serving.isolation import Failed, Scored, predict_isolated
+from rt_predictor.serving.isolation import Failed, PredictMethod, Scored, predict_isolated
 from rt_predictor.serving.port import PredictorPort, Scorer
 
 
@@ -86,7 +86,7 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
             raise TooLargeError("the number of jobs,", count, limit, "server.max_batch_jobs")
         jobs = await self._pool.run(count, decode_jobs, request.jobs, time.time)
         _check_deadline(context)
-        parts = await self._score(jobs)
+        parts = await self._score(jobs, self._scorer.predict)
         version = self._predictor.model_version
         return await self._pool.run(count, encode_batch, request.batch_id, version, jobs, parts)
 
@@ -100,7 +100,10 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         leave = self._admission.when_draining(arrivals.drain)
         try:
             while (jobs := await arrivals.take()) is not None:
-                parts = await self._score(jobs)
+                # A client that sends without waiting for answers sends more while these are scored.
+                scorer = self._scorer
+                predict = scorer.predict_meanwhile if arrivals.flowing else scorer.predict
+                parts = await self._score(jobs, predict)
                 for answer in await self._pool.run(len(jobs), encode_answers, jobs, parts):
                     await context.write(answer)
             await reading
@@ -134,10 +137,10 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         answer.service_version = __version__
         return answer
 
-    async def _score(self, jobs: Jobs) -> Sequence[Scored | Failed]:
+    async def _score(self, jobs: Jobs, predict: PredictMethod) -> Sequence[Scored | Failed]:
         for error in jobs.errors.values():
             self._metrics.invalid_job(error.field)
-        parts = await predict_isolated(self._scorer, jobs.frame)
+        parts = await predict_isolated(predict, jobs.frame)
         for part in parts:
             if isinstance(part, Failed):
                 self._metrics.internal_errors.inc()

@@ -29,6 +29,8 @@ class Arrivals:
         self._space = asyncio.Event()
         self._ended = False
         self._draining = False
+        self.flowing = False
+        """Whether the jobs taken last were there before they were asked for."""
 
     async def read(self, context: Context) -> None:
         """Reads the stream to its end. Raises InvalidRequestError for what is not a request."""
@@ -48,6 +50,7 @@ class Arrivals:
 
         Raises DrainingError if the service drains and the stream brings nothing for `IDLE_S`.
         """
+        self.flowing = len(self._waiting) > 0
         while not len(self._waiting):
             if self._ended:
                 return None

@@ -6,7 +6,7 @@ other client.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import ParamSpec, TypeVar
@@ -37,9 +37,15 @@ class WorkPool:
     async def run(
         self, jobs: int, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        """Runs work on that many jobs. Cancelled while it waits for a thread, it never runs."""
+        """Runs work on that many jobs, at once or on a thread."""
         if jobs <= INLINE_JOBS:
             return work(*args, **kwargs)
+        return await self.run_on_thread(work, *args, **kwargs)
+
+    async def run_on_thread(
+        self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """Runs work on a thread. Cancelled while it waits for one, it never runs."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
 
@@ -60,15 +66,21 @@ class Dispatcher:
         """Whether the last run of the model failed."""
 
     async def predict(self, jobs: pl.DataFrame) -> Predictions:
-        """Answers jobs in order; raises what the predictor raises."""
-        count = len(jobs)
+        """Answers jobs in order, at once if they are few; raises what the predictor raises."""
+        return await self._counted(len(jobs), self._pool.run(len(jobs), self._predict, jobs))
+
+    async def predict_meanwhile(self, jobs: pl.DataFrame) -> Predictions:
+        """Answers jobs in order, on a thread; raises what the predictor raises."""
+        return await self._counted(len(jobs), self._pool.run_on_thread(self._predict, jobs))
+
+    async def _counted(self, jobs: int, work: Coroutine[None, None, Predictions]) -> Predictions:
         in_flight = self._metrics.jobs_in_flight
-        in_flight.inc(count)
+        in_flight.inc(jobs)
         try:
-            predictions = await self._pool.run(count, self._predict, jobs)
+            predictions = await work
         finally:
-            in_flight.dec(count)
-        self.predicted += count
+            in_flight.dec(jobs)
+        self.predicted += jobs
         return predictions
 
     def _predict(self, jobs: pl.DataFrame) -> Predictions:

@@ -4,14 +4,16 @@ Valid jobs should never make the model fail. Where jobs are scored together and 
 halving finds it; the others are answered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from rt_predictor.errors import DeadlineExceededError, DrainingError, OverloadedError
-from rt_predictor.serving.port import Scorer
 from rt_predictor.serving.predictions import Predictions
+
+PredictMethod = Callable[[pl.DataFrame], Awaitable[Predictions]]
+"""A method of a `Scorer`."""
 
 MAX_FAILURES = 64
 """Failed runs of one request after which what is left counts as failed: the model itself is ill."""
@@ -36,10 +38,10 @@ class Failed:
     error: Exception
 
 
-async def predict_isolated(scorer: Scorer, jobs: pl.DataFrame) -> Sequence[Scored | Failed]:
+async def predict_isolated(predict: PredictMethod, jobs: pl.DataFrame) -> Sequence[Scored | Failed]:
     """Answers every job that can be answered; the parts cover all rows of `jobs` in order.
 
-    Raises OverloadedError, DrainingError and DeadlineExceededError of the scorer.
+    Raises OverloadedError, DrainingError and DeadlineExceededError of `predict`.
     """
     waiting = [range(len(jobs))] if len(jobs) else []
     found: list[Scored | Failed] = []
@@ -48,7 +50,7 @@ async def predict_isolated(scorer: Scorer, jobs: pl.DataFrame) -> Sequence[Score
         rows = waiting.pop()
         part = jobs if len(rows) == len(jobs) else jobs.slice(rows.start, len(rows))
         try:
-            found.append(Scored(rows, await scorer.predict(part)))
+            found.append(Scored(rows, await predict(part)))
         except _OF_THE_CALL:
             raise
         except Exception as error:

@@ -42,6 +42,13 @@ class Scorer(Protocol):
         """
         ...
 
+    async def predict_meanwhile(self, jobs: pl.DataFrame) -> Predictions:
+        """The same, but the event loop is free meanwhile even if the jobs are few.
+
+        For a caller that has more jobs coming in: what arrives meanwhile is scored together next.
+        """
+        ...
+
 
 PredictorFactory = Callable[[Settings], PredictorPort]
 """Loads the model that the settings ask for; raises StartupError where it cannot."""

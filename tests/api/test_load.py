@@ -8,6 +8,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from rt_predictor.api import stream as api_stream
+from rt_predictor.api.codec import JobReader
 from rt_predictor.api.interceptors import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.serving.dispatch import INLINE_JOBS
@@ -187,3 +188,29 @@ async def test_a_call_that_does_not_finish_in_time_is_cut_off(predictor, impatie
             grpc.StatusCode.CANCELLED,
             grpc.StatusCode.UNAVAILABLE,
         )
+
+
+@pytest.mark.usefixtures("always_on_threads")
+async def test_what_arrives_while_a_stream_is_scored_is_scored_together(
+    predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived = asyncio.Semaphore(0)
+    add = JobReader.add
+
+    def count(reader: JobReader, request: pb.PredictRequest) -> None:
+        add(reader, request)
+        arrived.release()
+
+    monkeypatch.setattr(JobReader, "add", count)
+    async with running(predictor) as service:
+        predictor.asked.clear()
+        predictor.gate.clear()
+        stream = service.stub.PredictStream()
+        for _ in range(6):
+            await stream.write(job())
+            await arrived.acquire()
+        predictor.gate.set()
+        for _ in range(6):
+            await stream.read()
+        assert [len(frame) for frame in predictor.asked] == [1, 5]
+        stream.cancel()

@@ -80,6 +80,19 @@ async def test_every_job_comes_once_and_in_order(client, arrivals) -> None:
     assert found == [str(n) for n in range(11)]
 
 
+async def test_it_flows_if_jobs_come_without_waiting_for_answers(client, arrivals) -> None:
+    for n in range(3):
+        taking = asyncio.create_task(arrivals.take())
+        await _settle()
+        client.send(job(request_id=str(n)))
+        await taking
+        assert not arrivals.flowing
+    client.send(job(request_id="3"))
+    await _settle()
+    await arrivals.take()
+    assert arrivals.flowing
+
+
 async def test_a_stream_without_jobs_ends(client, arrivals) -> None:
     client.send(grpc.aio.EOF)
     assert await arrivals.take() is None

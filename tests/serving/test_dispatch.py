@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving.dispatch import INLINE_JOBS, Dispatcher, WorkPool
+from rt_predictor.serving.predictions import Predictions
 from tests.serving.fakes import POISON, FakePredictor
 
 
@@ -59,6 +60,22 @@ async def test_predictions_are_counted(pool: WorkPool, count: int) -> None:
     assert value("rt_predictor_jobs_in_flight") == 0
     assert value("rt_predictor_prediction_flags_total", {"flag": "cold_start_user"}) == count
     assert value("rt_predictor_prediction_flags_total", {"flag": "no_time_limit"}) == 0
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_meanwhile"])
+async def test_the_loop_is_free_meanwhile_only_if_asked_for(pool: WorkPool, method: str) -> None:
+    class _Where(FakePredictor):
+        thread = 0
+
+        def predict(self, jobs: pl.DataFrame) -> Predictions:
+            self.thread = threading.get_ident()
+            return super().predict(jobs)
+
+    predictor = _Where()
+    dispatcher = Dispatcher(predictor, pool, Metrics(CollectorRegistry()))
+    await getattr(dispatcher, method)(_jobs(1))
+    assert (predictor.thread == threading.get_ident()) is (method == "predict")
+    assert dispatcher.predicted == 1
 
 
 async def test_it_knows_whether_the_last_run_failed(pool: WorkPool) -> None:

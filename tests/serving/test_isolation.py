@@ -34,7 +34,7 @@ def _jobs(names: list[str]) -> pl.DataFrame:
 
 @given(st.lists(st.sampled_from(["good", "good", "good", POISON]), max_size=24))
 def test_only_the_jobs_that_make_the_model_fail_go_unanswered(names: list[str]) -> None:
-    parts = asyncio.run(predict_isolated(_Scorer(), _jobs(names)))
+    parts = asyncio.run(predict_isolated(_Scorer().predict, _jobs(names)))
     covered = [row for part in parts for row in part.rows]
     assert covered == list(range(len(names)))
     for part in parts:
@@ -46,13 +46,13 @@ def test_only_the_jobs_that_make_the_model_fail_go_unanswered(names: list[str]) 
 
 async def test_good_jobs_are_one_run() -> None:
     scorer = _Scorer()
-    await predict_isolated(scorer, _jobs(["good"] * 100))
+    await predict_isolated(scorer.predict, _jobs(["good"] * 100))
     assert len(scorer.predictor.asked) == 1
 
 
 async def test_a_model_that_always_fails_is_given_up() -> None:
     scorer = _Scorer()
-    parts = await predict_isolated(scorer, _jobs([POISON] * 10_000))
+    parts = await predict_isolated(scorer.predict, _jobs([POISON] * 10_000))
     assert all(isinstance(part, Failed) for part in parts)
     assert [row for part in parts for row in part.rows] == list(range(10_000))
     assert len(scorer.predictor.asked) < MAX_FAILURES + 20
@@ -68,5 +68,5 @@ async def test_an_error_of_the_call_is_not_blamed_on_the_jobs(error: RTPredictor
             raise error
 
     with pytest.raises(type(error)):
-        await predict_isolated(_Full(), _jobs(["good"] * 3))
+        await predict_isolated(_Full().predict, _jobs(["good"] * 3))
     assert asked == [3]
