@@ -1,0 +1,280 @@
+"""How far off each of several experts was of late: for all jobs, and for each user's.
+
+Prediction with expert advice needs each expert's recent loss. When a job ends, every sum of losses
+decays and the expert's absolute error on that job is added; the same is done with ones, and the
+quotient is the exponentially weighted mean absolute error. What was known at an earlier time can be
+asked for, so that a job is scored with what stood when it was submitted.
+"""
+
+from array import array
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from itertools import pairwise
+from threading import Lock
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_predictor.history.key_ids import NO_KEY, Ids
+from rt_predictor.history.sorted_runs import Times
+from rt_predictor.history.windows import Float
+
+GLOBAL, USER = 0, 1
+"""Places of the two scopes: all jobs, and those of one user."""
+
+EVICTED_SHARE = 0.1
+"""Share of the rows that goes when there are too many."""
+
+_FIRST_ROWS = 1024
+_GROWTH = 1.25
+_FOLDED_EVENTS = 4096
+"""Events that are folded before readers see them."""
+
+_NO_ROW = -1
+
+_F = TypeVar("_F", np.float32, np.float64)
+
+
+@dataclass(frozen=True)
+class Decays:
+    """What is left of a sum after one more job."""
+
+    overall: float = 0.9995
+    user: float = 0.98
+
+
+_DECAYS = Decays()
+
+
+@dataclass(frozen=True)
+class LossRows:
+    """n rows in the order of arrival, one an event."""
+
+    users: Ids
+    """[n] uint64, `NO_KEY` where the job had no user"""
+    visible_s: Times
+    """[n] time from which the row counts for all jobs"""
+    user_visible_s: Times
+    """[n] and for the user's"""
+    sums: Float
+    """[n, 2, m + 1] decayed sums of each expert's losses, and of the weight, by scope"""
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def mean_s(self) -> Float:
+        """[n, 2, m] mean absolute errors; NaN where there is no user."""
+        return _means(self.sums)
+
+
+@dataclass
+class _UserRows:
+    """The rows of one user's jobs, in the order of arrival."""
+
+    visible_s: "array[float]" = field(default_factory=lambda: array("d"))
+    numbers: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def last_at(self, at_s: float) -> int:
+        place = bisect_right(self.visible_s, at_s)
+        return self.numbers[place - 1] if place else _NO_ROW
+
+
+def bytes_a_row(experts: int) -> int:
+    """Memory of one event: sums in two scopes, two times, its number; and room to grow."""
+    return int(_GROWTH * (2 * 4 * (experts + 1) + 8 + 8 + 8))
+
+
+class ExpertLosses:
+    """Decayed absolute errors of m experts: one thread folds, any number of threads ask.
+
+    Events are folded in the order of arrival. A row counts from the latest end among the events it
+    is made of. For events that arrive in the order of their end that is its own end; one that
+    arrives late counts from when those folded before it had ended, so that nothing that had not
+    ended is ever looked at.
+    """
+
+    def __init__(self, experts: int, max_events: int, decays: Decays = _DECAYS) -> None:
+        """No events yet. Beyond `max_events` the rows that arrived first go."""
+        self.decays = decays
+        self._experts = experts
+        self._max_events = max_events
+        self._lock = Lock()
+        self._first = 0
+        self._count = 0
+        self._visible_s = np.empty(_FIRST_ROWS)
+        self._sums = np.empty((_FIRST_ROWS, 2, experts + 1), dtype=np.float32)
+        self._users: dict[int, _UserRows] = {}
+
+    @classmethod
+    def restored(cls, rows: LossRows, max_events: int, decays: Decays = _DECAYS) -> "ExpertLosses":
+        """Losses that go on where another's `rows` ended."""
+        losses = cls(rows.sums.shape[2] - 1, max_events, decays)
+        losses._replace(rows, max(len(rows) - max_events, 0))
+        return losses
+
+    def __len__(self) -> int:
+        """Rows that are kept."""
+        return self._count
+
+    def fold(self, users: Ids, end_s: Times, losses: Float) -> LossRows:
+        """Takes n finished jobs in, in the order given, and gives their rows.
+
+        Args:
+            users: [n] ids of their users (column `USER_KEY` of `key_ids`).
+            end_s: [n] when they ended.
+            losses: [n, m] |expert - runtime|, in s.
+
+        Raises ValueError where a loss is not finite: it would stay for ever.
+        """
+        if not np.isfinite(losses).all():
+            raise ValueError("losses hold a value that is not finite: give each expert an answer")
+        pieces = [self._fold(users[:0], end_s[:0], losses[:0])]
+        for start in range(0, len(users), _FOLDED_EVENTS):
+            piece = slice(start, start + _FOLDED_EVENTS)
+            pieces.append(self._fold(users[piece], end_s[piece], losses[piece]))
+        columns = ("users", "visible_s", "user_visible_s", "sums")
+        return LossRows(
+            *(np.concatenate([getattr(rows, name) for rows in pieces]) for name in columns)
+        )
+
+    def as_of(self, users: Ids, submit_s: Times) -> Float:
+        """[n, 2, m] float32: mean absolute errors in s that were known at each time, by scope.
+
+        `users` are ids as for `fold`. NaN where nothing was known.
+        """
+        with self._lock:
+            sums, visible_s, first = self._sums, self._visible_s[: self._count], self._first
+            numbers = [
+                self._users[user].last_at(at_s) if user in self._users else _NO_ROW
+                for user, at_s in zip(users.tolist(), submit_s.tolist(), strict=True)
+            ]
+        found = np.full((len(users), 2, self._experts + 1), np.nan, dtype=np.float32)
+        overall = visible_s.searchsorted(submit_s, side="right") - 1
+        own = np.array(numbers, dtype=np.int64) - first
+        for scope, rows in ((GLOBAL, overall), (USER, own)):
+            known = rows >= 0
+            found[known, scope] = sums[rows[known], scope]
+        return _means(found)
+
+    def rows(self) -> LossRows:
+        """A copy of all rows that are kept, for storing. On the writer's thread."""
+        count = self._count
+        users = np.full(count, NO_KEY)
+        user_visible_s = np.full(count, np.nan)
+        for user, mine in self._users.items():
+            places = np.array(mine.numbers) - self._first
+            users[places] = user
+            user_visible_s[places] = mine.visible_s
+        return LossRows(
+            users, self._visible_s[:count].copy(), user_visible_s, self._sums[:count].copy()
+        )
+
+    def _fold(self, users: Ids, end_s: Times, losses: Float) -> LossRows:
+        rows = self._rows_after(users, end_s, losses)
+        self._append(rows)
+        if self._count > self._max_events:
+            kept = max(int(self._max_events * (1 - EVICTED_SHARE)), 1)
+            self._replace(self.rows(), self._count - kept)
+        return rows
+
+    def _rows_after(self, users: Ids, end_s: Times, losses: Float) -> LossRows:
+        errors = np.ones((len(users), self._experts + 1), dtype=np.float32)
+        errors[:, :-1] = losses
+        sums = np.empty((len(users), 2, self._experts + 1), dtype=np.float32)
+        user_visible_s = np.empty(len(users))
+        decay, user_decay = np.float32(self.decays.overall), np.float32(self.decays.user)
+        last, latest_s = self._last_row(self._count - 1, GLOBAL), -np.inf
+        if self._count:
+            latest_s = self._visible_s[self._count - 1]
+        names = users.tolist()
+        own = {user: self._last_of(user) for user in names}
+        for place, (user, error, end) in enumerate(zip(names, errors, end_s.tolist(), strict=True)):
+            sums[place, GLOBAL] = last = last * decay + error
+            before, before_s = own[user]
+            own[user] = now, now_s = before * user_decay + error, max(before_s, end)
+            sums[place, USER] = now
+            user_visible_s[place] = now_s
+        visible_s = np.maximum.accumulate(np.append(latest_s, end_s))[1:]
+        return LossRows(users, visible_s, user_visible_s, sums)
+
+    def _last_row(self, place: int, scope: int) -> Float:
+        """Sums to start from: those of a row, or zeros where there is none."""
+        if place < 0:
+            return np.zeros(self._experts + 1, dtype=np.float32)
+        row: Float = self._sums[place, scope]
+        return row
+
+    def _last_of(self, user: int) -> tuple[Float, float]:
+        """The user's sums, and when they count from; NaN stays NaN for jobs that have no user."""
+        if user == NO_KEY:
+            return np.full(self._experts + 1, np.nan, dtype=np.float32), np.nan
+        mine = self._users.get(user)
+        if mine is None:
+            return self._last_row(_NO_ROW, USER), -np.inf
+        return self._last_row(mine.numbers[-1] - self._first, USER), mine.visible_s[-1]
+
+    def _append(self, rows: LossRows) -> None:
+        start, stop = self._count, self._count + len(rows)
+        visible_s, sums = self._visible_s, self._sums
+        if stop > len(visible_s):
+            room = max(stop, int(len(visible_s) * _GROWTH))
+            visible_s, sums = _grown(visible_s, room), _grown(sums, room)
+        visible_s[start:stop] = rows.visible_s  # readers do not look past the count
+        sums[start:stop] = rows.sums
+        with self._lock:
+            self._visible_s, self._sums, self._count = visible_s, sums, stop
+            numbers = range(self._first + start, self._first + stop)
+            of_rows = zip(rows.users.tolist(), rows.user_visible_s.tolist(), numbers, strict=True)
+            for user, at_s, number in of_rows:
+                if user != NO_KEY:
+                    mine = self._users.setdefault(user, _UserRows())
+                    mine.visible_s.append(at_s)
+                    mine.numbers.append(number)
+
+    def _replace(self, rows: LossRows, dropped: int) -> None:
+        """Makes rows all there are, without the first of them."""
+        first = self._first + dropped
+        users = _rows_by_user(rows, dropped, self._first)
+        visible_s, sums = rows.visible_s[dropped:].copy(), rows.sums[dropped:].copy()
+        with self._lock:
+            self._users, self._visible_s, self._sums = users, visible_s, sums
+            self._first, self._count = first, len(visible_s)
+
+
+def replay_losses(
+    users: Ids, submit_s: Times, end_s: Times, losses: Float, decays: Decays = _DECAYS
+) -> Float:
+    """What was known at each submit of a whole log: [n, 2, m] float32, as `ExpertLosses.as_of`.
+
+    Takes the jobs in any order; those that end in the same second are folded in the order given.
+    """
+    by_end = np.argsort(end_s, kind="stable")
+    folded = ExpertLosses(losses.shape[1], len(users), decays)
+    folded.fold(users[by_end], end_s[by_end], losses[by_end])
+    return folded.as_of(users, submit_s)
+
+
+def _means(sums: Float) -> Float:
+    return np.asarray(sums[..., :-1] / sums[..., -1:])
+
+
+def _grown(array: NDArray[_F], rows: int) -> NDArray[_F]:
+    new = np.empty((rows, *array.shape[1:]), dtype=array.dtype)
+    new[: len(array)] = array
+    return new
+
+
+def _rows_by_user(rows: LossRows, dropped: int, first: int) -> dict[int, _UserRows]:
+    """The rows of each user, without those dropped; `first` is the number of the first row."""
+    order = np.argsort(rows.users, kind="stable")
+    order = order[(order >= dropped) & (rows.users[order] != NO_KEY)]
+    owners = rows.users[order]
+    starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1])[: len(owners)])
+    visible_s, numbers = rows.user_visible_s[order], order + first
+    return {
+        int(owners[start]): _UserRows(
+            array("d", visible_s[start:stop].tobytes()), array("q", numbers[start:stop].tobytes())
+        )
+        for start, stop in pairwise([*starts.tolist(), len(owners)])
+    }

@@ -1,0 +1,94 @@
+"""Keys as 64-bit numbers that are the same in every process, and so can be stored.
+
+A value becomes a hash of its bytes (BLAKE2b), a key the sum of its values' hashes times odd factors
+of its own. Two keys out of a million get the same number once in ten million such sets.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import chain
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rt_predictor.history.keys import KEYS, TEXT_FIELDS
+
+Ids = NDArray[np.uint64]
+
+NO_KEY = np.uint64(0)
+"""Id of what a job does not have."""
+
+ABOVE_ALL_IDS = np.uint64(2**64 - 1)
+"""Greater than any id."""
+
+USER_KEY = next(place for place, key in enumerate(KEYS) if key.name == "user")
+"""Column of `key_ids` that tells users apart."""
+
+_CACHED_VALUES = 1 << 16
+"""Values whose hashes are remembered; about 250 bytes each."""
+
+_FEW_JOBS = 4
+
+_USED = {name for key in KEYS for name in key.fields}
+_TEXTS = tuple(sorted(_USED & TEXT_FIELDS))
+_FIELDS = (*_TEXTS, *sorted(_USED - TEXT_FIELDS))
+
+
+def _hash(value: bytes) -> int:
+    return int.from_bytes(blake2b(value, digest_size=8).digest(), "little")
+
+
+@lru_cache(maxsize=_CACHED_VALUES)
+def _value_id(value: str | float | None) -> int:
+    if value is None:
+        return int(_NULL)
+    # 0.0 is added so that 0 and -0, which are equal, have one id.
+    return _hash(value.encode() if isinstance(value, str) else (value + 0.0).hex().encode())
+
+
+_NULL = np.uint64(_hash(b"\xff"))  # no text has these bytes in UTF-8
+_FACTORS: Ids = np.array(
+    [
+        [_hash(f"{key.name}/{name}".encode()) | 1 if name in key.fields else 0 for key in KEYS]
+        for name in _FIELDS
+    ],
+    dtype=np.uint64,
+)
+_ONE = np.uint64(1)
+_OFFSETS: Ids = np.array([_hash(key.name.encode()) for key in KEYS], dtype=np.uint64)
+_NEEDED = _FACTORS[: len(_TEXTS)] > 0
+
+
+def key_ids(jobs: pl.DataFrame) -> Ids:
+    """Ids of each job's keys: [n, len(KEYS)] uint64, `NO_KEY` where a job has no such key.
+
+    `jobs` has the columns of `REQUEST_SCHEMA`; further columns are not looked at.
+    """
+    count = len(_FIELDS) * len(jobs)
+    values = np.fromiter(map(_value_id, _values(jobs)), np.uint64, count)
+    values = values.reshape(len(_FIELDS), len(jobs))
+    ids: Ids = values.T @ _FACTORS + _OFFSETS
+    ids >>= _ONE  # leaves room for ABOVE_ALL_IDS ...
+    ids |= _ONE  # ... and for NO_KEY
+    nulls = values[: len(_TEXTS)] == _NULL
+    if nulls.any():
+        ids[nulls.T @ _NEEDED] = NO_KEY
+    return ids
+
+
+def _values(jobs: pl.DataFrame) -> Iterable[str | float | None]:
+    """The values of `_FIELDS`, column after column."""
+    if len(jobs) > _FEW_JOBS:
+        return chain.from_iterable(jobs.get_column(name).to_list() for name in _FIELDS)
+    rows, columns = jobs.rows(), jobs.columns  # a whole row costs less than one value a column
+    return [row[columns.index(name)] for name in _FIELDS for row in rows]
+
+
+def keys_fingerprint() -> str:
+    """Changes whenever the same job would get other ids, or other keys."""
+    schema = dict.fromkeys(_TEXTS, pl.String) | dict.fromkeys(_FIELDS[len(_TEXTS) :], pl.Float64)
+    job = {name: "probe" if name in TEXT_FIELDS else 1.5 for name in _FIELDS}
+    ids = key_ids(pl.DataFrame([job], schema=schema))
+    return blake2b(repr(KEYS).encode() + ids.tobytes(), digest_size=16).hexdigest()

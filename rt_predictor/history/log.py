@@ -1,0 +1,63 @@
+"""The outcome log: a port, so that a log shared between hosts can take SQLite's place.
+
+An event is one finished job. The log only grows; an event is known by its job id and submit time,
+and one that is known already is ignored. When `append` returns, the events survive the death of the
+process.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+
+from rt_predictor.features.jobs import JOB_SCHEMA
+
+EVENT_SCHEMA: Mapping[str, type[pl.DataType]] = JOB_SCHEMA
+"""The columns of an event: the request as it was submitted, and the outcome."""
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What became of the events of one `append`."""
+
+    recorded: int
+    """New events that are in the log now."""
+    duplicates: int
+    """Events that it held already."""
+
+
+@dataclass(frozen=True)
+class Tail:
+    """A piece of the log in the order of arrival."""
+
+    events: pl.DataFrame
+    """[n] `EVENT_SCHEMA`"""
+    position: int
+    """Where to go on reading."""
+
+
+class OutcomeLog(Protocol):
+    """Append-only storage of finished jobs."""
+
+    def append(self, events: pl.DataFrame) -> Appended:
+        """Adds events (`EVENT_SCHEMA`; job_id, submit_time, end_time and runtime are not null).
+
+        Raises HistoryError where the log cannot be written; then none of the events is in it.
+        """
+        ...
+
+    def read_after(self, position: int, limit: int) -> Tail:
+        """At most `limit` events that arrived after `position`; 0 is the beginning.
+
+        Raises HistoryError where the log cannot be read.
+        """
+        ...
+
+    def count(self) -> int:
+        """Events in the log."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of files and connections."""
+        ...

@@ -1,0 +1,209 @@
+"""What a worker has folded from the outcome log, in one file, so that it is ready soon after start.
+
+The file is a cache of the log: it can be deleted at any time, and one that does not fit is ignored.
+It is only good for the same log, experts, keys and format. It holds no names, but hashes of users
+and job names, which can be guessed from: only its owner may read it (mode 0600).
+
+    magic | format | SHA-256 of the header | its length | header, JSON | arrays, little-endian
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from io import BufferedReader, BufferedWriter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_predictor.errors import HistoryError
+from rt_predictor.history.experts import Decays, ExpertLosses, LossRows
+from rt_predictor.history.key_ids import keys_fingerprint
+from rt_predictor.history.sorted_runs import SortedRuns
+from rt_predictor.history.store import DEFAULT_MAX_KEYS, EventStore
+
+_MAGIC = b"rt-predictor history snapshot, format "
+_FORMAT = b"0001"
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_LENGTH_BYTES = 8
+_MAX_HEADER_BYTES = 1 << 16
+
+_ABANDONED_S = 3600.0
+"""Age of a file that nobody is writing any more."""
+
+_TYPES: Mapping[str, str] = {
+    "runs.end_s": "<f8",
+    "runs.runtime_s": "<f4",
+    "runs.used": "<f4",
+    "runs.ids": "<u8",
+    "runs.starts": "<i4",
+    "runs.events": "<i4",
+    "rows.users": "<u8",
+    "rows.visible_s": "<f8",
+    "rows.user_visible_s": "<f8",
+    "rows.sums": "<f4",
+}
+"""The arrays, in the order of the fields of `SortedRuns` and `LossRows`."""
+
+_RUNS = tuple(name for name in _TYPES if name.startswith("runs."))
+_ROWS = tuple(name for name in _TYPES if name.startswith("rows."))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a snapshot was made from; it is of no use with anything else."""
+
+    log_id: str
+    """Which outcome log."""
+    model_version: str
+    """Whose experts."""
+    experts: int
+    """How many they are."""
+    decays: Decays
+    """How their losses are folded."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a worker knows at one moment."""
+
+    store: EventStore
+    losses: ExpertLosses
+    position: int
+    """Position in the log of the last event that is in it."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A snapshot that is not used."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Header:
+    keys: str
+    origin: Mapping[str, Any]
+    position: int
+    arrived: int
+    shapes: Mapping[str, Sequence[int]]
+    arrays_sha256: str
+
+
+class _UnfitError(Exception):
+    """Why a file is not used."""
+
+
+def save_snapshot(path: Path, snapshot: Snapshot, origin: Origin) -> None:
+    """Writes the file, or leaves the one of before as it is. Call it on the writer's thread.
+
+    Raises HistoryError where it cannot be written.
+    """
+    runs, rows = snapshot.store.compact(), snapshot.losses.rows()
+    arrays: dict[str, NDArray[Any]] = {
+        name: np.ascontiguousarray(
+            getattr(runs if name in _RUNS else rows, name.partition(".")[2]), dtype=kind
+        )
+        for name, kind in _TYPES.items()
+    }
+    header = _Header(
+        keys=keys_fingerprint(),
+        origin=asdict(origin),
+        position=snapshot.position,
+        arrived=snapshot.store.arrived,
+        shapes={name: list(array.shape) for name, array in arrays.items()},
+        arrays_sha256=_digest(arrays),
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
+        # Made readable to the owner alone.
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with open(descriptor, "wb") as file:  # noqa: PTH123
+                _write(file, header, arrays)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink()
+            raise
+    except OSError as error:
+        raise HistoryError(f"history snapshot {path} cannot be written: {error}") from error
+
+
+def load_snapshot(
+    path: Path, origin: Origin, max_events: int, max_keys: int = DEFAULT_MAX_KEYS
+) -> Snapshot | Rejected:
+    """Reads the file, within these limits, or says why it is not used. It never raises."""
+    try:
+        with path.open("rb") as file:
+            header, arrays = _read(file, origin)
+    except OSError as error:
+        return Rejected(f"{path} cannot be read: {error.strerror}")
+    except _UnfitError as unfit:
+        return Rejected(f"{path} {unfit}")
+    runs = SortedRuns(*(arrays[name] for name in _RUNS))
+    rows = LossRows(*(arrays[name] for name in _ROWS))
+    return Snapshot(
+        EventStore.restored(runs, header.arrived, max_events, max_keys),
+        ExpertLosses.restored(rows, max_events, origin.decays),
+        header.position,
+    )
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Deletes what a process that was killed while it saved has left."""
+    for leftover in path.parent.glob(f".{path.name}.*"):
+        with suppress(FileNotFoundError):
+            if leftover.stat().st_mtime < time.time() - _ABANDONED_S:
+                leftover.unlink()
+
+
+def _write(file: BufferedWriter, header: _Header, arrays: Mapping[str, NDArray[Any]]) -> None:
+    text = json.dumps(asdict(header)).encode()
+    file.write(_MAGIC + _FORMAT + hashlib.sha256(text).digest())
+    file.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
+    for array in arrays.values():
+        file.write(array.data)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _read(file: BufferedReader, origin: Origin) -> tuple[_Header, dict[str, NDArray[Any]]]:
+    header = _read_header(file)
+    if header.keys != keys_fingerprint():
+        raise _UnfitError("was made for other history keys")
+    for name, value in asdict(origin).items():
+        if header.origin[name] != value:
+            raise _UnfitError(f"was made for {name} {header.origin[name]}, not for {value}")
+    arrays = {name: np.empty(header.shapes[name], dtype=kind) for name, kind in _TYPES.items()}
+    for array in arrays.values():
+        if file.readinto(array.data) != array.nbytes:
+            raise _UnfitError("is damaged: it is cut short")
+    if _digest(arrays) != header.arrays_sha256 or file.read(1):
+        raise _UnfitError("is damaged: its checksum is wrong")
+    return header, arrays
+
+
+def _read_header(file: BufferedReader) -> _Header:
+    if file.read(len(_MAGIC)) != _MAGIC:
+        raise _UnfitError("is no history snapshot")
+    if (found := file.read(len(_FORMAT))) != _FORMAT:
+        raise _UnfitError(f"has format {found.decode(errors='replace')}, not {_FORMAT.decode()}")
+    digest, length = file.read(_DIGEST_BYTES), file.read(_LENGTH_BYTES)
+    text = file.read(min(int.from_bytes(length, "little"), _MAX_HEADER_BYTES))
+    if hashlib.sha256(text).digest() != digest:
+        raise _UnfitError("is damaged: the checksum of its header is wrong")
+    return _Header(**json.loads(text))
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays.values():
+        digest.update(array.data)
+    return digest.hexdigest()

@@ -1,0 +1,167 @@
+"""What serving knows of finished jobs: all of the latest ones, to be asked as of any time.
+
+Events lie in a few immutable segments of falling size; a new batch makes a segment, which is merged
+into the one before while that is not much larger (a log-structured merge tree). Readers take the
+tuple of segments as it is at the moment, so that they see whole pieces of a batch and never wait;
+one writer at a time replaces it. Answers equal `LogHistory`'s for the same events, whatever the
+order in which they arrived.
+"""
+
+from functools import reduce
+
+import numpy as np
+import polars as pl
+
+from rt_predictor.features.jobs import JOB_SCHEMA
+from rt_predictor.history.key_ids import Ids, key_ids
+from rt_predictor.history.keys import KEYS
+from rt_predictor.history.replay import COLUMNS_A_KEY
+from rt_predictor.history.segments import (
+    Segment,
+    known_at,
+    known_now,
+    merge_segments,
+    segment_after,
+    trim_segment,
+)
+from rt_predictor.history.sorted_runs import SortedRuns, Times, sort_runs
+from rt_predictor.history.windows import STATISTICS, Float
+
+DEFAULT_MAX_KEYS = 1_000_000
+
+EVICTED_SHARE = 0.1
+"""Share of the events, or of the keys, that goes when there are too many."""
+
+BYTES_AN_EVENT = 16 + 4 * len(KEYS)
+"""Memory of one event: end (8), runtime (4), share used (4), and its row under each of its keys."""
+
+BYTES_A_KEY = 8 + 4 + 4 * len(STATISTICS) + 8
+"""Memory of one key: id (8), start of its list (4), statistics, newest end (8)."""
+
+_SIZE_RATIO = 8
+"""A segment has at least so many times the events of the next, or they are merged."""
+
+_SMALL_SEGMENT = 1 << 13
+"""Events up to which a segment takes in the next whatever its size."""
+
+_ADDED_EVENTS = 1 << 16
+"""Events that are sorted at a time: bounds the memory that adding takes on top."""
+
+
+class EventStore:
+    """Finished jobs in memory: one thread adds, any number of threads ask."""
+
+    def __init__(self, max_events: int, max_keys: int = DEFAULT_MAX_KEYS) -> None:
+        """An empty store.
+
+        Args:
+            max_events: events that are kept at most; those that ended first go.
+            max_keys: keys that are kept at most; those whose latest run ended first go, with their
+                events. A key that is in several segments counts several times.
+        """
+        self._max_events = max_events
+        self._max_keys = max_keys
+        self._arrived = 0
+        self._segments: tuple[Segment, ...] = (segment_after((), _NO_RUNS),)
+
+    @classmethod
+    def restored(
+        cls, runs: SortedRuns, arrived: int, max_events: int, max_keys: int = DEFAULT_MAX_KEYS
+    ) -> "EventStore":
+        """A store that holds what another one's `compact` gave, within its own limits."""
+        store = cls(max_events, max_keys)
+        store._arrived = arrived
+        store._take((segment_after((), runs),))
+        return store
+
+    def __len__(self) -> int:
+        """Events that the store holds."""
+        return sum(len(segment.runs) for segment in self._segments)
+
+    @property
+    def keys(self) -> int:
+        """Keys that the store holds, counted once a segment."""
+        return sum(segment.runs.keys for segment in self._segments)
+
+    @property
+    def arrived(self) -> int:
+        """Events that were ever added."""
+        return self._arrived
+
+    def add(self, events: pl.DataFrame) -> range:
+        """Takes finished jobs in (`JOB_SCHEMA`, any order); each must be given only once.
+
+        end_time and runtime are not null. Long merges happen here, on the writer's thread; those
+        who ask meanwhile get the answers of before. Returns the events' numbers in the order of
+        arrival.
+        """
+        first = self._arrived
+        for piece in events.iter_slices(_ADDED_EVENTS):
+            runs = _runs_of(piece)
+            self._take((*self._segments, segment_after(self._segments, runs)))
+            self._arrived += len(piece)
+        return range(first, self._arrived)
+
+    def features(self, jobs: pl.DataFrame) -> Float:
+        """[n, len(KEYS) * COLUMNS_A_KEY] float32: what was known at each job's submit_time.
+
+        Equal, bit for bit, to `LogHistory(events).features(jobs)` for the events in the store.
+        """
+        return self.features_at(key_ids(jobs), jobs["submit_time"].to_numpy())
+
+    def features_at(self, ids: Ids, submit_s: Times) -> Float:
+        """The same for jobs whose `key_ids` [n, len(KEYS)] and submit times [n] are at hand."""
+        segments = self._segments
+        asked, at_s = ids.ravel(), submit_s.repeat(len(KEYS))
+        known = known_now(segments, asked)
+        late = (known.newest_end_s > at_s).nonzero()[0]
+        if len(late):
+            pieces = [segment.runs for segment in segments]
+            then = known_at(pieces, asked[late], at_s[late])
+            known.statistics[late] = then.statistics
+            known.newest_end_s[late] = then.newest_end_s
+        found = np.empty((len(asked), COLUMNS_A_KEY), dtype=np.float32)
+        found[:, :-1] = known.statistics
+        found[:, -1] = at_s - known.newest_end_s
+        return found.reshape(len(ids), len(KEYS) * COLUMNS_A_KEY)
+
+    def compact(self) -> SortedRuns:
+        """Merges all into one segment and gives its events. On the writer's thread."""
+        whole = reduce(_merge_into, reversed(self._segments))
+        self._segments = (whole,)
+        return whole.runs
+
+    def _take(self, segments: tuple[Segment, ...]) -> None:
+        """Merges what is due, drops what is too much, and shows the result to readers."""
+        *older, last = segments
+        while older and len(older[-1].runs) < max(_SMALL_SEGMENT, _SIZE_RATIO * len(last.runs)):
+            last = merge_segments(older.pop(), last)
+        events = sum(len(segment.runs) for segment in (*older, last))
+        keys = sum(segment.runs.keys for segment in (*older, last))
+        if events > self._max_events or keys > self._max_keys:
+            whole = reduce(_merge_into, reversed(older), last)
+            last = trim_segment(whole, _room(events, self._max_events), _room(keys, self._max_keys))
+            older = []
+        self._segments = (*older, last)
+
+
+def _runs_of(events: pl.DataFrame) -> SortedRuns:
+    used = (events["runtime"] / events["time_req"]).fill_null(float("nan"))
+    return sort_runs(
+        key_ids(events),
+        events["end_time"].to_numpy(),
+        events["runtime"].to_numpy().astype(np.float32),
+        used.to_numpy().astype(np.float32),
+    )
+
+
+_NO_RUNS = _runs_of(pl.DataFrame(schema=dict(JOB_SCHEMA)))
+
+
+def _merge_into(newer: Segment, older: Segment) -> Segment:
+    return merge_segments(older, newer)
+
+
+def _room(present: int, most: int) -> int:
+    """How many of those present may stay: all, or so few that there is room for a while."""
+    return present if present <= most else max(int(most * (1 - EVICTED_SHARE)), 1)
