@@ -34,7 +34,8 @@ def compile_lock(
     command += ["--no-config", "--universal", "--python-version", OLDEST_PYTHON]
     # One version for all Pythons where there is one: the models must not depend on the Python.
     command += ["--fork-strategy", "fewest", "--generate-hashes"]
-    command += ["--no-emit-index-url", "--no-emit-find-links"]
+    # Not every pip finds the pin of a package whose extra is asked for without it.
+    command += ["--no-strip-extras", "--no-emit-index-url", "--no-emit-find-links"]
     command += ["--custom-compile-command", "make lock"]
     subprocess.run(command, cwd=ROOT, env=environment, input=requirements, text=True, check=True)
     print(f"wrote {output}")
