@@ -8,7 +8,9 @@ and GPUs for the whole job.
 
 from collections.abc import Mapping
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 REQUEST_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "submit_time": pl.Float64,
@@ -36,3 +38,8 @@ OUTCOME_SCHEMA: Mapping[str, type[pl.DataType]] = {
 
 JOB_SCHEMA: Mapping[str, type[pl.DataType]] = {**REQUEST_SCHEMA, **OUTCOME_SCHEMA}
 """One finished job of a log: the request and its outcome."""
+
+
+def numbers(jobs: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    """A column of numbers: [n], NaN where it is null."""
+    return jobs[name].fill_null(float("nan")).to_numpy()

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from rt_predictor.features.jobs import numbers
 from rt_predictor.history.keys import KEYS
 from rt_predictor.history.replay import COLUMNS_A_KEY, LogHistory
 from rt_predictor.history.windows import COLUMN, Float
@@ -41,7 +42,7 @@ def baselines(log: pl.DataFrame, test: pl.DataFrame) -> dict[str, Array]:
         log: all jobs of the log (`JOB_SCHEMA`, with submit, end and a runtime > 0), any order.
         test: the jobs to answer, among those of `log` or not.
     """
-    limit = test["time_req"].fill_null(float("nan")).to_numpy()
+    limit = numbers(test, "time_req")
     request = np.where(np.isnan(limit), _typical_runtime_s(log, test), limit)
     if log["partition"].null_count() == len(log):
         log, test = (jobs.with_columns(partition=pl.lit("")) for jobs in (log, test))
@@ -58,7 +59,7 @@ def last2(known: Float) -> Array:
 
     `known` are the features of `LogHistory`, here and below.
     """
-    two = _column(known, "user", "runs") >= 2
+    two = user_runs(known) >= 2
     return np.where(two, _column(known, "user", "mean2"), np.nan)
 
 
@@ -74,6 +75,11 @@ def backoff_median5(known: Float) -> Array:
         enough = _column(known, key, "runs") >= least_runs
         found = np.where(enough, _column(known, key, "median5"), found)
     return found
+
+
+def user_runs(known: Float) -> Array:
+    """Finished jobs of the user: [n], counted up to the size of the window."""
+    return _column(known, "user", "runs")
 
 
 def _column(known: Float, key: str, statistic: str) -> Array:

@@ -6,6 +6,7 @@ Runtimes and predictions are in seconds and above zero.
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -47,6 +48,29 @@ class IntervalMetrics:
     """Mean interval score, s; lower is better."""
     winkler_constant_width: float
     """That of split-conformal intervals of constant width in log runtime around the same points."""
+    jobs_without_history: int
+    """Jobs of users of whom no finished job was known."""
+    coverage_without_history: float
+    """Share of those that the intervals hold; NaN where there are none."""
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Intervals of one level for n jobs, in the order of submission."""
+
+    level: float
+    lower_s: Array
+    """[n]"""
+    upper_s: Array
+    """[n]"""
+
+    def hold(self, runtime_s: Array) -> NDArray[np.bool_]:
+        """Which runtimes lie inside, ends included: [n]."""
+        return (self.lower_s <= runtime_s) & (runtime_s <= self.upper_s)
+
+    def mean_width_s(self) -> float:
+        """Mean of upper - lower."""
+        return float(np.mean(self.upper_s - self.lower_s))
 
 
 def point_metrics(predicted: Array, runtime: Array) -> PointMetrics:
@@ -64,25 +88,49 @@ def point_metrics(predicted: Array, runtime: Array) -> PointMetrics:
     )
 
 
-def winkler_score(lower: Array, upper: Array, runtime: Array, level: float) -> float:
+def per_user_mae(predicted: Array, runtime: Array, users: pl.Series) -> float:
+    """Mean over users of their mean absolute error, s, so that no heavy user decides it.
+
+    Jobs without a user are left out; NaN where none has one.
+    """
+    errors = pl.DataFrame({"user": users, "error": np.abs(predicted - runtime)}).drop_nulls("user")
+    if errors.is_empty():
+        return float("nan")
+    return float(errors.group_by("user").agg(pl.col("error").mean())["error"].to_numpy().mean())
+
+
+def winkler_score(intervals: Intervals, runtime: Array) -> float:
     """Mean interval score of Winkler (1972): width, plus 2 / alpha times the miss; s."""
+    lower, upper = intervals.lower_s, intervals.upper_s
     miss = np.maximum(lower - runtime, 0) + np.maximum(runtime - upper, 0)
-    return float(np.mean(upper - lower + 2 / (1 - level) * miss))
+    return float(np.mean(upper - lower + 2 / (1 - intervals.level) * miss))
 
 
 def interval_metrics(
-    lower: Array, upper: Array, runtime: Array, level: float, winkler_constant_width: float
+    intervals: Intervals, constant_width: Intervals, runtime: Array, user_runs: Array
 ) -> IntervalMetrics:
-    """Figures of intervals [n] against runtimes [n], in the order of submission."""
-    held = (lower <= runtime) & (runtime <= upper)
+    """Figures of intervals against runtimes [n], in the order of submission.
+
+    Args:
+        intervals: what was answered.
+        constant_width: what to compare their score with.
+        runtime: [n] what the jobs took.
+        user_runs: [n] finished jobs of the user that were known.
+    """
+    held = intervals.hold(runtime)
+    cold = user_runs == 0
     return IntervalMetrics(
-        level=level,
+        level=intervals.level,
         coverage=float(held.mean()),
-        block_coverage=tuple(
-            float(block.mean()) if len(block) else float("nan")
-            for block in np.array_split(held, BLOCKS)
-        ),
-        mean_width=float(np.mean(upper - lower)),
-        winkler=winkler_score(lower, upper, runtime, level),
-        winkler_constant_width=winkler_constant_width,
+        block_coverage=tuple(share(block) for block in np.array_split(held, BLOCKS)),
+        mean_width=intervals.mean_width_s(),
+        winkler=winkler_score(intervals, runtime),
+        winkler_constant_width=winkler_score(constant_width, runtime),
+        jobs_without_history=int(cold.sum()),
+        coverage_without_history=share(held[cold]),
     )
+
+
+def share(holds: NDArray[np.bool_]) -> float:
+    """Share of jobs of which something holds; NaN where there are none."""
+    return float(holds.mean()) if len(holds) else float("nan")

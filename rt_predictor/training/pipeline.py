@@ -20,9 +20,12 @@ from rt_predictor.errors import ParityError
 from rt_predictor.features.assemble import Assembler, training_ranges
 from rt_predictor.features.categories import fit_category
 from rt_predictor.features.declared import CATEGORY_FIELDS, FEATURES, INPUTS
+from rt_predictor.features.jobs import numbers
 from rt_predictor.features.rules import null_invalid
+from rt_predictor.history.replay import LogHistory
 from rt_predictor.model.bundle import Bundle, write_bundle
 from rt_predictor.model.documents import (
+    CalibrationDocument,
     EnsembleConfig,
     FeatureDocument,
     FeaturesDocument,
@@ -30,13 +33,15 @@ from rt_predictor.model.documents import (
     ModelInfo,
     TrainingMetrics,
 )
+from rt_predictor.model.interval import ErrorDistribution
 from rt_predictor.model.learned import category_document, range_documents
 from rt_predictor.model.session import CPU, ModelSession
 from rt_predictor.settings import Settings
+from rt_predictor.training.baselines import user_runs
 from rt_predictor.training.boosters import FittedBooster, Progress, Samples, fit_boosters
 from rt_predictor.training.calibrate import constant_width, fit_calibration, fit_limit_overrun
 from rt_predictor.training.combine import Combination, fit_combination
-from rt_predictor.training.evaluate import Evaluation, HeldOut, evaluate
+from rt_predictor.training.evaluate import Evaluation, evaluate
 from rt_predictor.training.export.fuse import Head
 from rt_predictor.training.export.graph import (
     GRAPH_INPUT,
@@ -51,6 +56,8 @@ from rt_predictor.training.export.read_lightgbm import read_lightgbm
 from rt_predictor.training.export.read_xgboost import read_xgboost
 from rt_predictor.training.export.trees import TreeEnsemble
 from rt_predictor.training.export.verify import verify
+from rt_predictor.training.metrics import share
+from rt_predictor.training.replayed import Replayed
 from rt_predictor.training.split import Split, scorable, split_by_time
 
 _LIBRARIES = ("xgboost", "lightgbm", "catboost", "onnx", "onnxruntime", "numpy", "polars")
@@ -73,6 +80,8 @@ class TrainingReport:
     model_version: str
     bundle: Bundle
     evaluation: Evaluation
+    replayed: Replayed
+    """What the graph said of the held-out jobs."""
 
 
 class _Clock:
@@ -93,6 +102,7 @@ class _Prepared:
     """A log, cut up, and what the encoders learned from its first part."""
 
     trace: str
+    jobs: pl.DataFrame
     split: Split
     assembler: Assembler
     features: ModelSession
@@ -139,7 +149,7 @@ def train(
     with clock.step("calibrate"):
         held_back = prepared.samples(split.calibrate)
         raw = np.column_stack([booster.predict(held_back.features) for booster in boosters])
-        limits = _limits(split.calibrate)
+        limits = numbers(split.calibrate, "time_req")
         combination = fit_combination(raw, limits, held_back.runtime_s, _longest(split))
         predicted = combination.apply(raw, limits)
         level = settings.prediction.confidence_level
@@ -167,15 +177,16 @@ def train(
         )
         _verify_answers(_run(session, prepared.inputs(split.calibrate)), predicted)
     with clock.step("evaluate"):
-        evaluation = evaluate(
-            trace=prepared.trace,
-            jobs_train=len(split.fit) + len(split.stop) + len(split.calibrate),
-            held_out=_held_out(prepared, session),
-            member_names=tuple(booster.name for booster in boosters),
-            level=level,
-            constant_width_factor=constant_width(predicted, held_back.runtime_s, level),
-            typical_runtime_s=float(np.median(fit.runtime_s)),
+        document = _features_document(prepared, boosters, combination)
+        replayed = _replayed(
+            prepared,
+            session,
+            calibration=calibration,
+            members=[booster.name for booster in boosters],
+            constant_factor=constant_width(predicted, held_back.runtime_s, level),
+            importance={feature.name: feature.importance for feature in document.features},
         )
+        evaluation = evaluate(prepared.trace, prepared.jobs, replayed, level)
     version = f"{datetime.now(UTC):%Y.%m.%d}-{hashlib.sha256(graph).hexdigest()[:8]}"
     bundle = Bundle(
         graph=graph,
@@ -187,7 +198,7 @@ def train(
             graph_input=GRAPH_INPUT,
             graph_outputs=GRAPH_OUTPUTS,
         ),
-        features=_features_document(prepared, boosters, combination),
+        features=document,
         calibration=calibration,
         info=_info(version, prepared, traces, settings),
         metrics=TrainingMetrics(
@@ -201,7 +212,7 @@ def train(
         ),
     )
     write_bundle(folder, bundle, _library_versions())
-    return TrainingReport(folder, version, bundle, evaluation)
+    return TrainingReport(folder, version, bundle, evaluation, replayed)
 
 
 def _head(booster: FittedBooster) -> Head:
@@ -211,7 +222,8 @@ def _head(booster: FittedBooster) -> Head:
 
 
 def _prepare(jobs: pl.DataFrame, trace: str, settings: Settings) -> _Prepared:
-    split = split_by_time(null_invalid(scorable(jobs)), settings.training)
+    jobs = null_invalid(scorable(jobs))
+    split = split_by_time(jobs, settings.training)
     salt = secrets.token_hex(16)
     categories = tuple(
         fit_category(
@@ -224,7 +236,7 @@ def _prepare(jobs: pl.DataFrame, trace: str, settings: Settings) -> _Prepared:
         for field in CATEGORY_FIELDS
     )
     session = ModelSession(feature_model(categories).SerializeToString(), ("features",), (CPU,))
-    return _Prepared(trace, split, Assembler(categories), session)
+    return _Prepared(trace, jobs, split, Assembler(categories), session)
 
 
 def _run(session: ModelSession, rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -233,24 +245,41 @@ def _run(session: ModelSession, rows: NDArray[np.float32]) -> list[NDArray[np.fl
     return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
 
 
-def _limits(jobs: pl.DataFrame) -> NDArray[np.float64]:
-    return jobs["time_req"].fill_null(float("nan")).to_numpy()
-
-
 def _longest(split: Split) -> float:
     parts = (split.fit, split.stop, split.calibrate)
     return max(float(part["runtime"].max()) for part in parts)  # type: ignore[arg-type]
 
 
-def _held_out(prepared: _Prepared, session: ModelSession) -> HeldOut:
-    test = prepared.split.test
-    point, interval, members = _run(session, prepared.inputs(test))
-    return HeldOut(
-        predicted_s=point.astype(np.float64),
-        interval_s=interval.astype(np.float64),
-        members_s=members.astype(np.float64),
-        time_req_s=_limits(test),
-        runtime_s=test["runtime"].to_numpy(),
+def _replayed(
+    prepared: _Prepared,
+    session: ModelSession,
+    *,
+    calibration: CalibrationDocument,
+    members: Sequence[str],
+    constant_factor: float,
+    importance: Mapping[str, float],
+) -> Replayed:
+    test, learned = prepared.split.test, prepared.split.training()
+    point, interval, each = _run(session, prepared.inputs(test))
+    predicted = point.astype(np.float64)
+    errors = ErrorDistribution.from_document(calibration)
+    limits = numbers(learned, "time_req")
+    reached = (learned["runtime"].to_numpy() >= limits)[~np.isnan(limits)]
+    return Replayed(
+        jobs=test,
+        jobs_train=len(learned),
+        predicted_s=predicted,
+        members={name: each[:, place].astype(np.float64) for place, name in enumerate(members)},
+        levels=(calibration.level,),
+        lower_s=interval[:, :1].astype(np.float64),
+        upper_s=interval[:, 1:].astype(np.float64),
+        constant_lower_s=(predicted / constant_factor)[:, None],
+        constant_upper_s=(predicted * constant_factor)[:, None],
+        timeout_probability=errors.probability_of_reaching(numbers(test, "time_req"), predicted),
+        timeout_base_rate=share(reached),
+        request_only_s=predicted,  # the models see nothing else yet
+        user_runs=user_runs(LogHistory(prepared.jobs).features(test)),
+        importance=importance,
     )
 
 
@@ -262,7 +291,7 @@ def _features_document(
         for booster, weight in zip(boosters, combination.weights, strict=True)
     )
     split = prepared.split
-    ranges = training_ranges(pl.concat([split.fit, split.stop, split.calibrate]))
+    ranges = training_ranges(split.training())
     return FeaturesDocument(
         inputs=tuple(item.name for item in INPUTS),
         features=tuple(
@@ -290,7 +319,7 @@ def _info(
         trained_at=time.time(),
         training_span_start=float(split.fit["submit_time"].min()),  # type: ignore[arg-type]
         training_span_end=split.mark_s,
-        training_samples=len(split.fit) + len(split.stop) + len(split.calibrate),
+        training_samples=len(split.training()),
         training_traces=tuple(traces),
         settings={
             "training": settings.training.model_dump(mode="json"),

@@ -34,6 +34,10 @@ class Split:
     mark_s: float
     """Submit time at which `test` begins; every job of the other parts had ended by then."""
 
+    def training(self) -> pl.DataFrame:
+        """All jobs that something is learned from."""
+        return pl.concat([self.fit, self.stop, self.calibrate])
+
 
 def scorable(jobs: pl.DataFrame) -> pl.DataFrame:
     """Jobs of a log that ran (runtime > 0) and whose submit and end are known, by submit time."""
