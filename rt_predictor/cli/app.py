@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from rt_predictor import __version__
+from rt_predictor.cli.evaluate import evaluate
 from rt_predictor.cli.health import health
 from rt_predictor.cli.info import info
 from rt_predictor.cli.options import JsonCommand
@@ -72,6 +73,7 @@ app.command()(serve)
 app.command(cls=JsonCommand)(predict)
 app.command()(score)
 app.command()(train)
+app.command()(evaluate)
 app.command(cls=JsonCommand)(info)
 app.command()(health)
 app.command()(version)

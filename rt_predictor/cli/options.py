@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from rt_predictor.errors import UsageError
+from rt_predictor.errors import StartupError, UsageError
 
 if TYPE_CHECKING:
     from rt_predictor.traces import ReadOptions
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DEFAULT_TARGET = "localhost:50051"
 _SOURCE = "Who answers"
 _LOG = "How the job log is read"
+_TRAINING_LIBRARIES = ("catboost", "lightgbm", "onnx", "xgboost")
 
 
 class LogFormat(StrEnum):
@@ -73,6 +74,20 @@ Config = Annotated[
         metavar="FILE", help="Settings file (TOML); config/rt_predictor.toml explains them all."
     ),
 ]
+Traces = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="TRACE", help="Job logs of one system; may be compressed.", show_default=False
+    ),
+]
+TraceFormatOption = Annotated[
+    LogFormat | None,
+    typer.Option(
+        "--format",
+        help="What the logs are.  [default: what their names, then their contents say]",
+        rich_help_panel=_LOG,
+    ),
+]
 Fields = Annotated[
     str,
     typer.Option(
@@ -125,6 +140,18 @@ def read_options(fields: str, columns: Path | None, timezone: str) -> "ReadOptio
         timezone=timezone,
         columns=ColumnMap.from_toml(columns) if columns else None,
     )
+
+
+def check_training_libraries() -> None:
+    """Raises StartupError where the libraries of training are not installed."""
+    from importlib.util import find_spec
+
+    missing = [name for name in _TRAINING_LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise StartupError(
+            f"training needs {', '.join(missing)}: install them with "
+            "`pip install 'rt-predictor[train]'`"
+        )
 
 
 def chosen_target(target: str | None, bundle: Path | None) -> str:

@@ -1,7 +1,7 @@
 """`rt-predictor train`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,37 +9,21 @@ from rt_predictor.cli.options import (
     Columns,
     Config,
     Fields,
-    LogFormat,
     Timezone,
+    TraceFormatOption,
+    Traces,
+    check_training_libraries,
     read_options,
 )
-from rt_predictor.errors import StartupError
-
-if TYPE_CHECKING:
-    from rt_predictor.traces import Trace
-
-_EXTRA_LIBRARIES = ("catboost", "lightgbm", "onnx", "xgboost")
 
 
 def train(
     *,
-    traces: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="TRACE", help="Job logs of one system; may be compressed.", show_default=False
-        ),
-    ],
+    traces: Traces,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the model bundle goes.")
     ],
-    format_: Annotated[
-        LogFormat | None,
-        typer.Option(
-            "--format",
-            help="What the logs are.  [default: what their names, then their contents say]",
-            rich_help_panel="How the job log is read",
-        ),
-    ] = None,
+    format_: TraceFormatOption = None,
     fields: Fields = "",
     columns: Columns = None,
     timezone: Timezone = "UTC",
@@ -56,38 +40,14 @@ def train(
         rt-predictor train jobs-2024.swf.gz jobs-2025.swf.gz -o models/ours
         rt-predictor serve --bundle models/ours
     """
-    _check_libraries()
-    from rt_predictor.cli.train_screen import Steps, show_report, show_trace
+    check_training_libraries()
+    from rt_predictor.cli.train_log import log_names, read_log
+    from rt_predictor.cli.train_screen import Steps, show_report
     from rt_predictor.settings import load_settings
-    from rt_predictor.traces import TraceFormat, read_traces
     from rt_predictor.training.pipeline import train as train_model
 
     settings = load_settings(config)
-    options = read_options(fields, columns, timezone)
+    log = read_log(traces, format_, read_options(fields, columns, timezone))
     with Steps() as steps:
-        log = read_traces(
-            traces,
-            format=TraceFormat(format_.value) if format_ else None,
-            options=options,
-            progress=lambda share: steps.show("reading", share),
-        )
-    show_trace(log)
-    with Steps() as steps:
-        report = train_model(log.jobs, _names(log), output, settings, steps.show)
+        report = train_model(log.jobs, log_names(log), output, settings, steps.show)
     show_report(report)
-
-
-def _names(log: "Trace") -> list[str]:
-    return [path.name for path in (log.path, *log.more_paths)]
-
-
-def _check_libraries() -> None:
-    """Raises StartupError where the libraries of training are not installed."""
-    from importlib.util import find_spec
-
-    missing = [name for name in _EXTRA_LIBRARIES if find_spec(name) is None]
-    if missing:
-        raise StartupError(
-            f"training needs {', '.join(missing)}: install them with "
-            "`pip install 'rt-predictor[train]'`"
-        )

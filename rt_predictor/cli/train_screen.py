@@ -1,17 +1,15 @@
-"""What `rt-predictor train` shows: progress on stderr, the result on stdout."""
+"""What `rt-predictor train` and `evaluate` show: progress on stderr, the result on stdout."""
 
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
-from rich.table import Table
 
-from rt_predictor.cli.words import duration, percent
-from rt_predictor.traces import Trace
-from rt_predictor.training.evaluate import Evaluation
-from rt_predictor.training.metrics import PointMetrics
-from rt_predictor.training.pipeline import TrainingReport
+from rt_predictor.cli.evaluation_screen import show_points
+
+if TYPE_CHECKING:
+    from rt_predictor.training.pipeline import TrainingReport
 
 
 class Steps:
@@ -47,53 +45,8 @@ class Steps:
         self._progress.update(self._tasks[step], completed=share)
 
 
-def show_trace(log: Trace) -> None:
-    """What was read, and what was left out."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"read {len(log.jobs):,} finished jobs from {log.lines:,} records")
-    for reason, count in log.skipped.items():
-        console.print(f"  left out: {reason}: {count:,}")
-    if log.malformed_count:
-        console.print(f"  left out: malformed: {log.malformed_count:,}, e.g. {log.malformed[0]}")
-    for note in log.notes:
-        console.print(f"  note: {note}")
-
-
-def show_report(report: TrainingReport) -> None:
+def show_report(report: "TrainingReport") -> None:
     """How good the model is, and where it went."""
-    evaluation, interval = report.evaluation, report.evaluation.interval
     console = Console(highlight=False, soft_wrap=True)
-    console.print(
-        f"{evaluation.jobs_test:,} later jobs predicted from {evaluation.jobs_train:,} jobs:"
-    )
-    console.print(_table(evaluation))
-    console.print(
-        f"{percent(interval.level)} intervals hold {percent(interval.coverage)} of them "
-        f"({percent(min(interval.block_coverage))} to {percent(max(interval.block_coverage))} in "
-        f"tenths), mean width {duration(interval.mean_width)}"
-    )
+    show_points(report.evaluation, console)
     console.print(f"wrote model {report.model_version} to {report.folder}", markup=False)
-
-
-def _table(evaluation: Evaluation) -> Table:
-    table = Table("", "MAE", "median error", "accuracy", "too short", "RMSE", "R²")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, metrics in evaluation.models.items():
-        table.add_row(*_row(name, metrics))
-    table.add_section()
-    for name, metrics in evaluation.baselines.items():
-        table.add_row(*_row(f"baseline: {name}", metrics))
-    return table
-
-
-def _row(name: str, metrics: PointMetrics) -> tuple[str, ...]:
-    return (
-        name,
-        duration(metrics.mae),
-        duration(metrics.median_ae),
-        f"{metrics.accuracy:.3f}",
-        percent(metrics.underestimated),
-        duration(metrics.rmse),
-        f"{metrics.r2:.3f}",
-    )

@@ -36,6 +36,8 @@ class Evaluation:
     """The figures of one log, as in the tables."""
 
     trace: str
+    retrain_every_days: float | None
+    """Days of the log after which the model was made anew; None if it never was."""
     jobs_train: int
     jobs_test: int
     models: Mapping[str, PointMetrics]
@@ -92,6 +94,7 @@ def evaluate(trace: str, log: pl.DataFrame, replayed: Replayed, level: float) ->
     ranked = sorted(replayed.importance.items(), key=lambda item: item[1], reverse=True)
     return Evaluation(
         trace=trace,
+        retrain_every_days=replayed.retrain_every_days,
         jobs_train=replayed.jobs_train,
         jobs_test=len(jobs),
         models={name: point_metrics(says, runtime) for name, says in models.items()},

@@ -263,8 +263,10 @@ def _replayed(
     point, interval, each = _run(session, prepared.inputs(test))
     predicted = point.astype(np.float64)
     errors = ErrorDistribution.from_document(calibration)
-    limits = numbers(learned, "time_req")
-    reached = (learned["runtime"].to_numpy() >= limits)[~np.isnan(limits)]
+    limits, learned_limits = numbers(test, "time_req"), numbers(learned, "time_req")
+    reached = (learned["runtime"].to_numpy() >= learned_limits)[~np.isnan(learned_limits)]
+    # Both kinds of intervals end where jobs do: else the comparison would flatter ours.
+    longest = np.maximum(limits * calibration.limit_overrun, predicted)
     return Replayed(
         jobs=test,
         jobs_train=len(learned),
@@ -274,8 +276,8 @@ def _replayed(
         lower_s=interval[:, :1].astype(np.float64),
         upper_s=interval[:, 1:].astype(np.float64),
         constant_lower_s=(predicted / constant_factor)[:, None],
-        constant_upper_s=(predicted * constant_factor)[:, None],
-        timeout_probability=errors.probability_of_reaching(numbers(test, "time_req"), predicted),
+        constant_upper_s=np.fmin(predicted * constant_factor, longest)[:, None],
+        timeout_probability=errors.probability_of_reaching(limits, predicted),
         timeout_base_rate=share(reached),
         request_only_s=predicted,  # the models see nothing else yet
         user_runs=user_runs(LogHistory(prepared.jobs).features(test)),

@@ -6,6 +6,7 @@ site gets that trains once.
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def replay(
         later = settings.with_overrides({"training.test_share": 1 - (start + 0.5) / stop})
         found.append(_trained(jobs[:stop], later, lambda _step, _share: None))
     progress(REPLAYING, 1.0)
-    return concatenate(found)
+    return replace(concatenate(found), retrain_every_days=retrain_every_days)
 
 
 def _trained(jobs: pl.DataFrame, settings: Settings, progress: Progress) -> Replayed:

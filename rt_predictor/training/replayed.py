@@ -43,6 +43,8 @@ class Replayed:
     """[n] finished jobs of the user that were known; 0 for none. May stop counting at 10."""
     importance: Mapping[str, float]
     """Share of each feature in the gain of all splits."""
+    retrain_every_days: float | None = None
+    """Days of the log after which the model was made anew; None if it never was."""
 
     def __post_init__(self) -> None:
         """Refuses arrays that do not fit each other."""

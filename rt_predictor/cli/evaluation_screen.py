@@ -1,0 +1,127 @@
+"""The figures of an evaluation on a terminal."""
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from rt_predictor.cli.words import duration, percent
+from rt_predictor.training.baselines import BASELINES
+from rt_predictor.training.buckets import BucketMetrics
+from rt_predictor.training.evaluate import ENSEMBLE, Evaluation
+from rt_predictor.training.metrics import IntervalMetrics, PointMetrics
+from rt_predictor.training.reliability import TimeoutMetrics
+
+NOTHING = "–"
+
+_KINDS = ("runtime", "size", "partition", "history")
+
+
+def show_points(evaluation: Evaluation, console: Console) -> None:
+    """The points, and in one line the intervals."""
+    interval = evaluation.interval
+    console.print(
+        f"{evaluation.jobs_test:,} later jobs predicted from {evaluation.jobs_train:,} jobs:"
+    )
+    console.print(_points_table(evaluation))
+    console.print(
+        f"{percent(interval.level)} intervals hold {percent(interval.coverage)} of them "
+        f"({_range(interval.block_coverage)} in tenths), mean width {duration(interval.mean_width)}"
+    )
+
+
+def show_evaluation(evaluation: Evaluation) -> None:
+    """All tables."""
+    console = Console(highlight=False, soft_wrap=True)
+    show_points(evaluation, console)
+    console.print(_intervals_table(evaluation.intervals))
+    if evaluation.timeouts is not None:
+        console.print(_timeouts_line(evaluation.timeouts))
+    for kind in _KINDS:
+        if len(evaluation.buckets[kind]) > 1:
+            console.print(_buckets_table(kind, evaluation.buckets[kind]))
+
+
+def _points_table(evaluation: Evaluation) -> Table:
+    table = _table("", "MAE, s", "by user", "median", "accuracy", "too short", "RMSE", "R²")
+    for name, metrics in evaluation.models.items():
+        table.add_row(name, *_points(metrics, evaluation.user_mae[name]))
+    table.add_section()
+    table.add_row("baselines")
+    for name, metrics in evaluation.baselines.items():
+        table.add_row(f"  {name}", *_points(metrics, evaluation.user_mae[name]))
+    return table
+
+
+def _points(metrics: PointMetrics, user_mae: float) -> tuple[str, ...]:
+    return (
+        f"{metrics.mae:,.0f}",
+        f"{user_mae:,.0f}" if math.isfinite(user_mae) else NOTHING,
+        f"{metrics.median_ae:,.0f}",
+        f"{metrics.accuracy:.3f}",
+        percent(metrics.underestimated),
+        f"{metrics.rmse:,.0f}",
+        f"{metrics.r2:.3f}",
+    )
+
+
+def _intervals_table(intervals: Sequence[IntervalMetrics]) -> Table:
+    table = _table(
+        *("level", "holds", "in tenths", "new users", "width, s", "Winkler, s", "constant, s")
+    )
+    for figures in intervals:
+        table.add_row(
+            percent(figures.level),
+            percent(figures.coverage),
+            _range(figures.block_coverage),
+            _share(figures.coverage_without_history),
+            f"{figures.mean_width:,.0f}",
+            f"{figures.winkler:,.0f}",
+            f"{figures.winkler_constant_width:,.0f}",
+        )
+    return table
+
+
+def _timeouts_line(timeouts: TimeoutMetrics) -> str:
+    return (
+        f"{timeouts.timeouts:,} of {timeouts.jobs:,} jobs reached their limit; calibration error "
+        f"{timeouts.ece:.3f}, Brier score {timeouts.brier:.4f} (base rate "
+        f"{timeouts.brier_base_rate:.4f})"
+    )
+
+
+def _buckets_table(kind: str, buckets: Sequence[BucketMetrics]) -> Table:
+    compared = BASELINES[-1]
+    table = _table(kind, "jobs", "MAE, s", compared, "median, s", "accuracy", "holds")
+    for bucket in buckets:
+        table.add_row(
+            bucket.label,
+            f"{bucket.jobs:,}",
+            f"{bucket.mae[ENSEMBLE]:,.0f}",
+            f"{bucket.mae[compared]:,.0f}",
+            f"{bucket.median_ae:,.0f}",
+            f"{bucket.accuracy:.3f}",
+            percent(bucket.coverage),
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(*columns, box=box.SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in table.columns:
+        column.no_wrap = True
+        column.justify = "right"
+    table.columns[0].justify = "left"
+    return table
+
+
+def _range(shares: Sequence[float]) -> str:
+    """Least and greatest; not a number where there are fewer jobs than parts."""
+    known = [share for share in shares if math.isfinite(share)]
+    return f"{percent(min(known))} to {percent(max(known))}"
+
+
+def _share(value: float) -> str:
+    return percent(value) if math.isfinite(value) else NOTHING
