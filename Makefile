@@ -8,6 +8,7 @@ BUNDLE ?= artifacts/production
 IMAGE ?= rt-predictor:latest
 BASE ?= python:3.13-slim
 PYTEST_ARGS ?=
+ACCURACY_ARGS ?=
 
 BIN := .venv/bin
 SETUPS := setup-serve setup-train setup-dev
@@ -21,7 +22,7 @@ export BUILDAH_FORMAT := docker
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto reference lock \
+.PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto reference accuracy lock \
 	image start stop logs clean
 
 help:  ## list the targets
@@ -57,6 +58,9 @@ proto: setup-dev  ## generate rt_predictor/api/v1 from proto/
 
 reference: setup-dev  ## write the tables of README.md that come from the program
 	$(BIN)/python tools/reference.py
+
+accuracy: setup-train  ## evaluate the main public logs and write the tables of README.md of it
+	$(BIN)/python tools/accuracy_table.py $(ACCURACY_ARGS)
 
 lock: python  ## write requirements/ anew (needs uv); UPGRADE=1 takes the newest versions
 	$(PYTHON) tools/lock.py $(if $(UPGRADE),--upgrade)

@@ -55,14 +55,21 @@ def metrics_table() -> str:
 TABLES = {"settings": settings_table, "metrics": metrics_table}
 
 
+def fill(text: str, name: str, table: str) -> str:
+    """A text with the table at a name replaced.
+
+    Raises SystemExit where the text has no place for it.
+    """
+    pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n)(?:[|].*\n)*(<!-- end -->)")
+    if not pattern.search(text):
+        raise SystemExit(f"README.md has no place for the table of {name}: <!-- {name} -->")
+    return pattern.sub(lambda found: f"{found[1]}{table}\n{found[2]}", text)
+
+
 def filled(text: str) -> str:
     """The README with every table as the program has it now."""
     for name, table in TABLES.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n)(?:[|].*\n)*(<!-- end -->)")
-        if not pattern.search(text):
-            raise SystemExit(f"README.md has no place for the table of {name}: <!-- {name} -->")
-        replacement = table()
-        text = pattern.sub(lambda found, new=replacement: f"{found[1]}{new}\n{found[2]}", text)
+        text = fill(text, name, table())
     return text
 
 

@@ -112,7 +112,10 @@ def _check_writable(folder: Path | None, file: Path | None) -> None:
         except OSError as error:
             raise UsageError(f"{folder} cannot be made a folder: {error.strerror}") from error
     if file is not None and file != _STDOUT:
+        existed = file.exists()
         try:
             file.open("a").close()
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror}") from error
+        if not existed:
+            file.unlink()

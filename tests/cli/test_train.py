@@ -52,7 +52,7 @@ def test_a_log_becomes_a_bundle_that_answers(run, log: Path, config: Path, tmp_p
     assert "read 3,000 finished jobs from 3,002 records" in result.err
     assert "left out: never started: 1" in result.err
     assert "left out: malformed: 1, e.g. line 1003: " in result.err
-    for words in ("ensemble", "xgboost", "baseline: request", "accuracy", "90 % intervals hold"):
+    for words in ("ensemble", "xgboost", "backoff_median5", "accuracy", "90 % intervals hold"):
         assert words in result.out
     version = json.loads((folder / "model_info.json").read_text())["model_version"]
     assert result.out.splitlines()[-1] == f"wrote model {version} to {folder}"

@@ -163,3 +163,27 @@ def test_a_real_log_is_scored(
     table = pl.read_csv(tmp_path / "o.csv")
     assert len(table) == 1000
     assert table["error"].is_null().all()
+
+
+SMALL_MODEL = {
+    f"RT_PREDICTOR_TRAINING__{name}": value
+    for name, value in (
+        ("THREADS", "1"),
+        ("XGBOOST__TREES", "5"),
+        ("LIGHTGBM__TREES", "5"),
+        ("CATBOOST__TREES", "5"),
+    )
+}
+
+
+def test_a_script_gets_one_json_document_and_a_report_of_a_log(
+    program: Program, tmp_path: Path
+) -> None:
+    log = tmp_path / "jobs.csv"
+    generate_jobs(1500, seed=3).write_csv(log)
+    result = program("evaluate", log, "-o", tmp_path, "--json", "-", **SMALL_MODEL)
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["models"]["ensemble"]["mae"] > 0
+    assert "jobs.csv" in (tmp_path / "report.html").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["jobs.csv", "report.html"]

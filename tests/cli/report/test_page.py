@@ -1,0 +1,158 @@
+"""The report as a reader opens it."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rt_predictor.cli.report import write_report
+from rt_predictor.cli.report.page import report
+from rt_predictor.training.evaluate import Evaluation, evaluate
+from rt_predictor.training.replayed import Replayed
+from tests.training.replays import a_log, a_replay
+
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+class Outline(HTMLParser):
+    """Tags, attributes and ids of a page; checks that elements are closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def log() -> pl.DataFrame:
+    return a_log()
+
+
+@pytest.fixture(scope="module")
+def replayed(log: pl.DataFrame) -> Replayed:
+    return a_replay(log)
+
+
+@pytest.fixture(scope="module")
+def evaluation(log: pl.DataFrame, replayed: Replayed) -> Evaluation:
+    return evaluate("made-up.csv", log, replayed, 0.9)
+
+
+@pytest.fixture(scope="module")
+def text(evaluation: Evaluation, replayed: Replayed) -> str:
+    return report(evaluation, replayed)
+
+
+def test_the_page_is_well_formed_and_names_are_unique(text: str) -> None:
+    outline = Outline(text)
+    assert len(set(outline.ids)) == len(outline.ids)
+
+
+def test_nothing_is_loaded_or_run(text: str) -> None:
+    outline = Outline(text)
+    assert not {"script", "link", "img", "iframe", "object", "use", "image"} & set(outline.tags)
+    for tag, name, value in outline.attributes:
+        assert name not in ("src", "href", "srcset", "style"), (tag, value)
+        assert not name.startswith("on"), (tag, name)
+    assert not re.search(r"url\(|@import|https?:", text)
+
+
+def test_every_picture_can_be_read_without_seeing_it(text: str) -> None:
+    outline = Outline(text)
+    pictures = outline.tags.count("svg")
+    assert pictures == 3 + 2 * 4 + 1 + 1
+    labels = [value for tag, name, value in outline.attributes if name == "aria-labelledby"]
+    assert len(labels) == pictures
+    assert {part for label in labels for part in label.split()} <= set(outline.ids)
+
+
+def test_no_name_of_a_user_is_told(
+    log: pl.DataFrame, replayed: Replayed, evaluation: Evaluation
+) -> None:
+    secret = pl.concat_str(pl.lit("secret-"), "user")
+    hidden = log.with_columns(user=secret)
+    told = replace(replayed, jobs=replayed.jobs.with_columns(user=secret))
+    text = report(evaluate("made-up.csv", hidden, told, 0.9), told)
+    assert "secret" not in text
+    assert "user 1" in text
+
+
+def test_figures_are_those_of_the_evaluation(text: str, evaluation: Evaluation) -> None:
+    for name, metrics in {**evaluation.models, **evaluation.baselines}.items():
+        row = re.search(rf'<th scope="row">{name}</th><td>([^<]*)</td>', text)
+        assert row is not None, name
+        assert row[1] == f"{metrics.mae:,.0f}"
+    assert f"{evaluation.interval.coverage:.1%}".replace("%", " %") in text
+
+
+def test_names_in_the_log_stay_text(log: pl.DataFrame, replayed: Replayed) -> None:
+    evil = "<script>alert(1)</script>"
+    every_second = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit(evil))
+    jobs = replayed.jobs.with_columns(partition=every_second)
+    told = replace(replayed, jobs=jobs)
+    text = report(evaluate(evil, log, told, 0.9), told)
+    assert "script" not in Outline(text).tags
+
+
+def test_a_log_without_users_limits_and_partitions_has_a_report(
+    log: pl.DataFrame, replayed: Replayed
+) -> None:
+    def bare(jobs: pl.DataFrame) -> pl.DataFrame:
+        nothing = pl.lit(None, pl.String)
+        return jobs.with_columns(user=nothing, partition=nothing, time_req=pl.lit(None, pl.Float64))
+
+    n = len(replayed.jobs)
+    told = replace(
+        replayed,
+        jobs=bare(replayed.jobs),
+        user_runs=np.zeros(n),
+        timeout_probability=np.full(n, np.nan),
+        importance={},
+    )
+    text = report(evaluate("bare", bare(log), told, 0.9), told)
+    assert "No job of this log has a time limit." in text
+    for gone in ("Users with most jobs", "by partition", "What the models look at", "nan"):
+        assert gone not in text, gone
+
+
+def test_a_model_made_anew_is_told_of(evaluation: Evaluation, replayed: Replayed) -> None:
+    text = report(replace(evaluation, retrain_every_days=7.0), replayed)
+    assert "made anew every 7 days" in text
+
+
+def test_days_stand_for_dates_that_a_log_does_not_have(
+    log: pl.DataFrame, replayed: Replayed
+) -> None:
+    first_s: float = log["submit_time"].min()  # type: ignore[assignment]
+    from_zero = pl.col("submit_time", "end_time") - first_s
+    told = replace(replayed, jobs=replayed.jobs.with_columns(from_zero))
+    text = report(evaluate("x", log.with_columns(from_zero), told, 0.9), told)
+    assert re.search(r"from day \d+ to day \d+,", text)
+
+
+def test_the_report_is_one_file_in_a_folder_that_is_made(
+    evaluation: Evaluation, replayed: Replayed, text: str, tmp_path: Path
+) -> None:
+    path = write_report(tmp_path / "a" / "b", evaluation, replayed)
+    assert path == tmp_path / "a" / "b" / "report.html"
+    assert path.read_text(encoding="utf-8") == text
+    assert [found.name for found in path.parent.iterdir()] == ["report.html"]
