@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,6 +30,12 @@ TRACES = {
     "SDSC-SP2": "SDSC-SP2-1998-pyss-easy.swf.gz",
     "KTH-SP2": "KTH-SP2-1996-2.swf.gz",
 }
+_DECIDING = (
+    "settings.py",
+    *(f"{part}/**/*.py" for part in ("features", "history", "model", "traces", "training")),
+)
+"""What of the program decides the figures."""
+
 ENSEMBLE = "ensemble"
 NOTHING = "–"
 
@@ -52,7 +59,8 @@ class Setup:
         """Where the figures of a log are kept; another program has another place."""
         log = self.traces / TRACES[name]
         digest = hashlib.sha256(f"{log.stat().st_size} {self.retrain_every_days}".encode())
-        sources = sorted((PROJECT / "rt_predictor").rglob("*.py"))
+        package = PROJECT / "rt_predictor"
+        sources = sorted(path for part in _DECIDING for path in package.glob(part))
         for path in (*sources, *((self.config,) if self.config else ())):
             digest.update(path.read_bytes())
         return self.cache / f"{name}-{digest.hexdigest()[:12]}.json"
@@ -76,11 +84,17 @@ def evaluated(name: str, setup: Setup) -> Document:
         kept.parent.mkdir(parents=True, exist_ok=True)
         unfinished = kept.with_suffix(".part")
         subprocess.run(
-            setup.command(name, unfinished), cwd=PROJECT, check=True, stdout=subprocess.DEVNULL
-        )
+            setup.command(name, unfinished),
+            cwd=PROJECT, env=_environment(), check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
         unfinished.replace(kept)
     document: Document = json.loads(kept.read_text(encoding="utf-8"))
     return document
+
+
+def _environment() -> dict[str, str]:
+    """This environment without settings: one configuration for all, and no other."""
+    return {k: v for k, v in os.environ.items() if not k.upper().startswith("RT_PREDICTOR_")}
 
 
 def mae_table(documents: Documents) -> str:
