@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from rt_predictor.settings import Settings
 from rt_predictor.traces.generate import generate_jobs
+from rt_predictor.training.evaluate import Evaluation, evaluate
+from rt_predictor.training.replayed import Replayed
+from tests.training.replays import a_log, a_replay
 
 TRACES = Path(__file__).resolve().parents[2] / "shared" / "traces"
 
@@ -22,6 +26,24 @@ def trace_path() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def replayed_log() -> pl.DataFrame:
+    """A made-up log of 1,000 jobs, as evaluations want it."""
+    return a_log()
+
+
+@pytest.fixture(scope="session")
+def replayed(replayed_log: pl.DataFrame) -> Replayed:
+    """Made-up answers to its last 300 jobs."""
+    return a_replay(replayed_log)
+
+
+@pytest.fixture(scope="session")
+def evaluation(replayed_log: pl.DataFrame, replayed: Replayed) -> Evaluation:
+    """The figures of those."""
+    return evaluate("made-up.csv", replayed_log, replayed, 0.9)
 
 
 @pytest.fixture(scope="session")

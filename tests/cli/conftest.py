@@ -37,6 +37,18 @@ DESCRIPTION = ModelDescription(
 )
 
 
+SMALL_MODEL = """
+[training]
+threads = 1
+[training.xgboost]
+trees = 5
+[training.lightgbm]
+trees = 5
+[training.catboost]
+trees = 5
+"""
+
+
 @dataclass
 class Result:
     """What a run of the program left behind."""
@@ -69,6 +81,14 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return Result(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Settings that train in a second."""
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL_MODEL)
+    return path
 
 
 @dataclass

@@ -10,29 +10,11 @@ from rt_predictor.traces.generate import generate_jobs
 
 pytest.importorskip("catboost", reason="the libraries of the extra `train` are not installed")
 
-SMALL = """
-[training]
-threads = 1
-[training.xgboost]
-trees = 5
-[training.lightgbm]
-trees = 5
-[training.catboost]
-trees = 5
-"""
-
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("log") / "jobs.csv"
     generate_jobs(2000, seed=1).write_csv(path)
-    return path
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
     return path
 
 

@@ -10,17 +10,6 @@ from rt_predictor.traces.generate import generate_jobs
 
 pytest.importorskip("catboost", reason="the libraries of the extra `train` are not installed")
 
-SMALL = """
-[training]
-threads = 1
-[training.xgboost]
-trees = 5
-[training.lightgbm]
-trees = 5
-[training.catboost]
-trees = 5
-"""
-
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -36,13 +25,6 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines += [",".join(row.get(name, "") for name in names) for row in (pending, broken)]
     (folder / "b.csv").write_text("\n".join(lines) + "\n")
     return folder
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
-    return path
 
 
 def test_a_log_becomes_a_bundle_that_answers(run, log: Path, config: Path, tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from rt_predictor.training.evaluate import evaluate
-from tests.training.replays import a_log, a_replay
+from rt_predictor.training.evaluate import Evaluation
 
 
 @pytest.fixture
@@ -30,11 +29,10 @@ def document(ensemble: float, **others: float) -> dict[str, object]:
     }
 
 
-@pytest.fixture(scope="module")
-def measured() -> dict[str, object]:
+@pytest.fixture(scope="session")
+def measured(evaluation: Evaluation) -> dict[str, object]:
     """A real document."""
-    log = a_log()
-    return evaluate("made-up", log, a_replay(log), 0.9).to_json()
+    return evaluation.to_json()
 
 
 @pytest.fixture

@@ -16,12 +16,6 @@ from rt_predictor.training.buckets import (
 )
 from rt_predictor.training.metrics import Intervals
 from rt_predictor.training.replayed import Replayed
-from tests.training.replays import a_log, a_replay
-
-
-@pytest.fixture(scope="module")
-def replayed() -> Replayed:
-    return a_replay(a_log())
 
 
 def labels(replayed: Replayed, kind: str, **columns: object) -> list[str]:

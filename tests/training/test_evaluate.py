@@ -10,24 +10,9 @@ import pytest
 
 from rt_predictor.training.evaluate import Evaluation, evaluate
 from rt_predictor.training.replayed import Replayed, concatenate
-from tests.training.replays import LEVELS, a_log, a_replay
+from tests.training.replays import LEVELS
 
 POINT_KEYS = {"mae", "median_ae", "accuracy", "underestimated", "rmse", "r2"}
-
-
-@pytest.fixture(scope="module")
-def log() -> pl.DataFrame:
-    return a_log()
-
-
-@pytest.fixture(scope="module")
-def replayed(log: pl.DataFrame) -> Replayed:
-    return a_replay(log)
-
-
-@pytest.fixture(scope="module")
-def evaluation(log: pl.DataFrame, replayed: Replayed) -> Evaluation:
-    return evaluate("made-up", log, replayed, 0.9)
 
 
 def test_the_document_has_the_agreed_keys(evaluation: Evaluation) -> None:
@@ -46,13 +31,13 @@ def test_the_document_has_the_agreed_keys(evaluation: Evaluation) -> None:
 
 
 def test_the_document_is_json_also_where_figures_are_missing(
-    log: pl.DataFrame, replayed: Replayed
+    replayed_log: pl.DataFrame, replayed: Replayed
 ) -> None:
     def bare(jobs: pl.DataFrame) -> pl.DataFrame:
         return jobs.with_columns(user=pl.lit(None, pl.String), time_req=pl.lit(None, pl.Float64))
 
     unknown = replace(replayed, jobs=bare(replayed.jobs), user_runs=np.ones(len(replayed.jobs)))
-    document = evaluate("bare", bare(log), unknown, 0.9).to_json()
+    document = evaluate("bare", bare(replayed_log), unknown, 0.9).to_json()
     read = json.loads(json.dumps(document, allow_nan=False))
     assert read["timeouts"] is None
     assert read["user_mae"]["ensemble"] is None
@@ -78,9 +63,11 @@ def test_each_level_is_measured_and_the_default_one_stands_out(evaluation: Evalu
     assert coverage[0] < coverage[-1]
 
 
-def test_a_level_that_was_not_replayed_is_refused(log: pl.DataFrame, replayed: Replayed) -> None:
+def test_a_level_that_was_not_replayed_is_refused(
+    replayed_log: pl.DataFrame, replayed: Replayed
+) -> None:
     with pytest.raises(ValueError, match=r"0\.8 .* 0\.5, 0\.9, 0\.95"):
-        evaluate("made-up", log, replayed, 0.8)
+        evaluate("made-up", replayed_log, replayed, 0.8)
 
 
 def test_jobs_without_a_limit_have_no_chance_to_reach_it(
@@ -102,10 +89,10 @@ def test_answers_that_do_not_fit_the_jobs_are_refused(replayed: Replayed) -> Non
         replace(replayed, members={"x": np.ones(2)})
 
 
-def test_spans_of_a_replay_join_in_order(replayed: Replayed, log: pl.DataFrame) -> None:
+def test_spans_of_a_replay_join_in_order(replayed: Replayed, replayed_log: pl.DataFrame) -> None:
     twice = concatenate([replayed, replayed])
     assert twice.jobs.equals(pl.concat([replayed.jobs, replayed.jobs]))
     assert twice.upper_s.shape == (600, 3)
     assert twice.members["xgboost"][300:].tolist() == replayed.members["xgboost"].tolist()
     assert twice.jobs_train == replayed.jobs_train
-    assert evaluate("twice", log, twice, 0.9).jobs_test == 600
+    assert evaluate("twice", replayed_log, twice, 0.9).jobs_test == 600

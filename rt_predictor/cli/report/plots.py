@@ -1,7 +1,7 @@
 """The plots of the report, as SVG that takes its colours from the page."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -23,7 +23,7 @@ from rt_predictor.cli.report.drawing import (
 )
 from rt_predictor.cli.report.markup import node, picture
 from rt_predictor.cli.report.scales import (
-    LinearScale,
+    Scale,
     Span,
     high_shares,
     log_seconds,
@@ -46,6 +46,7 @@ _CELLS = 44
 _SHADES = 8
 _NEAR = 2.0
 _SQUARE = Span(TOP + RIGHT - LEFT, TOP)
+_SQUARE_SIZE = (WIDTH, _SQUARE.start + BOTTOM)
 
 
 def density_plot(title: str, predicted_s: Array, runtime_s: Array) -> Element:
@@ -57,17 +58,10 @@ def density_plot(title: str, predicted_s: Array, runtime_s: Array) -> Element:
     shades = np.ceil(_SHADES * np.log1p(jobs) / np.log1p(jobs.max()))
     factor = np.maximum(predicted_s / runtime_s, runtime_s / predicted_s)
     near = percent(float(np.mean(factor <= _NEAR)))
+    text = f"{near} of {len(runtime_s):,} predictions are within {_NEAR:g} times the runtime."
+    cells = [_cells(shades == shade, shade) for shade in range(1, _SHADES + 1)]
     return picture(
-        title,
-        f"{near} of {len(runtime_s):,} predictions are within {_NEAR:g} times the runtime.",
-        (WIDTH, _SQUARE.start + BOTTOM),
-        (
-            *x_axis(x, TOP, _SQUARE.start, "runtime"),
-            *y_axis(y),
-            label("prediction", 8, TOP / 2, "start name"),
-            *(_cells(shades == shade, shade) for shade in range(1, _SHADES + 1)),
-            line(x.span.start, y.span.start, x.span.end, y.span.end, "target"),
-        ),
+        title, text, _SQUARE_SIZE, (*_square(x, y, "runtime", "prediction"), *cells, _diagonal())
     )
 
 
@@ -96,7 +90,7 @@ def coverage_over_time(title: str, series: Sequence[Series]) -> Element:
 
 
 def _over_time(
-    title: str, series: Sequence[Series], y: LinearScale, words: Callable[[float], str]
+    title: str, series: Sequence[Series], y: Scale, words: Callable[[float], str]
 ) -> Element:
     x = places(len(series[0].values), Span(LEFT, RIGHT))
     marks = [*x_axis(x, TOP, y.span.start, "tenth of the replay"), *y_axis(y), *legend(series)]
@@ -177,18 +171,20 @@ def reliability_plot(title: str, timeouts: TimeoutMetrics) -> Element:
     text = "; ".join(
         f"said {percent(group.probability)}, came {percent(group.share)}" for group in timeouts.bins
     )
-    return picture(
-        title,
-        f"{text}.",
-        (WIDTH, _SQUARE.start + BOTTOM),
-        (
-            *x_axis(x, TOP, _SQUARE.start, "probability that was given"),
-            *y_axis(y),
-            label("share that reached the limit", 8, TOP / 2, "start name"),
-            line(x.span.start, y.span.start, x.span.end, y.span.end, "target"),
-            *points,
-        ),
-    )
+    frame = _square(x, y, "probability that was given", "share that reached the limit")
+    return picture(title, f"{text}.", _SQUARE_SIZE, (*frame, _diagonal(), *points))
+
+
+def _square(x: Scale, y: Scale, x_name: str, y_name: str) -> Iterator[Element]:
+    """Two axes of the same values."""
+    yield from x_axis(x, TOP, _SQUARE.start, x_name)
+    yield from y_axis(y)
+    yield label(y_name, 8, TOP / 2, "start name")
+
+
+def _diagonal() -> Element:
+    """Where both values are equal."""
+    return line(LEFT, _SQUARE.start, RIGHT, _SQUARE.end, "target")
 
 
 def _short(text: str, room: float) -> str:

@@ -1,9 +1,8 @@
 """From values to places in a drawing, with marks at values that people like."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from rt_predictor.cli.words import duration, percent
 from rt_predictor.features.declared import DAY_S, HOUR_S
@@ -42,94 +41,62 @@ class Span:
         return self.start + share * (self.end - self.start)
 
 
-class Scale(Protocol):
+@dataclass(frozen=True)
+class Scale:
     """One axis."""
 
-    @property
-    def span(self) -> Span:
-        """Where it lies."""
-        ...
-
-    @property
-    def ticks(self) -> Sequence[tuple[float, str]]:
-        """Values that are marked, and their names."""
-        ...
-
-    def __call__(self, value: float) -> float:
-        """The place of a value; values outside are put at the end."""
-        ...
-
-
-@dataclass(frozen=True)
-class LinearScale:
-    """Equal steps are equally long."""
-
     low: float
     high: float
     span: Span
     ticks: tuple[tuple[float, str], ...]
+    """Values that are marked, and their names."""
+    of: Callable[[float], float] = float
+    """Equal steps of this are equally long: `float` for a linear scale, `math.log`."""
 
     def __call__(self, value: float) -> float:
-        """The place of a value."""
-        return self.span.at(_held((value - self.low) / (self.high - self.low)))
+        """The place of a value; one that lies outside is put at the end."""
+        inside = min(max(value, self.low), self.high)
+        first, last = self.of(self.low), self.of(self.high)
+        return self.span.at((self.of(inside) - first) / (last - first))
 
 
-@dataclass(frozen=True)
-class LogScale:
-    """Equal factors are equally long."""
-
-    low: float
-    high: float
-    span: Span
-    ticks: tuple[tuple[float, str], ...]
-
-    def __call__(self, value: float) -> float:
-        """The place of a value above zero."""
-        above = math.log(max(value, self.low) / self.low)
-        return self.span.at(_held(above / math.log(self.high / self.low)))
-
-
-def log_seconds(values_s: Iterable[float], span: Span) -> LogScale:
+def log_seconds(values_s: Iterable[float], span: Span) -> Scale:
     """A scale of times from seconds to days that holds all values."""
     held = [max(value, _LEAST_S) for value in values_s if math.isfinite(value)] or [_LEAST_S]
     low, high = min(held) / 1.3, max(held) * 1.3
     found = [[step for step in steps if low <= step <= high] for steps in _LOG_TICKS_S]
     chosen = next((steps for steps in found if len(steps) > 2), found[-1])
-    return LogScale(low, high, span, tuple((tick, duration(tick)) for tick in chosen))
+    return Scale(low, high, span, tuple((tick, duration(tick)) for tick in chosen), math.log)
 
 
-def seconds(values_s: Iterable[float], span: Span) -> LinearScale:
+def seconds(values_s: Iterable[float], span: Span) -> Scale:
     """A scale of times from zero that holds all values."""
     most = max((value for value in values_s if math.isfinite(value)), default=0.0) or 1.0
     step = next((step for step in _STEPS_S if most / step <= _MOST_TICKS), _STEPS_S[-1])
     return _from_zero(most, step, span, lambda value: duration(value) if value else "0")
 
 
-def high_shares(values: Iterable[float], span: Span) -> LinearScale:
+def high_shares(values: Iterable[float], span: Span) -> Scale:
     """A scale of shares from the tenth below all values to 1."""
     least = min((value for value in values if math.isfinite(value)), default=0.0)
     first = min(math.floor(least * 10), 8)
     ticks = tuple((tenth / 10, percent(tenth / 10)) for tenth in range(first, 11))
-    return LinearScale(first / 10, 1.0, span, ticks)
+    return Scale(first / 10, 1.0, span, ticks)
 
 
-def shares(most: float, span: Span) -> LinearScale:
+def shares(most: float, span: Span) -> Scale:
     """A scale of shares, 0 to at least `most`."""
     step = next((step for step in _STEPS if most / step <= _MOST_TICKS), _STEPS[-1])
     return _from_zero(min(most, 1.0), step, span, lambda value: percent(round(value, 2)))
 
 
-def places(count: int, span: Span) -> LinearScale:
+def places(count: int, span: Span) -> Scale:
     """A scale for things that are numbered from 1."""
     ticks = tuple((float(number), str(number)) for number in range(1, count + 1))
-    return LinearScale(0.5, count + 0.5, span, ticks)
+    return Scale(0.5, count + 0.5, span, ticks)
 
 
-def _from_zero(most: float, step: float, span: Span, name: Callable[[float], str]) -> LinearScale:
+def _from_zero(most: float, step: float, span: Span, name: Callable[[float], str]) -> Scale:
     steps = max(math.ceil(most / step - 1e-9), 1)
     ticks = tuple((number * step, name(number * step)) for number in range(steps + 1))
-    return LinearScale(0.0, steps * step, span, ticks)
-
-
-def _held(share: float) -> float:
-    return min(max(share, 0.0), 1.0)
+    return Scale(0.0, steps * step, span, ticks)

@@ -13,7 +13,6 @@ from rt_predictor.cli.report import write_report
 from rt_predictor.cli.report.page import report
 from rt_predictor.training.evaluate import Evaluation, evaluate
 from rt_predictor.training.replayed import Replayed
-from tests.training.replays import a_log, a_replay
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -40,21 +39,6 @@ class Outline(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
-
-
-@pytest.fixture(scope="module")
-def log() -> pl.DataFrame:
-    return a_log()
-
-
-@pytest.fixture(scope="module")
-def replayed(log: pl.DataFrame) -> Replayed:
-    return a_replay(log)
-
-
-@pytest.fixture(scope="module")
-def evaluation(log: pl.DataFrame, replayed: Replayed) -> Evaluation:
-    return evaluate("made-up.csv", log, replayed, 0.9)
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +70,10 @@ def test_every_picture_can_be_read_without_seeing_it(text: str) -> None:
 
 
 def test_no_name_of_a_user_is_told(
-    log: pl.DataFrame, replayed: Replayed, evaluation: Evaluation
+    replayed_log: pl.DataFrame, replayed: Replayed, evaluation: Evaluation
 ) -> None:
     secret = pl.concat_str(pl.lit("secret-"), "user")
-    hidden = log.with_columns(user=secret)
+    hidden = replayed_log.with_columns(user=secret)
     told = replace(replayed, jobs=replayed.jobs.with_columns(user=secret))
     text = report(evaluate("made-up.csv", hidden, told, 0.9), told)
     assert "secret" not in text
@@ -104,17 +88,17 @@ def test_figures_are_those_of_the_evaluation(text: str, evaluation: Evaluation) 
     assert f"{evaluation.interval.coverage:.1%}".replace("%", " %") in text
 
 
-def test_names_in_the_log_stay_text(log: pl.DataFrame, replayed: Replayed) -> None:
+def test_names_in_the_log_stay_text(replayed_log: pl.DataFrame, replayed: Replayed) -> None:
     evil = "<script>alert(1)</script>"
     every_second = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit(evil))
     jobs = replayed.jobs.with_columns(partition=every_second)
     told = replace(replayed, jobs=jobs)
-    text = report(evaluate(evil, log, told, 0.9), told)
+    text = report(evaluate(evil, replayed_log, told, 0.9), told)
     assert "script" not in Outline(text).tags
 
 
 def test_a_log_without_users_limits_and_partitions_has_a_report(
-    log: pl.DataFrame, replayed: Replayed
+    replayed_log: pl.DataFrame, replayed: Replayed
 ) -> None:
     def bare(jobs: pl.DataFrame) -> pl.DataFrame:
         nothing = pl.lit(None, pl.String)
@@ -128,7 +112,7 @@ def test_a_log_without_users_limits_and_partitions_has_a_report(
         timeout_probability=np.full(n, np.nan),
         importance={},
     )
-    text = report(evaluate("bare", bare(log), told, 0.9), told)
+    text = report(evaluate("bare", bare(replayed_log), told, 0.9), told)
     assert "No job of this log has a time limit." in text
     for gone in ("Users with most jobs", "by partition", "What the models look at", "nan"):
         assert gone not in text, gone
@@ -140,12 +124,12 @@ def test_a_model_made_anew_is_told_of(evaluation: Evaluation, replayed: Replayed
 
 
 def test_days_stand_for_dates_that_a_log_does_not_have(
-    log: pl.DataFrame, replayed: Replayed
+    replayed_log: pl.DataFrame, replayed: Replayed
 ) -> None:
-    first_s: float = log["submit_time"].min()  # type: ignore[assignment]
+    first_s: float = replayed_log["submit_time"].min()  # type: ignore[assignment]
     from_zero = pl.col("submit_time", "end_time") - first_s
     told = replace(replayed, jobs=replayed.jobs.with_columns(from_zero))
-    text = report(evaluate("x", log.with_columns(from_zero), told, 0.9), told)
+    text = report(evaluate("x", replayed_log.with_columns(from_zero), told, 0.9), told)
     assert re.search(r"from day \d+ to day \d+,", text)
 
 
