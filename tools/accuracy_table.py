@@ -134,7 +134,7 @@ def interval_table(documents: Documents) -> str:
         for figures in document["intervals"]:
             ratio = figures["winkler"] / figures["winkler_constant_width"]
             ratios.setdefault(figures["level"], []).append(ratio)
-            blocks = [share for share in figures["block_coverage"] if share is not None]
+            blocks = figures["block_coverage"]
             cells = [
                 f"{figures['level']:g}",
                 _share(figures["coverage"]),
@@ -158,10 +158,8 @@ def timeout_table(documents: Documents) -> str:
             cells = [
                 _share(figures["timeouts"] / figures["jobs"]),
                 f"{figures['ece']:.3f}",
-                f"{figures['brier']:.4f}",
-                NOTHING
-                if figures["brier_base_rate"] is None
-                else f"{figures['brier_base_rate']:.4f}",
+                _score(figures["brier"]),
+                _score(figures["brier_base_rate"]),
             ]
             rows.append((name, cells))
     return _table("log", heads, rows)
@@ -220,6 +218,10 @@ def _geometric(ratios: Sequence[float]) -> float:
 
 def _whole(value: float | None) -> str:
     return NOTHING if value is None else f"{value:,.0f}"
+
+
+def _score(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.4f}"
 
 
 def _share(value: float | None) -> str:

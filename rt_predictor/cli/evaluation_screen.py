@@ -85,10 +85,11 @@ def _intervals_table(intervals: Sequence[IntervalMetrics]) -> Table:
 
 
 def _timeouts_line(timeouts: TimeoutMetrics) -> str:
+    base = timeouts.brier_base_rate
+    compared = f" (base rate: {base:.4f})" if math.isfinite(base) else ""
     return (
         f"{timeouts.timeouts:,} of {timeouts.jobs:,} jobs reached their limit; calibration error "
-        f"{timeouts.ece:.3f}, Brier score {timeouts.brier:.4f} (base rate "
-        f"{timeouts.brier_base_rate:.4f})"
+        f"{timeouts.ece:.3f}, Brier score {timeouts.brier:.4f}{compared}"
     )
 
 
@@ -118,9 +119,7 @@ def _table(*columns: str) -> Table:
 
 
 def _range(shares: Sequence[float]) -> str:
-    """Least and greatest; not a number where there are fewer jobs than parts."""
-    known = [share for share in shares if math.isfinite(share)]
-    return f"{percent(min(known))} to {percent(max(known))}"
+    return f"{percent(min(shares))} to {percent(max(shares))}"
 
 
 def _share(value: float) -> str:

@@ -29,13 +29,13 @@ class TimeoutMetrics:
     timeouts: int
     """Jobs that reached their limit."""
     base_rate: float
-    """Share of the training jobs that did."""
+    """Share of the training jobs with a limit that did; NaN where none had one."""
     ece: float
     """Expected calibration error over bins of equally many jobs (Naeini et al. 2015)."""
     brier: float
     """Mean squared error of the probability (Brier 1950); lower is better."""
     brier_base_rate: float
-    """That of saying the base rate of every job."""
+    """That of saying the base rate of every job; NaN where no training job had a limit."""
     bins: tuple[ReliabilityBin, ...]
     """By probability; jobs with equal probabilities are in one bin."""
 

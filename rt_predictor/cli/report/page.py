@@ -1,5 +1,6 @@
 """The report from top to bottom."""
 
+import math
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -247,8 +248,7 @@ def _timeouts(timeouts: TimeoutMetrics | None) -> Iterator[Element]:
         "p",
         f"{timeouts.timeouts:,} of {timeouts.jobs:,} jobs with a limit reached it. Expected "
         f"calibration error {timeouts.ece:.3f}, over ten groups of equally many jobs; Brier score "
-        f"{timeouts.brier:.4f}, against {timeouts.brier_base_rate:.4f} for saying the "
-        f"{share(timeouts.base_rate)} of the training span of every job.",
+        f"{timeouts.brier:.4f}{_against_base_rate(timeouts)}.",
     )
     title = "Reliability of the timeout probability"
     yield node(
@@ -265,6 +265,16 @@ def _timeouts(timeouts: TimeoutMetrics | None) -> Iterator[Element]:
         for group in timeouts.bins
     )
     yield _figures(table(f"{title}: figures", ("said", "came", "jobs"), rows))
+
+
+def _against_base_rate(timeouts: TimeoutMetrics) -> str:
+    """Nothing where no training job had a limit."""
+    if math.isnan(timeouts.base_rate):
+        return ""
+    return (
+        f", against {timeouts.brier_base_rate:.4f} for saying the {share(timeouts.base_rate)} of "
+        "the training span of every job"
+    )
 
 
 def _users(evaluation: Evaluation) -> Iterator[Element]:
@@ -288,7 +298,8 @@ def _best_baseline(evaluation: Evaluation) -> str:
 
 
 def _figure(title: str, caption: str, plot: Element) -> Element:
-    return node("figure", node("h3", title), node("figcaption", caption), plot)
+    notes = (node("figcaption", caption),) if caption else ()
+    return node("figure", node("h3", title), *notes, plot)
 
 
 def _figures(element: Element) -> Element:

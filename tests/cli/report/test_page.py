@@ -118,6 +118,16 @@ def test_a_log_without_users_limits_and_partitions_has_a_report(
         assert gone not in text, gone
 
 
+def test_without_a_base_rate_there_is_no_comparison_to_it(
+    evaluation: Evaluation, replayed: Replayed
+) -> None:
+    assert evaluation.timeouts is not None
+    unknown = replace(evaluation.timeouts, base_rate=np.nan, brier_base_rate=np.nan)
+    text = report(replace(evaluation, timeouts=unknown), replayed)
+    assert "of the training span of every job" not in text
+    assert "of the training span of every job" in report(evaluation, replayed)
+
+
 def test_a_model_made_anew_is_told_of(evaluation: Evaluation, replayed: Replayed) -> None:
     text = report(replace(evaluation, retrain_every_days=7.0), replayed)
     assert "made anew every 7 days" in text
