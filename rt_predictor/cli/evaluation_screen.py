@@ -63,7 +63,7 @@ def _points(metrics: PointMetrics, user_mae: float) -> tuple[str, ...]:
         f"{metrics.accuracy:.3f}",
         percent(metrics.underestimated),
         f"{metrics.rmse:,.0f}",
-        f"{metrics.r2:.2f}",
+        f"{metrics.r2:.2f}" if metrics.r2 > -100 else f"{metrics.r2:,.0f}",
     )
 
 

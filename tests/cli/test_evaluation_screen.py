@@ -34,9 +34,11 @@ def test_nothing_is_cut_off_on_a_narrow_terminal(
     evaluation: Evaluation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    models = {
-        name: replace(metrics, rmse=106_569.0, r2=-9.123)
-        for name, metrics in evaluation.models.items()
-    }
+    first, *others = evaluation.models
+    models = {name: replace(evaluation.models[name], rmse=106_569.0, r2=-9.123) for name in others}
+    models[first] = replace(evaluation.models[first], r2=-2373.7)
     show_evaluation(replace(evaluation, models=models))
-    assert "…" not in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    for figure in ("106,569", "-9.12", "-2,374"):
+        assert figure in shown
