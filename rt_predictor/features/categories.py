@@ -6,6 +6,7 @@ the batch at hand. Names of accounts can tell people's names, so they are kept a
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
@@ -17,6 +18,8 @@ from rt_predictor.features.declared import FIRST_KNOWN_CODE, MISSING_CODE, STATI
 HASHED_FIELDS: frozenset[str] = frozenset({"account"})
 """Fields whose names a bundle must not carry."""
 _HASH_BYTES = 10
+_FEW_VALUES = 64
+"""Values that are looked up one by one: it costs less than to set Polars to work."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +34,26 @@ class Category:
     salt: str
     """Key of the hashes; "" where names are kept as they are."""
 
-    def code(self, values: pl.Series) -> pl.Series:
-        """Codes of the values of one column: [n] float32."""
+    def codes(self, values: pl.Series) -> NDArray[np.float32]:
+        """Codes of the values of one column: [n]."""
+        if len(values) <= _FEW_VALUES:
+            return np.array([self._code(value) for value in values.to_list()], dtype=np.float32)
         if self.salt:
             values = _hashed(values, self.salt)
         known = values.cast(pl.Enum(self.names), strict=False).to_physical().cast(pl.Float32)
         codes = (known + FIRST_KNOWN_CODE).fill_null(UNSEEN_CODE)
         if values.null_count():
             codes = codes.set(values.is_null(), MISSING_CODE)
-        return codes
+        return codes.to_numpy()
+
+    def _code(self, value: str | None) -> int:
+        if value is None:
+            return MISSING_CODE
+        return self._code_of_name.get(_hash(value, self.salt) if self.salt else value, UNSEEN_CODE)
+
+    @cached_property
+    def _code_of_name(self) -> dict[str, int]:
+        return {name: code for code, name in enumerate(self.names, start=FIRST_KNOWN_CODE)}
 
 
 def fit_category(
@@ -79,13 +93,14 @@ def fit_category(
     return Category(field, names, np.array(rows, dtype=np.float32), key)
 
 
+def _hash(name: str, salt: str) -> str:
+    return blake2b(name.encode(), digest_size=_HASH_BYTES, key=salt.encode()).hexdigest()
+
+
 def _hashed(values: pl.Series, salt: str) -> pl.Series:
     """Each distinct name is hashed once."""
     names = values.unique().drop_nulls().to_list()
-    hashes = [
-        blake2b(name.encode(), digest_size=_HASH_BYTES, key=salt.encode()).hexdigest()
-        for name in names
-    ]
+    hashes = [_hash(name, salt) for name in names]
     if not names:
         return values
     return values.replace_strict(names, hashes, default=None, return_dtype=pl.String)

@@ -1,12 +1,17 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from rt_predictor.features import categories
 from rt_predictor.features.assemble import NUMBERS, Assembler, Range, training_ranges
 from rt_predictor.features.categories import fit_category
 from rt_predictor.features.declared import CATEGORY_FIELDS, INPUTS
+from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 
+_USED = [*NUMBERS, "submit_time", *CATEGORY_FIELDS]
 COLUMN = {item.name: place for place, item in enumerate(INPUTS)}
 
 
@@ -49,6 +54,36 @@ def test_calendar_is_counted_from_midnight_and_monday_utc(
     row = assembler.assemble(jobs[:1].with_columns(submit_time=pl.lit(submit_time)))[0]
     assert row[COLUMN["second_of_day"]] == second_of_day
     assert row[COLUMN["second_of_week"]] == second_of_week
+
+
+odd_jobs = st.lists(
+    st.fixed_dictionaries(
+        {
+            **{name: st.none() | st.floats(0, 1e12) for name in NUMBERS},
+            "submit_time": st.floats(0, 4_102_444_800),
+            **{name: st.none() | st.text(max_size=5) for name in CATEGORY_FIELDS},
+        }
+    ),
+    max_size=20,
+)
+
+
+@given(odd=odd_jobs, known=st.sets(st.integers(0, 499), max_size=20))
+def test_a_job_is_assembled_alone_as_in_bulk(
+    odd: list[dict[str, object]], known: set[int], jobs: pl.DataFrame, assembler: Assembler
+) -> None:
+    """Bit for bit: the few are looked up one by one, the many by Polars."""
+    some = pl.concat(
+        [
+            pl.DataFrame(odd, schema={name: REQUEST_SCHEMA[name] for name in _USED}),
+            jobs[sorted(known)].select(_USED),
+        ]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(categories, "_FEW_VALUES", 0)
+        bulk = assembler.assemble(some)
+    alone = [assembler.assemble(some[row]) for row in range(len(some))]
+    assert bulk.tobytes() == b"".join(row.tobytes() for row in alone)
 
 
 def test_an_empty_frame_gives_an_empty_matrix(jobs: pl.DataFrame, assembler: Assembler) -> None:

@@ -25,8 +25,8 @@ def jobs_of(partitions: list[str | None], runtime: list[float]) -> pl.DataFrame:
 def test_known_unseen_and_missing_names_get_codes_of_their_own() -> None:
     jobs = jobs_of(["a"] * 5 + ["b"] * 5 + ["rare"], [1.0] * 11)
     category = fit_category("partition", jobs, min_jobs=3, max_names=10, salt="")
-    codes = category.code(pl.Series(["a", "b", "rare", "new", None], dtype=pl.String))
-    assert codes.to_list() == [2, 3, UNSEEN_CODE, UNSEEN_CODE, MISSING_CODE]
+    codes = category.codes(pl.Series(["a", "b", "rare", "new", None], dtype=pl.String))
+    assert codes.tolist() == [2, 3, UNSEEN_CODE, UNSEEN_CODE, MISSING_CODE]
 
 
 def test_statistics_of_a_name_come_from_its_own_jobs() -> None:
@@ -57,7 +57,7 @@ def test_a_bundle_carries_no_account_names() -> None:
     jobs = jobs_of(["projectx"] * 5, [1.0] * 5)
     category = fit_category("account", jobs, min_jobs=2, max_names=5, salt="key")
     assert "projectx" not in category.names
-    assert category.code(pl.Series(["projectx", "other"])).to_list() == [2, UNSEEN_CODE]
+    assert category.codes(pl.Series(["projectx", "other"])).tolist() == [2, UNSEEN_CODE]
 
 
 def test_account_hashes_differ_between_bundles() -> None:
@@ -74,6 +74,6 @@ def test_a_field_that_no_job_has_is_missing_everywhere(field: str) -> None:
     jobs = jobs_of([None] * 6, [5.0] * 6)
     category = fit_category(field, jobs, min_jobs=2, max_names=5, salt="key")
     assert category.names == ()
-    assert category.code(pl.Series([None], dtype=pl.String)).to_list() == [MISSING_CODE]
-    assert category.code(pl.Series(["x"])).to_list() == [UNSEEN_CODE]
+    assert category.codes(pl.Series([None], dtype=pl.String)).tolist() == [MISSING_CODE]
+    assert category.codes(pl.Series(["x"])).tolist() == [UNSEEN_CODE]
     assert np.isfinite(category.table[:, COLUMN["runtime_median"]]).all()
