@@ -92,6 +92,7 @@ class _Header:
     origin: Mapping[str, Any]
     position: int
     arrived: int
+    limits: Sequence[int]
     shapes: Mapping[str, Sequence[int]]
     arrays_sha256: str
 
@@ -117,6 +118,7 @@ def save_snapshot(path: Path, snapshot: Snapshot, origin: Origin) -> None:
         origin=asdict(origin),
         position=snapshot.position,
         arrived=snapshot.store.arrived,
+        limits=_limits(snapshot.store),
         shapes={name: list(array.shape) for name, array in arrays.items()},
         arrays_sha256=_digest(arrays),
     )
@@ -149,11 +151,16 @@ def load_snapshot(
         return Rejected(f"{path} {unfit}")
     runs = SortedRuns(*(arrays[name] for name in _RUNS))
     rows = LossRows(*(arrays[name] for name in _ROWS))
-    return Snapshot(
-        EventStore.restored(runs, header.arrived, max_events, max_keys),
-        ExpertLosses.restored(rows, max_events, origin.decays),
-        header.position,
-    )
+    store = EventStore.restored(runs, header.arrived, max_events, max_keys)
+    losses = ExpertLosses.restored(rows, header.arrived, max_events, origin.decays)
+    if header.limits != _limits(store):
+        store.evict()
+        losses.evict()
+    return Snapshot(store, losses, header.position)
+
+
+def _limits(store: EventStore) -> list[int]:
+    return [store.max_events, store.max_keys]
 
 
 def _remove_abandoned(path: Path) -> None:
