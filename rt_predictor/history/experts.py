@@ -119,6 +119,11 @@ class ExpertLosses:
         return self._count
 
     @property
+    def arrived(self) -> int:
+        """Events that were ever folded."""
+        return self._first + self._count
+
+    @property
     def users(self) -> int:
         """Users that have rows."""
         return len(self._users)
@@ -136,7 +141,7 @@ class ExpertLosses:
         if not np.isfinite(losses).all():
             raise ValueError("losses hold a value that is not finite: give each expert an answer")
         pieces = [self._fold(users[:0], end_s[:0], losses[:0])]
-        arrived = self._first + self._count
+        arrived = self.arrived
         for piece in pieces_between_evictions(arrived, len(users), _FOLDED_EVENTS):
             if is_eviction_due(arrived + piece.start):
                 self.evict()

@@ -199,7 +199,7 @@ def test_restored_losses_go_on_as_if_nothing_had_happened(
 ) -> None:
     losses = ExpertLosses(EXPERTS, max_events, DECAYS)
     jobs.fold(losses, slice(cut))
-    restored = ExpertLosses.restored(losses.rows(), len(jobs.users[:cut]), max_events, DECAYS)
+    restored = ExpertLosses.restored(losses.rows(), losses.arrived, max_events, DECAYS)
     for each in (losses, restored):
         jobs.fold(each, slice(cut, None))
     asked = jobs.users, jobs.submit_s

@@ -392,7 +392,7 @@ class JobOutcome(_message.Message):
     start_time: _builtins.float
     """When the job started, in Unix seconds; absent means not known."""
     runtime: _builtins.float
-    """How long the job ran, in seconds. Required; more than 0, up to ten years."""
+    """How long the job ran, in seconds. Required; 0.001 to ten years."""
     state: _builtins.str
     """How the job ended, e.g. "COMPLETED", "TIMEOUT"; "" if not known. At most 256 characters."""
     @_builtins.property
