@@ -14,6 +14,7 @@ import typer
 
 from rt_predictor import __version__
 from rt_predictor.cli.health import health
+from rt_predictor.cli.history import history_app
 from rt_predictor.cli.info import info
 from rt_predictor.cli.options import JsonCommand
 from rt_predictor.cli.predict import predict
@@ -72,6 +73,7 @@ app.command()(serve)
 app.command(cls=JsonCommand)(predict)
 app.command()(score)
 app.command()(train)
+app.add_typer(history_app)
 app.command(cls=JsonCommand)(info)
 app.command()(health)
 app.command()(version)

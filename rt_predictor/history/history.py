@@ -71,11 +71,11 @@ class HistoryState:
     @property
     def in_step(self) -> bool:
         """Whether memory holds all that the log held a moment ago."""
-        return self.behind == 0 and self.behind_s < IN_STEP_S
+        return self.behind_s < IN_STEP_S
 
 
 IN_STEP_S = 5.0
-"""Time without a look at the log after which memory may be behind."""
+"""How far memory may be behind before that is worth a word."""
 
 
 class History:

@@ -37,6 +37,8 @@ class Snapshots:
     def load(self, judge: Judge, last_position: int) -> Fold | None:
         """What was known when the snapshot was written; None where there is none of any use."""
         settings = self._settings
+        if not self._path.exists():
+            return None
         found = load_snapshot(self._path, self._origin, settings.max_events, settings.max_keys)
         if isinstance(found, Snapshot) and found.position > last_position:
             found = Rejected(f"{self._path} goes further than the log, of which it was made")

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
@@ -52,6 +52,7 @@ class SQLiteOutcomeLog:
         HistoryError where it cannot be opened or has another format.
         """
         self._path = path
+        _create_private(path)
         with self._reporting("opened"):
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
@@ -156,6 +157,12 @@ def _tells_of_damage(error: sqlite3.Error) -> bool:
     # Texts that are not UTF-8 are found by Python, which gives its error no code.
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     return code & _PRIMARY_CODE in _DAMAGED
+
+
+def _create_private(path: Path) -> None:
+    """Makes a file that only its owner may read, if there is none: it will hold names."""
+    with suppress(OSError):  # SQLite says it better
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -95,7 +95,7 @@ def history_check(history: History) -> Check:
         if not state.enabled:
             return Health(State.SERVING, "switched off (history.enabled)")
         troubles = list(state.problems)
-        if not state.in_step:
+        if not troubles and not state.in_step:
             troubles.append(f"{state.behind} events of the log are not read yet")
         if state.set_aside:
             troubles.append(
