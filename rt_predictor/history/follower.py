@@ -34,8 +34,6 @@ _READ_EVENTS = 1 << 13
 class Progress:
     """How far the follower is."""
 
-    position: int = 0
-    """Position of the last event folded"""
     behind: int = 0
     """Events of the log that are not folded yet"""
     folded: int = 0
@@ -159,12 +157,10 @@ class LogFollower:
     def _folded(self, events: int, behind: int) -> None:
         self.version += 1
         before = self.progress
-        self.progress = Progress(
-            self.fold.position, behind, before.folded + events, before.in_step_at_s
-        )
+        self.progress = Progress(behind, before.folded + events, before.in_step_at_s)
 
     def _in_step(self, at_s: float) -> None:
-        self.progress = Progress(self.fold.position, 0, self.progress.folded, at_s)
+        self.progress = Progress(0, self.progress.folded, at_s)
         self._settled.set()
 
     def _empty(self) -> Fold:

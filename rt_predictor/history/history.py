@@ -43,6 +43,8 @@ class HistoryState:
     """How history is, in this process."""
 
     enabled: bool
+    position: int
+    """Position in the log of the last event that is folded"""
     events: int
     """Events in memory"""
     keys: int
@@ -152,6 +154,7 @@ class History:
         problems = dict.fromkeys((follower.error, self._recorder.error))
         return HistoryState(
             enabled=self._settings.enabled,
+            position=fold.position,
             events=len(fold.store),
             keys=fold.store.keys,
             memory_bytes=fold.memory_bytes,
