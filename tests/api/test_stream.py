@@ -128,5 +128,5 @@ async def test_a_busy_stream_goes_on_while_the_service_drains(
     taking = asyncio.create_task(arrivals.take())
     await _settle()
     client.send(job(request_id="1"), grpc.aio.EOF)
-    assert (await taking).request_ids == ["1"]
+    assert (await taking).jobs().request_ids == ["1"]
     assert await arrivals.take() is None
