@@ -1,5 +1,6 @@
 """`rt-predictor history`: the outcome log of a service, filled and looked at."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,15 +17,22 @@ from rt_predictor.cli.options import (
     Timezone,
     read_options,
 )
-from rt_predictor.errors import UsageError
+from rt_predictor.errors import InvalidJobError, UsageError
 
 if TYPE_CHECKING:
     from rt_predictor.cli.history_import import Imported
 
 history_app = typer.Typer(
-    name="history", help="The log of finished jobs that predictions learn from.",
+    name="history",
+    help="""The log of finished jobs that predictions learn from.
+
+    Example:
+
+        rt-predictor history import jobs-2025.swf.gz
+    """,
     no_args_is_help=True,
-)  # fmt: skip
+    rich_markup_mode="markdown",
+)
 
 LogFile = Annotated[
     Path | None,
@@ -91,7 +99,7 @@ def import_(
             options=options,
             progress=lambda share: steps.show("reading", share),
         )
-        events, skipped = read_events(log.jobs)
+        events, broken = read_events(log.jobs)
         if target is None:
             imported = import_into_log(events, path, lambda share: steps.show("recording", share))
         else:
@@ -99,12 +107,17 @@ def import_(
                 events, target, timeout, lambda share: steps.show("recording", share)
             )
     show_trace(log)
-    _say(imported, skipped, target or str(path))
+    _say(imported, broken, target or str(path))
 
 
 @history_app.command(cls=JsonCommand)
 def info(*, history: LogFile = None, json: Json = False, config: Config = None) -> None:
-    """Says what an outcome log holds."""
+    """Says what an outcome log holds.
+
+    Example:
+
+        rt-predictor history info --json
+    """
     from rt_predictor.cli.history_info import describe_log, log_lines
     from rt_predictor.settings import load_settings
 
@@ -118,8 +131,9 @@ def info(*, history: LogFile = None, json: Json = False, config: Config = None) 
         typer.echo(log_lines(described))
 
 
-def _say(imported: "Imported", skipped: int, where: str) -> None:
+def _say(imported: "Imported", broken: Sequence[InvalidJobError], where: str) -> None:
+    example = f", e.g. {broken[0]}" if broken else ""
     typer.echo(
         f"{imported.recorded:,} jobs recorded in {where}, {imported.duplicates:,} known already, "
-        f"{skipped + imported.invalid:,} skipped that break a rule"
+        f"{len(broken) + imported.invalid:,} skipped that break a rule{example}"
     )

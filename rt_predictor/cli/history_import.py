@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from rt_predictor.client import Client
+from rt_predictor.errors import InvalidJobError
 from rt_predictor.features.jobs import JOB_SCHEMA
 from rt_predictor.features.outcome_rules import broken_outcomes
 from rt_predictor.features.rules import null_invalid
@@ -31,15 +32,15 @@ class Imported:
     """Jobs that the service refused."""
 
 
-def read_events(jobs: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """The jobs that can be recorded, in the order of their end, and how many cannot.
+def read_events(jobs: pl.DataFrame) -> tuple[pl.DataFrame, tuple[InvalidJobError, ...]]:
+    """The jobs that can be recorded, in the order of their end, and why others cannot.
 
     What a log puts for "not asked for" is left out, and a job without an id gets one.
     """
     events = _with_ids(null_invalid(jobs)).sort("end_time", maintain_order=True)
     broken = broken_outcomes(events)
     keep = ~pl.int_range(pl.len()).is_in(list(broken))
-    return events.filter(keep), len(broken)
+    return events.filter(keep), tuple(broken.values())
 
 
 def import_into_log(events: pl.DataFrame, path: Path, progress: Progress) -> Imported:

@@ -8,7 +8,7 @@ import pytest
 from rt_predictor import __version__, errors
 from rt_predictor.cli import app as program
 
-COMMANDS = ("serve", "predict", "score", "train", "info", "health", "version")
+COMMANDS = ("serve", "predict", "score", "train", "info", "health", "version", "history")
 HEAVY = ("polars", "grpc", "onnxruntime", "numpy", "pydantic_settings", "xgboost", "lightgbm")
 
 
