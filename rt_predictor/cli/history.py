@@ -10,11 +10,12 @@ from rt_predictor.cli.options import (
     Columns,
     Config,
     Fields,
+    Format,
     Json,
     JsonCommand,
-    LogFormat,
     Timeout,
     Timezone,
+    Traces,
     read_options,
 )
 from rt_predictor.errors import InvalidJobError, UsageError
@@ -43,12 +44,7 @@ LogFile = Annotated[
 @history_app.command("import")
 def import_(
     *,
-    traces: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="TRACE", help="Job logs of one system; may be compressed.", show_default=False
-        ),
-    ],
+    traces: Traces,
     history: LogFile = None,
     target: Annotated[
         str | None,
@@ -59,14 +55,7 @@ def import_(
         ),
     ] = None,
     timeout: Timeout = 60.0,
-    format_: Annotated[
-        LogFormat | None,
-        typer.Option(
-            "--format",
-            help="What the logs are.  [default: what their names, then their contents say]",
-            rich_help_panel="How the job log is read",
-        ),
-    ] = None,
+    format_: Format = None,
     fields: Fields = "",
     columns: Columns = None,
     timezone: Timezone = "UTC",

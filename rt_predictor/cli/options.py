@@ -73,6 +73,20 @@ Config = Annotated[
         metavar="FILE", help="Settings file (TOML); config/rt_predictor.toml explains them all."
     ),
 ]
+Traces = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="TRACE", help="Job logs of one system; may be compressed.", show_default=False
+    ),
+]
+Format = Annotated[
+    LogFormat | None,
+    typer.Option(
+        "--format",
+        help="What the logs are.  [default: what their names, then their contents say]",
+        rich_help_panel=_LOG,
+    ),
+]
 Fields = Annotated[
     str,
     typer.Option(

@@ -9,8 +9,9 @@ from rt_predictor.cli.options import (
     Columns,
     Config,
     Fields,
-    LogFormat,
+    Format,
     Timezone,
+    Traces,
     read_options,
 )
 from rt_predictor.errors import StartupError
@@ -23,23 +24,11 @@ _EXTRA_LIBRARIES = ("catboost", "lightgbm", "onnx", "xgboost")
 
 def train(
     *,
-    traces: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="TRACE", help="Job logs of one system; may be compressed.", show_default=False
-        ),
-    ],
+    traces: Traces,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the model bundle goes.")
     ],
-    format_: Annotated[
-        LogFormat | None,
-        typer.Option(
-            "--format",
-            help="What the logs are.  [default: what their names, then their contents say]",
-            rich_help_panel="How the job log is read",
-        ),
-    ] = None,
+    format_: Format = None,
     fields: Fields = "",
     columns: Columns = None,
     timezone: Timezone = "UTC",

@@ -15,6 +15,7 @@ from loguru import logger
 
 from rt_predictor.errors import DamagedLogError, HistoryError
 from rt_predictor.history.fold import Fold, Judge
+from rt_predictor.history.log import Tail
 from rt_predictor.history.place import open_or_replace_log, set_aside_damaged
 from rt_predictor.history.snapshot import Origin
 from rt_predictor.history.snapshots import Snapshots
@@ -146,13 +147,20 @@ class LogFollower:
                 if not len(tail.events):
                     self._in_step(now_s)
                     break
-                self.fold.take(tail.events, tail.position)
+                self._take(tail)
                 self._folded(len(tail.events), log.last_position() - tail.position)
         except DamagedLogError as error:
             set_aside_damaged(self._settings.path, log, str(error))
             raise
         if self._snapshots is not None:
             self._snapshots.save_if_due(self.fold)
+
+    def _take(self, tail: Tail) -> None:
+        try:
+            self.fold.take(tail.events, tail.position)
+        except BaseException:
+            self._log_id = ""  # some of the events may be folded: begin anew, and fold none twice
+            raise
 
     def _folded(self, events: int, behind: int) -> None:
         self.version += 1

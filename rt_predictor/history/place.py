@@ -5,7 +5,6 @@ file beside it lets exactly one set it aside, under a name that says when. Who s
 notices (`OutcomeLog.is_in_place`) and opens the new one.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -62,6 +61,8 @@ def try_lock(path: Path) -> Iterator[bool]:
 
     Raises OSError where there can be no such file.
     """
+    import fcntl
+
     with _lock_file(path) as descriptor:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,6 +74,8 @@ def try_lock(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
+    import fcntl  # not everywhere: where it is lacking, predictions without history still work
+
     lock = path.with_name(f"{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

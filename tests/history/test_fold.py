@@ -55,7 +55,7 @@ def knowledge(fold: Fold, asked: pl.DataFrame) -> list[bytes]:
 some_cuts = st.lists(st.integers(0, 60), max_size=20)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(some_jobs, some_cuts, st.integers(2, 40), st.integers(5, 60))
 def test_what_is_folded_does_not_depend_on_how_the_log_was_cut(
     jobs: list[Job], cuts: list[int], max_events: int, max_keys: int
@@ -75,7 +75,7 @@ def test_what_is_folded_does_not_depend_on_how_the_log_was_cut(
             np.testing.assert_array_equal(*features)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(some_jobs)
 def test_an_event_is_judged_by_what_came_before_it_and_had_ended(jobs: list[Job]) -> None:
     fold = folded(jobs, [])

@@ -14,6 +14,7 @@ import pytest
 from rt_predictor.errors import HistoryError, HistoryOffError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.history import follower, recorder, sqlite_log
+from rt_predictor.history.experts import ExpertLosses
 from rt_predictor.history.history import History
 from rt_predictor.history.log import Appended
 from rt_predictor.history.place import logs_set_aside, open_log
@@ -354,6 +355,28 @@ def test_an_unforeseen_error_does_not_end_the_follower(
     monkeypatch.setattr(sqlite_log.SQLiteOutcomeLog, "read_after", read_after)
     record(history, EVENTS)
     folded(history, 300)
+
+
+def test_no_event_is_folded_twice_when_folding_fails_half_way(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = start(FakeJudge())
+    record(history, EVENTS[:100])
+    folded(history, 100)
+    fold_losses, failed = ExpertLosses.fold, threading.Event()
+
+    def fails_once(*arguments: object) -> object:
+        if not failed.is_set():
+            failed.set()
+            raise MemoryError("no room")
+        return fold_losses(*arguments)
+
+    monkeypatch.setattr(ExpertLosses, "fold", fails_once)
+    record(history, EVENTS[100:])
+    assert failed.wait(PATIENCE_S)
+    folded(history, 300)
+    found = history.known(LATER).features
+    np.testing.assert_array_equal(found, LogHistory(EVENTS).features(LATER))
 
 
 def test_no_thread_is_left(start: Start) -> None:
