@@ -123,11 +123,6 @@ class ExpertLosses:
         """Events that were ever folded."""
         return self._first + self._count
 
-    @property
-    def users(self) -> int:
-        """Users that have rows."""
-        return len(self._users)
-
     def fold(self, users: Ids, end_s: Times, losses: Float) -> LossRows:
         """Takes n finished jobs in, in the order given, and gives their rows.
 
