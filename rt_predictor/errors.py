@@ -10,6 +10,8 @@ RTPredictorError
 ├── TrainingError           a model cannot be trained on the jobs given
 │   └── ParityError         the exported graph does not equal the native boosters
 ├── HistoryError            the outcome log cannot be read or written
+│   ├── DamagedLogError     its file is damaged
+│   └── HistoryOffError     history is switched off
 ├── InvalidJobError         a job breaks a rule: field, value, rule
 ├── InvalidRequestError     a request that is not about one job breaks a rule
 ├── TooLargeError           a request is over a limit
@@ -71,6 +73,17 @@ class ParityError(TrainingError):
 
 class HistoryError(RTPredictorError):
     """The outcome log cannot be read or written."""
+
+
+class DamagedLogError(HistoryError):
+    """The file of the outcome log is damaged."""
+
+
+class HistoryOffError(HistoryError):
+    """History is switched off."""
+
+    def __init__(self) -> None:
+        super().__init__("history is switched off (history.enabled): outcomes are not recorded")
 
 
 _MAX_SHOWN_CHARS = 80
@@ -149,6 +162,7 @@ _OUTCOMES: dict[type[RTPredictorError], Outcome] = {
     DeadlineExceededError: Outcome("DEADLINE_EXCEEDED", EXIT_FAILURE),
     DrainingError: Outcome("UNAVAILABLE", EXIT_FAILURE),
     HistoryError: Outcome("UNAVAILABLE", EXIT_FAILURE),
+    HistoryOffError: Outcome("FAILED_PRECONDITION", EXIT_FAILURE),
 }
 _UNFORESEEN = Outcome("INTERNAL", EXIT_FAILURE)
 

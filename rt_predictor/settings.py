@@ -173,6 +173,29 @@ class PredictionSettings(_Section):
     confidence_level: Share = Field(0.90, description="level of the intervals a bundle is made for")
 
 
+class HistorySettings(_Section):
+    """`[history]`: what is remembered of finished jobs."""
+
+    enabled: bool = Field(True, description="take in outcomes, and predict from what is known")
+    path: Path = Field(
+        Path("var/history.sqlite"), description="outcome log; its snapshot lies beside it"
+    )
+    max_events: int = Field(
+        1_000_000, ge=1000, description="finished jobs that each worker keeps in memory"
+    )
+    max_keys: int = Field(
+        1_000_000,
+        ge=1000,
+        description="users, their programs, sizes and so on that each worker keeps",
+    )
+    snapshot_interval_s: float = Field(
+        300.0, gt=0, description="time between two snapshots of what is in memory, in s"
+    )
+    catch_up_timeout_s: float = Field(
+        10.0, ge=0, description="time that a start waits for the log to be read, in s"
+    )
+
+
 class Settings(BaseSettings):
     """All settings. Use `load_settings`; it gives errors that say how to mend them."""
 
@@ -188,6 +211,7 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     features: FeatureSettings = FeatureSettings()
     prediction: PredictionSettings = PredictionSettings()
+    history: HistorySettings = HistorySettings()
     logging: LoggingSettings = LoggingSettings()
     training: TrainingSettings = TrainingSettings()
 

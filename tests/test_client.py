@@ -13,10 +13,21 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
-from rt_predictor.client import SERVICE, Answer, Client, Job, Prediction, Rejection
+from rt_predictor.client import (
+    SERVICE,
+    Answer,
+    Client,
+    InvalidOutcome,
+    Job,
+    Outcome,
+    Prediction,
+    Recorded,
+    Rejection,
+)
 from rt_predictor.errors import InvalidJobError, InvalidRequestError, ServiceError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.serving.predictions import Flag
+from rt_predictor.traces.generate import generate_jobs
 
 JOB = Job(
     processors_req=32, nodes_req=4, mem_req=128_000, time_req=3600, partition="normal", qos="high"
@@ -57,6 +68,19 @@ class FakeService(pb_grpc.RuntimePredictorServicer):
         async for request in request_iterator:
             await self._enter(request, context)
             yield _respond(request)
+
+    async def RecordOutcomes(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.RecordOutcomesRequest], context: Any
+    ) -> pb.RecordOutcomesResponse:
+        messages = [message async for message in request_iterator]
+        await self._enter(messages, context)
+        outcomes = [outcome for message in messages for outcome in message.outcomes]
+        bad = [n for n, outcome in enumerate(outcomes) if outcome.runtime <= 0]
+        errors = [pb.ItemError(message="no", field="runtime", index=place) for place in bad]
+        valid = len(outcomes) - len(bad)
+        return pb.RecordOutcomesResponse(
+            recorded=valid, duplicates=1, invalid=len(bad), errors=errors
+        )
 
     async def GetModelInfo(self, request: Any, context: Any) -> pb.GetModelInfoResponse:  # noqa: N802
         await self._enter(request, context)
@@ -152,6 +176,56 @@ async def ask(
 
 async def collect(answers: AsyncIterator[Answer]) -> list[Answer]:
     return [answer async for answer in answers]
+
+
+# finished jobs
+
+
+OUTCOME = Outcome(replace(JOB, submit_time=5.0), "77", end_time=50.0, runtime=40.0, state="FAILED")
+
+
+async def test_an_outcome_travels_with_all_its_fields() -> None:
+    service = FakeService()
+    found = await ask(service, lambda client: client.record([OUTCOME]))
+    assert found == Recorded(recorded=1, duplicates=1)
+    ((message,),) = service.requests
+    (outcome,) = message.outcomes
+    assert outcome.job == pb.PredictRequest(**vars(OUTCOME.job))
+    assert (outcome.job_id, outcome.end_time, outcome.runtime) == ("77", 50.0, 40.0)
+    assert (outcome.state, outcome.HasField("start_time")) == ("FAILED", False)
+
+
+async def test_many_outcomes_go_in_several_calls_and_are_added_up() -> None:
+    service = FakeService()
+    bad = replace(OUTCOME, runtime=0.0)
+    outcomes = [*[OUTCOME] * 2500, bad, *[OUTCOME] * 1000]
+    found = await ask(service, lambda client: client.record(outcomes, call_outcomes=2000))
+    sizes = [[len(message.outcomes) for message in call] for call in service.requests]
+    assert sizes == [[1000, 1000], [1000, 501]]
+    assert (found.recorded, found.duplicates, found.invalid) == (3500, 2, 1)
+    assert found.errors == (InvalidOutcome(2500, "no", "runtime"),)
+
+
+async def test_a_frame_of_finished_jobs_is_recorded() -> None:
+    service = FakeService()
+    events = generate_jobs(3, seed=1).drop("qos", "state")
+    assert (await ask(service, lambda client: client.record(events))).recorded == 3
+    ((message,),) = service.requests
+    assert [outcome.job_id for outcome in message.outcomes] == ["1", "2", "3"]
+    assert [outcome.runtime for outcome in message.outcomes] == events["runtime"].to_list()
+    assert {(o.job.qos, o.state) for o in message.outcomes} == {("", "")}
+
+
+async def test_outcomes_are_sent_again_where_that_may_help() -> None:
+    service = FakeService(failures=[(grpc.StatusCode.UNAVAILABLE, "the disk is full", ())])
+    assert (await ask(service, lambda client: client.record([OUTCOME]))).recorded == 1
+    assert service.requests[0] == service.requests[1]
+
+
+async def test_a_service_without_history_says_so() -> None:
+    service = FakeService(failures=[(grpc.StatusCode.FAILED_PRECONDITION, "switched off", ())])
+    with pytest.raises(ServiceError, match="switched off"):
+        await ask(service, lambda client: client.record([OUTCOME]))
 
 
 # one job

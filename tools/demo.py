@@ -95,9 +95,13 @@ class Service:
         self._stop_timeout_s = settings.server.drain_timeout_s + STOP_MARGIN_S
         command = [sys.executable, "-m", "rt_predictor", "serve"]
         command += ["--port", str(stage.grpc), "--metrics-port", str(stage.metrics)]
-        quiet = {"RT_PREDICTOR_LOGGING__LEVEL": "WARNING"}
+        self._folder = tempfile.TemporaryDirectory(prefix="rt-predictor-")
+        chosen = {
+            "RT_PREDICTOR_LOGGING__LEVEL": "WARNING",
+            "RT_PREDICTOR_HISTORY__PATH": str(Path(self._folder.name) / "history.sqlite"),
+        }
         # In a group of its own: a Ctrl-C is for this program, which stops the service once.
-        self.process = subprocess.Popen(command, env={**quiet, **os.environ}, process_group=0)
+        self.process = subprocess.Popen(command, env={**chosen, **os.environ}, process_group=0)
 
     async def until_ready(self) -> None:
         """Waits until the service can answer.
@@ -120,12 +124,13 @@ class Service:
 
         A Ctrl-C meanwhile asks again, which hurries the service.
         """
-        for timeout_s in (self._stop_timeout_s, STOP_MARGIN_S):
-            self.process.terminate()
-            with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-                return self.process.wait(timeout_s)
-        self.process.kill()
-        return self.process.wait()
+        with self._folder:
+            for timeout_s in (self._stop_timeout_s, STOP_MARGIN_S):
+                self.process.terminate()
+                with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+                    return self.process.wait(timeout_s)
+            self.process.kill()
+            return self.process.wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -70,11 +70,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _surround(
         self, name: str, handler: "grpc.RpcMethodHandler[Any, Any]"
     ) -> "grpc.RpcMethodHandler[Any, Any]":
-        make, behaviour = (
-            (grpc.stream_stream_rpc_method_handler, handler.stream_stream)
-            if handler.request_streaming
-            else (grpc.unary_unary_rpc_method_handler, handler.unary_unary)
-        )
+        if handler.response_streaming:
+            make, behaviour = grpc.stream_stream_rpc_method_handler, handler.stream_stream
+        elif handler.request_streaming:
+            make, behaviour = grpc.stream_unary_rpc_method_handler, handler.stream_unary
+        else:
+            make, behaviour = grpc.unary_unary_rpc_method_handler, handler.unary_unary
         call = cast(_Behaviour, behaviour)
         if name not in _ALWAYS_ADMITTED:
             call = self._admitted(call)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rt_predictor import __version__
 from rt_predictor.api.codec import (
+    JobReader,
     Jobs,
     check_batch_id,
     decode_job,
@@ -17,10 +18,12 @@ from rt_predictor.api.codec import (
 )
 from rt_predictor.api.info import encode_description, encode_health
 from rt_predictor.api.interceptors import Context
-from rt_predictor.api.stream import Arrivals
+from rt_predictor.api.outcomes import OUTCOMES_AT_ONCE, OutcomeReader, OutcomeTally
+from rt_predictor.api.stream import Arrivals, reading
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.errors import DeadlineExceededError, TooLargeError
+from rt_predictor.history.history import History
 from rt_predictor.observability.memory import resident_memory_bytes
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving.admission import Admission
@@ -49,6 +52,7 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         self,
         predictor: PredictorPort,
         scorer: Scorer,
+        history: History,
         *,
         served: Callable[[], int],
         pool: WorkPool,
@@ -59,6 +63,7 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
     ) -> None:
         self._predictor = predictor
         self._scorer = scorer
+        self._history = history
         self._served = served
         self._pool = pool
         self._admission = admission
@@ -95,22 +100,34 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
     ) -> None:
         """Predicts jobs as they come; reads and writes through the context."""
         del request_iterator
-        arrivals = Arrivals(self._limits.stream_chunk_jobs, time.time)
-        reading = asyncio.create_task(arrivals.read(context))
-        leave = self._admission.when_draining(arrivals.drain)
-        try:
-            while (jobs := await arrivals.take()) is not None:
+        arrivals = Arrivals(self._limits.stream_chunk_jobs, lambda: JobReader(time.time))
+        async with reading(arrivals, context, self._admission):
+            while (reader := await arrivals.take()) is not None:
+                jobs = reader.jobs()
                 # A client that sends without waiting for answers sends more while these are scored.
                 scorer = self._scorer
                 predict = scorer.predict_meanwhile if arrivals.flowing else scorer.predict
                 parts = await self._score(jobs, predict)
                 for answer in await self._pool.run(len(jobs), encode_answers, jobs, parts):
                     await context.write(answer)
-            await reading
-        finally:
-            leave()
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+
+    async def RecordOutcomes(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.RecordOutcomesRequest], context: Context
+    ) -> pb.RecordOutcomesResponse:
+        """Brings finished jobs into the log; reads through the context."""
+        del request_iterator
+        self._history.check_on()
+        tally = OutcomeTally()
+        most = self._limits.batch_jobs
+        async with reading(
+            Arrivals(OUTCOMES_AT_ONCE, lambda: OutcomeReader(most)), context, self._admission
+        ) as arrivals:
+            while (reader := await arrivals.take()) is not None:
+                outcomes = await self._pool.run(len(reader), reader.outcomes, time.time())
+                appended = await asyncio.wrap_future(self._history.record(outcomes.events))
+                tally.add(outcomes, appended)
+                self._metrics.outcomes(appended, len(outcomes.errors))
+        return tally.response()
 
     async def GetModelInfo(  # noqa: N802
         self, request: pb.GetModelInfoRequest, context: Context

@@ -1,30 +1,47 @@
 """What has arrived on a stream and waits to be scored: bounded, in order, never waited for."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 
-from rt_predictor.api.codec import JobReader, Jobs
 from rt_predictor.api.interceptors import Context
 from rt_predictor.api.wire import checked
 from rt_predictor.errors import DrainingError
+from rt_predictor.serving.admission import Admission
 
 IDLE_S = 1.0
 """While the service drains: how long a stream may bring nothing before it is ended."""
 
 
-class Arrivals:
+class Reader(Protocol):
+    """Collects the messages of a stream."""
+
+    def add(self, message: Any, /) -> None:
+        """Takes one message."""
+        ...
+
+    def __len__(self) -> int:
+        """How many jobs it has."""
+        ...
+
+
+_R = TypeVar("_R", bound=Reader)
+
+
+class Arrivals(Generic[_R]):
     """Jobs that have arrived on one stream.
 
     At most `limit` wait here: with more, nothing is read, gRPC's flow control holds the client
     back, and a client that never takes its answers fills no memory.
     """
 
-    def __init__(self, limit: int, clock: Callable[[], float]) -> None:
+    def __init__(self, limit: int, new_reader: Callable[[], _R]) -> None:
         self._limit = limit
-        self._clock = clock
-        self._waiting = JobReader(clock)
+        self._new_reader = new_reader
+        self._waiting = new_reader()
         self._news = asyncio.Event()
         self._space = asyncio.Event()
         self._ended = False
@@ -45,7 +62,7 @@ class Arrivals:
             self._ended = True
             self._news.set()
 
-    async def take(self) -> Jobs | None:
+    async def take(self) -> _R | None:
         """All jobs that have arrived, as soon as there is one; None at the end of the stream.
 
         Raises DrainingError if the service drains and the stream brings nothing for `IDLE_S`.
@@ -56,9 +73,9 @@ class Arrivals:
                 return None
             self._news.clear()
             await self._wait_for_news()
-        taken, self._waiting = self._waiting, JobReader(self._clock)
+        taken, self._waiting = self._waiting, self._new_reader()
         self._space.set()
-        return taken.jobs()
+        return taken
 
     def drain(self) -> None:
         """From now on the stream is ended once it is idle; a busy one is let finish."""
@@ -74,3 +91,19 @@ class Arrivals:
                 await self._news.wait()
         except TimeoutError:
             raise DrainingError from None
+
+
+@asynccontextmanager
+async def reading(
+    arrivals: Arrivals[_R], context: Context, admission: Admission
+) -> AsyncIterator[Arrivals[_R]]:
+    """Reads a stream while the context lasts. Raises at its end what reading raised."""
+    task = asyncio.create_task(arrivals.read(context))
+    leave = admission.when_draining(arrivals.drain)
+    try:
+        yield arrivals
+        await task
+    finally:
+        leave()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

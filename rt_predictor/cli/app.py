@@ -15,6 +15,7 @@ import typer
 from rt_predictor import __version__
 from rt_predictor.cli.evaluate import evaluate
 from rt_predictor.cli.health import health
+from rt_predictor.cli.history import history_app
 from rt_predictor.cli.info import info
 from rt_predictor.cli.options import JsonCommand
 from rt_predictor.cli.predict import predict
@@ -74,6 +75,7 @@ app.command(cls=JsonCommand)(predict)
 app.command()(score)
 app.command()(train)
 app.command()(evaluate)
+app.add_typer(history_app)
 app.command(cls=JsonCommand)(info)
 app.command()(health)
 app.command()(version)

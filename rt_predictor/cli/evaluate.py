@@ -10,8 +10,8 @@ from rt_predictor.cli.options import (
     Columns,
     Config,
     Fields,
+    Format,
     Timezone,
-    TraceFormatOption,
     Traces,
     check_training_libraries,
     read_options,
@@ -44,7 +44,7 @@ def evaluate(
             min=0.01, metavar="DAYS", help="Make the model anew after so many days of the log."
         ),
     ] = None,
-    format_: TraceFormatOption = None,
+    format_: Format = None,
     fields: Fields = "",
     columns: Columns = None,
     timezone: Timezone = "UTC",

@@ -80,7 +80,7 @@ Traces = Annotated[
         metavar="TRACE", help="Job logs of one system; may be compressed.", show_default=False
     ),
 ]
-TraceFormatOption = Annotated[
+Format = Annotated[
     LogFormat | None,
     typer.Option(
         "--format",

@@ -9,8 +9,8 @@ from rt_predictor.cli.options import (
     Columns,
     Config,
     Fields,
+    Format,
     Timezone,
-    TraceFormatOption,
     Traces,
     check_training_libraries,
     read_options,
@@ -23,7 +23,7 @@ def train(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the model bundle goes.")
     ],
-    format_: TraceFormatOption = None,
+    format_: Format = None,
     fields: Fields = "",
     columns: Columns = None,
     timezone: Timezone = "UTC",

@@ -12,9 +12,12 @@ from rt_predictor.client.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, SE
 from rt_predictor.client.values import (
     Answer,
     Health,
+    InvalidOutcome,
     Job,
     ModelInfo,
+    Outcome,
     Prediction,
+    Recorded,
     Rejection,
 )
 
@@ -25,8 +28,11 @@ __all__ = [
     "Answer",
     "Client",
     "Health",
+    "InvalidOutcome",
     "Job",
     "ModelInfo",
+    "Outcome",
     "Prediction",
+    "Recorded",
     "Rejection",
 ]

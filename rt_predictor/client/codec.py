@@ -1,15 +1,19 @@
 """Between the values of a client and the messages of the API."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.client.values import (
     Answer,
     Health,
+    InvalidOutcome,
     Job,
     ModelInfo,
+    Outcome,
     Prediction,
+    Recorded,
     Rejection,
 )
 from rt_predictor.errors import InvalidJobError
@@ -23,6 +27,9 @@ from rt_predictor.serving.predictions import Flag
 if TYPE_CHECKING:
     import polars as pl
 
+_OUTCOME_FIELDS = tuple(
+    field.name for field in pb.JobOutcome.DESCRIPTOR.fields if field.name != "job"
+)
 _WHOLE_FIELDS = ("processors_req", "nodes_req", "gpus_req")
 _FLAGS: dict[int, Flag] = {
     pb.PredictionFlag.Value(f"PREDICTION_FLAG_{flag.name}"): flag for flag in Flag
@@ -47,6 +54,38 @@ def requests(jobs: "Iterable[Job] | pl.DataFrame") -> Iterator[pb.PredictRequest
             if row.get(name) is not None:
                 row[name] = _whole(name, row[name])
         yield pb.PredictRequest(**row, partial=True)
+
+
+def outcome_messages(
+    outcomes: "Iterable[Outcome] | pl.DataFrame", a_message: int
+) -> Iterator[pb.RecordOutcomesRequest]:
+    """Messages of at most so many finished jobs each, from values or a frame of `JOB_SCHEMA`.
+
+    Raises InvalidJobError for a count in a frame that is not a whole number.
+    """
+    messages = _outcome_messages(outcomes)
+    while some := list(islice(messages, a_message)):
+        yield pb.RecordOutcomesRequest(outcomes=some)
+
+
+def _outcome_messages(
+    outcomes: "Iterable[Outcome] | pl.DataFrame",
+) -> Iterator[pb.JobOutcome]:
+    if not hasattr(outcomes, "iter_rows"):
+        for outcome in outcomes:
+            yield pb.JobOutcome(**{**vars(outcome), "job": request(outcome.job)})
+        return
+    frame = cast("pl.DataFrame", outcomes)
+    of_outcome = [name for name in _OUTCOME_FIELDS if name in frame.columns]
+    jobs = requests(frame.drop(of_outcome))
+    for job, row in zip(jobs, frame.select(of_outcome).iter_rows(named=True), strict=True):
+        yield pb.JobOutcome(job=job, **row)
+
+
+def recorded(response: pb.RecordOutcomesResponse, first: int) -> Recorded:
+    """What became of the outcomes of a call; `first` is the place of its first one."""
+    errors = (InvalidOutcome(first + e.index, e.message, e.field) for e in response.errors)
+    return Recorded(response.recorded, response.duplicates, response.invalid, tuple(errors))
 
 
 def _whole(name: str, value: float) -> int:

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.client import codec
-from rt_predictor.client.values import Answer, Health, Job, ModelInfo, Prediction
+from rt_predictor.client.values import Answer, Health, Job, ModelInfo, Outcome, Prediction, Recorded
 from rt_predictor.errors import InvalidRequestError, RTPredictorError, ServiceError
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 DEFAULT_TARGET = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_CHUNK_JOBS = 2_000
+CALL_OUTCOMES = 20_000
+"""Finished jobs that are recorded in one call."""
+MESSAGE_OUTCOMES = 1_000
+"""Finished jobs in one of its messages."""
 SERVICE = pb.DESCRIPTOR.services_by_name["RuntimePredictor"].full_name
 """Full name of the service; grpc.health.v1 reports readiness under it."""
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
@@ -114,6 +118,35 @@ class Client:
             raise
         finally:
             call.cancel()
+
+    async def record(
+        self, outcomes: "Iterable[Outcome] | pl.DataFrame", *, call_outcomes: int = CALL_OUTCOMES
+    ) -> Recorded:
+        """Records finished jobs, in calls of at most `call_outcomes`; they are on disk afterwards.
+
+        A frame has columns of `JOB_SCHEMA`, not necessarily all. A call is made again where that
+        may help, which is safe: what is recorded already counts as a duplicate. Raises ServiceError
+        where the service has no history or cannot write it; earlier calls are recorded then.
+        """
+        whole, sent = Recorded(), 0
+        messages = codec.outcome_messages(outcomes, MESSAGE_OUTCOMES)
+        while call := list(islice(messages, max(call_outcomes // MESSAGE_OUTCOMES, 1))):
+            part = codec.recorded(await self._record(call), sent)
+            whole = Recorded(
+                whole.recorded + part.recorded,
+                whole.duplicates + part.duplicates,
+                whole.invalid + part.invalid,
+                whole.errors + part.errors,
+            )
+            sent += sum(len(message.outcomes) for message in call)
+        return whole
+
+    async def _record(
+        self, messages: Iterable[pb.RecordOutcomesRequest]
+    ) -> pb.RecordOutcomesResponse:
+        return await self._call(
+            lambda left_s: self._stub.RecordOutcomes(iter(messages), timeout=left_s)
+        )
 
     async def model_info(self) -> ModelInfo:
         """What model is loaded, and how good it was."""

@@ -30,6 +30,47 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """A finished job. Of `job` only `submit_time` must be known."""
+
+    job: Job
+    job_id: str
+    """With the submit time it tells jobs apart."""
+    end_time: float
+    """Unix s."""
+    runtime: float
+    """s."""
+    start_time: float | None = None
+    """Unix s."""
+    state: str = ""
+    """How it ended, e.g. "COMPLETED"."""
+
+
+@dataclass(frozen=True)
+class InvalidOutcome:
+    """Why one of several outcomes was not recorded."""
+
+    index: int
+    """Which one it was, counted from 0."""
+    message: str
+    field: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of outcomes; the valid ones are on disk."""
+
+    recorded: int = 0
+    """Outcomes that are new."""
+    duplicates: int = 0
+    """Outcomes that were recorded before, also by an attempt whose answer was lost."""
+    invalid: int = 0
+    """Outcomes that break a rule."""
+    errors: tuple[InvalidOutcome, ...] = ()
+    """Why, for the first of those."""
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The answer for one job, under the names of the API. Times are in s."""
 

@@ -3,15 +3,17 @@
 Missing is None in a job and null in a frame. NaN and infinity are values, and never valid ones.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from rt_predictor.errors import InvalidJobError
 
 MAX_TEXT_CHARS = 256
-_YEAR_S = 366 * 86400.0
+MAX_RUNTIME_S = 10 * 366 * 86400.0
+MAX_TIME_S = 4_102_444_800.0
+"""The year 2100, in Unix s."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ NUMBER_RULES: tuple[NumberRule, ...] = (
     NumberRule("processors_req", 1, 1e8, "cores of the whole job", required=True, whole=True),
     NumberRule("nodes_req", 1, 1e6, "nodes", required=True, whole=True),
     NumberRule("mem_req", 1e-3, 1e12, "MB of the whole job", required=True),
-    NumberRule("time_req", 1, 10 * _YEAR_S, "s", required=True),
+    NumberRule("time_req", 1, MAX_RUNTIME_S, "s", required=True),
     NumberRule("gpus_req", 0, 1e7, "GPUs of the whole job", required=False, whole=True),
-    NumberRule("submit_time", 0, 4_102_444_800, "Unix s, 1970 to 2100", required=False),
+    NumberRule("submit_time", 0, MAX_TIME_S, "Unix s, 1970 to 2100", required=False),
 )
 
 TEXT_RULES: tuple[TextRule, ...] = (
@@ -72,6 +74,8 @@ TEXT_RULES: tuple[TextRule, ...] = (
 )
 
 RULES: tuple[NumberRule | TextRule, ...] = NUMBER_RULES + TEXT_RULES
+
+_PARTIAL_RULES = tuple(replace(rule, required=False) for rule in RULES)
 
 REQUIRED_FIELDS: tuple[str, ...] = tuple(rule.field for rule in RULES if rule.required)
 
@@ -102,13 +106,39 @@ def invalid_jobs(jobs: pl.DataFrame, *, partial: bool) -> dict[int, InvalidJobEr
 
     Returns row number -> the first rule that the row breaks; rows not in it are valid.
     """
+    return broken_rules(jobs, _PARTIAL_RULES if partial else RULES, _MISSING)
+
+
+def broken_rules(
+    jobs: pl.DataFrame, rules: Sequence[NumberRule | TextRule], missing: str
+) -> dict[int, InvalidJobError]:
+    """Checks every row of a frame that has the fields of the rules as columns.
+
+    Returns row number -> the first rule that the row breaks; `missing` is what is said of a
+    required field that is absent.
+    """
+    broken = [_broken(rule) for rule in rules]
+    found = jobs.select(rows.any().alias(str(place)) for place, rows in enumerate(broken)).row(0)
     errors: dict[int, InvalidJobError] = {}
-    for number_rule in NUMBER_RULES:
-        _collect(errors, jobs, number_rule, ~_admitted(number_rule), partial=partial)
-    for text_rule in TEXT_RULES:
-        bad = pl.col(text_rule.field).str.len_chars() > text_rule.max_chars
-        _collect(errors, jobs, text_rule, bad, partial=partial)
+    for rule, rows, any_broken in zip(rules, broken, found, strict=True):
+        if not any_broken:
+            continue
+        for row in jobs.select(rows.arg_true()).to_series().to_list():
+            value = jobs[rule.field][row]
+            absent = value is None or value == ""
+            text = missing if absent else rule.text
+            errors.setdefault(row, InvalidJobError(rule.field, None if absent else value, text))
     return errors
+
+
+def _broken(rule: NumberRule | TextRule) -> pl.Expr:
+    """Whether a row breaks a rule."""
+    column = pl.col(rule.field)
+    if isinstance(rule, NumberRule):
+        return ~_admitted(rule).fill_null(value=not rule.required)
+    length = column.str.len_chars().fill_null(0)
+    too_long = length > rule.max_chars
+    return too_long | (length == 0) if rule.required else too_long
 
 
 def _admitted(rule: NumberRule) -> pl.Expr:
@@ -116,25 +146,6 @@ def _admitted(rule: NumberRule) -> pl.Expr:
     column = pl.col(rule.field)
     within = column.is_between(rule.minimum, rule.maximum)
     return within & (column == column.floor()) if rule.whole else within
-
-
-def _collect(
-    errors: dict[int, InvalidJobError],
-    jobs: pl.DataFrame,
-    rule: NumberRule | TextRule,
-    bad: pl.Expr,
-    *,
-    partial: bool,
-) -> None:
-    column = jobs[rule.field]
-    for row in jobs.select(bad.fill_null(value=False).arg_true()).to_series().to_list():
-        errors.setdefault(row, InvalidJobError(rule.field, column[row], rule.text))
-    if rule.required and not partial:
-        missing = column.is_null()
-        if isinstance(rule, TextRule):
-            missing = missing | (column == "")
-        for row in missing.fill_null(value=True).arg_true().to_list():
-            errors.setdefault(row, missing_error(rule.field))
 
 
 def null_invalid(jobs: pl.DataFrame) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_predictor.history.eviction import is_eviction_due, pieces_between_evictions, room
 from rt_predictor.history.key_ids import NO_KEY, Ids
 from rt_predictor.history.sorted_runs import Times
 from rt_predictor.history.windows import Float
@@ -23,13 +24,10 @@ from rt_predictor.history.windows import Float
 GLOBAL, USER = 0, 1
 """Places of the two scopes: all jobs, and those of one user."""
 
-EVICTED_SHARE = 0.1
-"""Share of the rows that goes when there are too many."""
-
 _FIRST_ROWS = 1024
 _GROWTH = 1.25
-_FOLDED_EVENTS = 4096
-"""Events that are folded before readers see them."""
+_FOLDED_EVENTS = 512
+"""Events that are folded before readers see them: they wait while so many rows are shown."""
 
 _NO_ROW = -1
 
@@ -95,7 +93,7 @@ class ExpertLosses:
     """
 
     def __init__(self, experts: int, max_events: int, decays: Decays = _DECAYS) -> None:
-        """No events yet. Beyond `max_events` the rows that arrived first go."""
+        """No events yet. Beyond `max_events` the rows that arrived first go (`eviction`)."""
         self.decays = decays
         self._experts = experts
         self._max_events = max_events
@@ -107,15 +105,23 @@ class ExpertLosses:
         self._users: dict[int, _UserRows] = {}
 
     @classmethod
-    def restored(cls, rows: LossRows, max_events: int, decays: Decays = _DECAYS) -> "ExpertLosses":
-        """Losses that go on where another's `rows` ended."""
+    def restored(
+        cls, rows: LossRows, arrived: int, max_events: int, decays: Decays = _DECAYS
+    ) -> "ExpertLosses":
+        """Losses that go on where another's `rows` ended, of `arrived` events in all."""
         losses = cls(rows.sums.shape[2] - 1, max_events, decays)
-        losses._replace(rows, max(len(rows) - max_events, 0))
+        losses._first = arrived - len(rows)
+        losses._replace(rows, 0)
         return losses
 
     def __len__(self) -> int:
         """Rows that are kept."""
         return self._count
+
+    @property
+    def arrived(self) -> int:
+        """Events that were ever folded."""
+        return self._first + self._count
 
     def fold(self, users: Ids, end_s: Times, losses: Float) -> LossRows:
         """Takes n finished jobs in, in the order given, and gives their rows.
@@ -130,8 +136,10 @@ class ExpertLosses:
         if not np.isfinite(losses).all():
             raise ValueError("losses hold a value that is not finite: give each expert an answer")
         pieces = [self._fold(users[:0], end_s[:0], losses[:0])]
-        for start in range(0, len(users), _FOLDED_EVENTS):
-            piece = slice(start, start + _FOLDED_EVENTS)
+        arrived = self.arrived
+        for piece in pieces_between_evictions(arrived, len(users), _FOLDED_EVENTS):
+            if is_eviction_due(arrived + piece.start):
+                self.evict()
             pieces.append(self._fold(users[piece], end_s[piece], losses[piece]))
         columns = ("users", "visible_s", "user_visible_s", "sums")
         return LossRows(
@@ -157,6 +165,12 @@ class ExpertLosses:
             found[known, scope] = sums[rows[known], scope]
         return _means(found)
 
+    def evict(self) -> None:
+        """Drops the rows beyond the limit. On the writer's thread."""
+        kept = room(self._count, self._max_events)
+        if kept < self._count:
+            self._replace(self.rows(), self._count - kept)
+
     def rows(self) -> LossRows:
         """A copy of all rows that are kept, for storing. On the writer's thread."""
         count = self._count
@@ -173,9 +187,6 @@ class ExpertLosses:
     def _fold(self, users: Ids, end_s: Times, losses: Float) -> LossRows:
         rows = self._rows_after(users, end_s, losses)
         self._append(rows)
-        if self._count > self._max_events:
-            kept = max(int(self._max_events * (1 - EVICTED_SHARE)), 1)
-            self._replace(self.rows(), self._count - kept)
         return rows
 
     def _rows_after(self, users: Ids, end_s: Times, losses: Float) -> LossRows:

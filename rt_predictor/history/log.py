@@ -5,7 +5,7 @@ and one that is known already is ignored. When `append` returns, the events surv
 process.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,20 +38,38 @@ class Tail:
 
 
 class OutcomeLog(Protocol):
-    """Append-only storage of finished jobs."""
+    """Append-only storage of finished jobs.
+
+    Every method raises HistoryError where the log cannot be used, DamagedLogError where that will
+    not pass.
+    """
+
+    @property
+    def log_id(self) -> str:
+        """Tells this log from every other, for ever."""
+        ...
 
     def append(self, events: pl.DataFrame) -> Appended:
         """Adds events (`EVENT_SCHEMA`; job_id, submit_time, end_time and runtime are not null).
 
-        Raises HistoryError where the log cannot be written; then none of the events is in it.
+        After a HistoryError none of the events is in the log.
         """
         ...
 
-    def read_after(self, position: int, limit: int) -> Tail:
-        """At most `limit` events that arrived after `position`; 0 is the beginning.
+    def append_all(self, batches: Sequence[pl.DataFrame]) -> list[Appended]:
+        """The same for several batches in one commit: all of them, or after an error none."""
+        ...
 
-        Raises HistoryError where the log cannot be read.
-        """
+    def read_after(self, position: int, limit: int) -> Tail:
+        """At most `limit` events that arrived after `position`; 0 is the beginning."""
+        ...
+
+    def last_position(self) -> int:
+        """Position of the event that arrived last; 0 where there is none."""
+        ...
+
+    def is_in_place(self) -> bool:
+        """Whether others who open the log now get this one: it may have been set aside."""
         ...
 
     def count(self) -> int:

@@ -92,6 +92,8 @@ class _Header:
     origin: Mapping[str, Any]
     position: int
     arrived: int
+    losses_arrived: int
+    limits: Sequence[int]
     shapes: Mapping[str, Sequence[int]]
     arrays_sha256: str
 
@@ -117,6 +119,8 @@ def save_snapshot(path: Path, snapshot: Snapshot, origin: Origin) -> None:
         origin=asdict(origin),
         position=snapshot.position,
         arrived=snapshot.store.arrived,
+        losses_arrived=snapshot.losses.arrived,
+        limits=_limits(snapshot.store),
         shapes={name: list(array.shape) for name, array in arrays.items()},
         arrays_sha256=_digest(arrays),
     )
@@ -149,11 +153,34 @@ def load_snapshot(
         return Rejected(f"{path} {unfit}")
     runs = SortedRuns(*(arrays[name] for name in _RUNS))
     rows = LossRows(*(arrays[name] for name in _ROWS))
-    return Snapshot(
-        EventStore.restored(runs, header.arrived, max_events, max_keys),
-        ExpertLosses.restored(rows, max_events, origin.decays),
-        header.position,
-    )
+    store = EventStore.restored(runs, header.arrived, max_events, max_keys)
+    losses = ExpertLosses.restored(rows, header.losses_arrived, max_events, origin.decays)
+    if header.limits != _limits(store):
+        store.evict()
+        losses.evict()
+    return Snapshot(store, losses, header.position)
+
+
+def _limits(store: EventStore) -> list[int]:
+    return [store.max_events, store.max_keys]
+
+
+def saved_position(path: Path, origin: Origin) -> int | None:
+    """How far the file goes; None where it is not used, or there is none."""
+    try:
+        with path.open("rb") as file:
+            return _read_header(file, origin).position
+    except (OSError, _UnfitError):
+        return None
+
+
+def is_of_another_model(path: Path, origin: Origin) -> bool:
+    """Whether the file is sound, and was made for another model or log."""
+    try:
+        with path.open("rb") as file:
+            return _read_header(file, None).origin != asdict(origin)
+    except (OSError, _UnfitError):
+        return False
 
 
 def _remove_abandoned(path: Path) -> None:
@@ -175,12 +202,7 @@ def _write(file: BufferedWriter, header: _Header, arrays: Mapping[str, NDArray[A
 
 
 def _read(file: BufferedReader, origin: Origin) -> tuple[_Header, dict[str, NDArray[Any]]]:
-    header = _read_header(file)
-    if header.keys != keys_fingerprint():
-        raise _UnfitError("was made for other history keys")
-    for name, value in asdict(origin).items():
-        if header.origin[name] != value:
-            raise _UnfitError(f"was made for {name} {header.origin[name]}, not for {value}")
+    header = _read_header(file, origin)
     arrays = {name: np.empty(header.shapes[name], dtype=kind) for name, kind in _TYPES.items()}
     for array in arrays.values():
         if file.readinto(array.data) != array.nbytes:
@@ -190,7 +212,8 @@ def _read(file: BufferedReader, origin: Origin) -> tuple[_Header, dict[str, NDAr
     return header, arrays
 
 
-def _read_header(file: BufferedReader) -> _Header:
+def _read_header(file: BufferedReader, origin: Origin | None) -> _Header:
+    """The header of a file made for these keys, and for `origin` if one is given."""
     if file.read(len(_MAGIC)) != _MAGIC:
         raise _UnfitError("is no history snapshot")
     if (found := file.read(len(_FORMAT))) != _FORMAT:
@@ -199,7 +222,13 @@ def _read_header(file: BufferedReader) -> _Header:
     text = file.read(min(int.from_bytes(length, "little"), _MAX_HEADER_BYTES))
     if hashlib.sha256(text).digest() != digest:
         raise _UnfitError("is damaged: the checksum of its header is wrong")
-    return _Header(**json.loads(text))
+    header = _Header(**json.loads(text))
+    if header.keys != keys_fingerprint():
+        raise _UnfitError("was made for other history keys")
+    for name, value in asdict(origin).items() if origin is not None else ():
+        if header.origin[name] != value:
+            raise _UnfitError(f"was made for {name} {header.origin[name]}, not for {value}")
+    return header
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:

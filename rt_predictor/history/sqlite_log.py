@@ -4,14 +4,16 @@ A commit is on disk when `append` returns (synchronous = FULL), so that an ackno
 survives `kill -9` and a power cut alike. Every process, and every thread in it, opens its own.
 """
 
+import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
 
-from rt_predictor.errors import HistoryError
+from rt_predictor.errors import DamagedLogError, HistoryError
 from rt_predictor.history.log import EVENT_SCHEMA, Appended, Tail
 
 _FORMAT = 1
@@ -33,28 +35,36 @@ _INSERT = "INSERT INTO outcome ({}) VALUES ({}) ON CONFLICT DO NOTHING".format(
 _SELECT = "SELECT position, {} FROM outcome WHERE position > ? ORDER BY position LIMIT ?".format(
     ", ".join(_COLUMNS)
 )
+_CREATE_ID = "CREATE TABLE IF NOT EXISTS log (id TEXT NOT NULL)"
+_INSERT_ID = "INSERT INTO log SELECT ? WHERE NOT EXISTS (SELECT 1 FROM log)"
+
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_PRIMARY_CODE = 0xFF
 
 
 class SQLiteOutcomeLog:
-    """An `OutcomeLog` in a file."""
+    """An `OutcomeLog` in a file. Open it with `place.open_log`."""
 
     def __init__(self, path: Path) -> None:
         """Opens the log, making it where there is none.
 
-        Raises HistoryError where the file cannot be opened, is damaged or is no outcome log.
+        Raises DamagedLogError where the file is no database, or one that is damaged, and
+        HistoryError where it cannot be opened or has another format.
         """
         self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise HistoryError(f"{path.parent} cannot be made: {error.strerror}") from error
+        _create_private(path)
         with self._reporting("opened"):
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
-            self._prepare()
+            try:
+                self.log_id = self._prepare()
+                self._file = _identity(path)
+            except BaseException:
+                self._connection.close()
+                raise
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> str:
         run = self._connection.execute
         (found,) = run("PRAGMA user_version").fetchone()
         if found not in (0, _FORMAT):
@@ -64,23 +74,39 @@ class SQLiteOutcomeLog:
             )
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
-        run(_CREATE)
-        run(f"PRAGMA user_version = {_FORMAT}")
+        if not found:
+            run(_CREATE)
+            run(_CREATE_ID)
+            run(_INSERT_ID, (uuid.uuid4().hex,))
+            run(f"PRAGMA user_version = {_FORMAT}")
+        (log_id,) = run("SELECT id FROM log").fetchone()
+        return str(log_id)
 
     def append(self, events: pl.DataFrame) -> Appended:
         """See `OutcomeLog.append`."""
-        rows = events.select(_COLUMNS).rows()
+        (appended,) = self.append_all([events])
+        return appended
+
+    def append_all(self, batches: Sequence[pl.DataFrame]) -> list[Appended]:
+        """See `OutcomeLog.append_all`."""
+        rows = [events.select(_COLUMNS).rows() for events in batches]
         with self._reporting("written"):
-            before = self._connection.total_changes
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._connection.executemany(_INSERT, rows)
+                appended = [self._insert(batch) for batch in rows]
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-            recorded = self._connection.total_changes - before
+        if not self.is_in_place():
+            raise HistoryError(f"history log {self._path} was replaced meanwhile: try again")
+        return appended
+
+    def _insert(self, rows: Sequence[tuple[object, ...]]) -> Appended:
+        before = self._connection.total_changes
+        self._connection.executemany(_INSERT, rows)
+        recorded = self._connection.total_changes - before
         return Appended(recorded, len(rows) - recorded)
 
     def read_after(self, position: int, limit: int) -> Tail:
@@ -88,9 +114,25 @@ class SQLiteOutcomeLog:
         with self._reporting("read"):
             rows = self._connection.execute(_SELECT, (position, limit)).fetchall()
         schema: dict[str, type[pl.DataType]] = {"position": pl.Int64, **EVENT_SCHEMA}
-        frame = pl.DataFrame(rows, schema=schema, orient="row")
+        try:
+            frame = pl.DataFrame(rows, schema=schema, orient="row")
+        except (TypeError, pl.exceptions.PolarsError) as error:
+            raise DamagedLogError(f"history log {self._path} is damaged: {error}") from error
         last = int(frame["position"][-1]) if len(frame) else position
         return Tail(frame.drop("position"), last)
+
+    def last_position(self) -> int:
+        """See `OutcomeLog.last_position`."""
+        with self._reporting("read"):
+            (found,) = self._connection.execute("SELECT max(position) FROM outcome").fetchone()
+        return int(found or 0)
+
+    def is_in_place(self) -> bool:
+        """See `OutcomeLog.is_in_place`."""
+        try:
+            return _identity(self._path) == self._file
+        except OSError:
+            return False
 
     def count(self) -> int:
         """See `OutcomeLog.count`."""
@@ -107,4 +149,22 @@ class SQLiteOutcomeLog:
         try:
             yield
         except sqlite3.Error as error:
-            raise HistoryError(f"history log {self._path} cannot be {what}: {error}") from error
+            kind = DamagedLogError if _tells_of_damage(error) else HistoryError
+            raise kind(f"history log {self._path} cannot be {what}: {error}") from error
+
+
+def _tells_of_damage(error: sqlite3.Error) -> bool:
+    # Texts that are not UTF-8 are found by Python, which gives its error no code.
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & _PRIMARY_CODE in _DAMAGED
+
+
+def _create_private(path: Path) -> None:
+    """Makes a file that only its owner may read, if there is none: it will hold names."""
+    with suppress(OSError):  # SQLite says it better
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = os.stat(path)  # noqa: PTH116 - before every commit: quicker than Path.stat
+    return found.st_dev, found.st_ino

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from rt_predictor.features.jobs import JOB_SCHEMA
+from rt_predictor.history.eviction import is_eviction_due, pieces_between_evictions, room
 from rt_predictor.history.key_ids import Ids, key_ids
 from rt_predictor.history.keys import KEYS
 from rt_predictor.history.replay import COLUMNS_A_KEY
@@ -29,9 +30,6 @@ from rt_predictor.history.windows import STATISTICS, Float
 
 DEFAULT_MAX_KEYS = 1_000_000
 
-EVICTED_SHARE = 0.1
-"""Share of the events, or of the keys, that goes when there are too many."""
-
 BYTES_AN_EVENT = 16 + 4 * len(KEYS)
 """Memory of one event: end (8), runtime (4), share used (4), and its row under each of its keys."""
 
@@ -44,7 +42,7 @@ _SIZE_RATIO = 8
 _SMALL_SEGMENT = 1 << 13
 """Events up to which a segment takes in the next whatever its size."""
 
-_ADDED_EVENTS = 1 << 16
+_ADDED_EVENTS = 1 << 13
 """Events that are sorted at a time: bounds the memory that adding takes on top."""
 
 
@@ -55,12 +53,12 @@ class EventStore:
         """An empty store.
 
         Args:
-            max_events: events that are kept at most; those that ended first go.
-            max_keys: keys that are kept at most; those whose latest run ended first go, with their
-                events. A key that is in several segments counts several times.
+            max_events: events that are kept; beyond, those that ended first go (`eviction`).
+            max_keys: keys that are kept; beyond, those whose latest run ended first go, with their
+                events.
         """
-        self._max_events = max_events
-        self._max_keys = max_keys
+        self.max_events = max_events
+        self.max_keys = max_keys
         self._arrived = 0
         self._segments: tuple[Segment, ...] = (segment_after((), _NO_RUNS),)
 
@@ -68,10 +66,10 @@ class EventStore:
     def restored(
         cls, runs: SortedRuns, arrived: int, max_events: int, max_keys: int = DEFAULT_MAX_KEYS
     ) -> "EventStore":
-        """A store that holds what another one's `compact` gave, within its own limits."""
+        """A store that goes on from what another one's `compact` gave."""
         store = cls(max_events, max_keys)
         store._arrived = arrived
-        store._take((segment_after((), runs),))
+        store._segments = (segment_after((), runs),)
         return store
 
     def __len__(self) -> int:
@@ -96,11 +94,24 @@ class EventStore:
         arrival.
         """
         first = self._arrived
-        for piece in events.iter_slices(_ADDED_EVENTS):
-            runs = _runs_of(piece)
+        for piece in pieces_between_evictions(first, len(events), _ADDED_EVENTS):
+            if is_eviction_due(self._arrived):
+                self.evict()
+            runs = _runs_of(events[piece])
             self._take((*self._segments, segment_after(self._segments, runs)))
-            self._arrived += len(piece)
+            self._arrived += len(runs)
         return range(first, self._arrived)
+
+    def evict(self) -> None:
+        """Drops what is beyond the limits. On the writer's thread."""
+        if len(self) <= self.max_events and self.keys <= self.max_keys:
+            return
+        self.compact()  # a key in several segments was counted several times
+        (whole,) = self._segments
+        events, keys = len(whole.runs), whole.runs.keys
+        if events > self.max_events or keys > self.max_keys:
+            kept_events, kept_keys = room(events, self.max_events), room(keys, self.max_keys)
+            self._segments = (trim_segment(whole, kept_events, kept_keys),)
 
     def features(self, jobs: pl.DataFrame) -> Float:
         """[n, len(KEYS) * COLUMNS_A_KEY] float32: what was known at each job's submit_time.
@@ -132,16 +143,10 @@ class EventStore:
         return whole.runs
 
     def _take(self, segments: tuple[Segment, ...]) -> None:
-        """Merges what is due, drops what is too much, and shows the result to readers."""
+        """Merges what is due, and shows the result to readers."""
         *older, last = segments
         while older and len(older[-1].runs) < max(_SMALL_SEGMENT, _SIZE_RATIO * len(last.runs)):
             last = merge_segments(older.pop(), last)
-        events = sum(len(segment.runs) for segment in (*older, last))
-        keys = sum(segment.runs.keys for segment in (*older, last))
-        if events > self._max_events or keys > self._max_keys:
-            whole = reduce(_merge_into, reversed(older), last)
-            last = trim_segment(whole, _room(events, self._max_events), _room(keys, self._max_keys))
-            older = []
         self._segments = (*older, last)
 
 
@@ -160,8 +165,3 @@ _NO_RUNS = _runs_of(pl.DataFrame(schema=dict(JOB_SCHEMA)))
 
 def _merge_into(newer: Segment, older: Segment) -> Segment:
     return merge_segments(older, newer)
-
-
-def _room(present: int, most: int) -> int:
-    """How many of those present may stay: all, or so few that there is room for a while."""
-    return present if present <= most else max(int(most * (1 - EVICTED_SHARE)), 1)

@@ -13,6 +13,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, valu
 
 from rt_predictor import __version__
 from rt_predictor.features.rules import RULES
+from rt_predictor.history.history import HistoryState
+from rt_predictor.history.log import Appended
+from rt_predictor.observability.history_metrics import HistoryMetrics
 from rt_predictor.observability.memory import resident_memory_bytes
 from rt_predictor.serving.predictions import Flag, Predictions
 
@@ -20,6 +23,7 @@ METHODS: tuple[str, ...] = (
     "Predict",
     "PredictBatch",
     "PredictStream",
+    "RecordOutcomes",
     "GetModelInfo",
     "HealthCheck",
 )
@@ -78,6 +82,7 @@ class Metrics:
         self._calls()
         self._predictions()
         self._process()
+        self._history = HistoryMetrics(registry)
 
     def _calls(self) -> None:
         requests = Counter(
@@ -208,6 +213,14 @@ class Metrics:
             flagged = int(((flags & flag) != 0).sum())
             if flagged:
                 counter.inc(flagged)
+
+    def outcomes(self, appended: Appended, invalid: int) -> None:
+        """Counts outcomes that clients have sent."""
+        self._history.sent(appended, invalid)
+
+    def sample_history(self, state: HistoryState) -> None:
+        """Shows how history is."""
+        self._history.sample(state)
 
     def invalid_job(self, field: str) -> None:
         """Counts one job that breaks a rule."""

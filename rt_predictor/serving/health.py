@@ -9,6 +9,7 @@ import polars as pl
 
 from rt_predictor.errors import StartupError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.history.history import History
 from rt_predictor.observability.memory import resident_memory_bytes
 from rt_predictor.serving.dispatch import Dispatcher
 from rt_predictor.serving.port import PredictorPort
@@ -82,6 +83,28 @@ def model_check(dispatcher: Dispatcher, model_version: str) -> Check:
         return Health(
             State.SERVING, f"{model_version}, {dispatcher.predicted} jobs predicted since start"
         )
+
+    return check
+
+
+def history_check(history: History) -> Check:
+    """Whether outcomes are recorded, and memory holds them."""
+
+    def check() -> Health:
+        state = history.state()
+        if not state.enabled:
+            return Health(State.SERVING, "switched off (history.enabled)")
+        troubles = list(state.problems)
+        if not troubles and not state.in_step:
+            troubles.append(f"{state.behind} events of the log are not read yet")
+        if state.set_aside:
+            troubles.append(
+                f"a damaged log was set aside as {state.set_aside[-1]}: import what it held anew, "
+                "then delete it"
+            )
+        if troubles:
+            return Health(State.DEGRADED, "; ".join(troubles))
+        return Health(State.SERVING, f"{state.events} finished jobs under {state.keys} keys")
 
     return check
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import polars as pl
 
+from rt_predictor.history.history import History
 from rt_predictor.serving.description import ModelDescription
 from rt_predictor.serving.predictions import Predictions
 from rt_predictor.settings import Settings
@@ -50,5 +51,9 @@ class Scorer(Protocol):
         ...
 
 
-PredictorFactory = Callable[[Settings], PredictorPort]
-"""Loads the model that the settings ask for; raises StartupError where it cannot."""
+PredictorFactory = Callable[[Settings, History], PredictorPort]
+"""Loads the model that the settings ask for, which predicts from what history knows.
+
+A model with experts says who judges them (`History.use_judge`). Raises StartupError where the model
+cannot be loaded.
+"""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rt_predictor.features.assemble import NUMBERS
 from rt_predictor.features.declared import INPUTS, UNSEEN_CODE
+from rt_predictor.history.history import History
 from rt_predictor.model.bundle import Bundle, read_bundle
 from rt_predictor.model.interval import ErrorDistribution
 from rt_predictor.model.learned import assembler_from
@@ -32,12 +33,21 @@ _TIME_REQ = _COLUMN["time_req"]
 class Predictor:
     """Answers from one bundle."""
 
-    def __init__(self, bundle: Bundle, session: ModelSession, *, chunk_rows: int, threads: int):
+    def __init__(
+        self,
+        bundle: Bundle,
+        session: ModelSession,
+        history: History,
+        *,
+        chunk_rows: int,
+        threads: int,
+    ):
         """A predictor over a session of the bundle's graph.
 
         Args:
             bundle: what was learned.
             session: the compiled graph, with the bundle's outputs.
+            history: what is known of finished jobs.
             chunk_rows: rows that one thread scores at a time.
             threads: threads that share a large batch; 0 takes one a core.
 
@@ -45,6 +55,7 @@ class Predictor:
         """
         self.bundle = bundle
         self.session = session
+        self._history = history
         self.model_version = bundle.info.model_version
         self.confidence_level = bundle.calibration.level
         self._assembler = assembler_from(bundle.features)
@@ -56,8 +67,10 @@ class Predictor:
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "rt-predictor-score")
 
     @classmethod
-    def load(cls, settings: Settings) -> "Predictor":
+    def load(cls, settings: Settings, history: History | None = None) -> "Predictor":
         """Reads the bundle that the settings name and compiles its graph.
+
+        Without `history` it predicts as if no job had ended yet.
 
         Raises BundleError saying what is wrong with it and how to mend it.
         """
@@ -66,7 +79,13 @@ class Predictor:
             bundle.graph, bundle.ensemble.graph_outputs, settings.model.providers
         )
         optimization = settings.features.optimization
-        return cls(bundle, session, chunk_rows=optimization.chunk_size, threads=optimization.n_jobs)
+        return cls(
+            bundle,
+            session,
+            history or History.off(),
+            chunk_rows=optimization.chunk_size,
+            threads=optimization.n_jobs,
+        )
 
     def predict(self, jobs: pl.DataFrame) -> Predictions:
         """Predicts n jobs: the columns of `REQUEST_SCHEMA`, null where missing, submit_time filled.
@@ -74,6 +93,7 @@ class Predictor:
         The jobs are taken as valid (`features.rules`).
         """
         inputs = self._assembler.assemble(jobs)
+        known = self._history.known(jobs)
         point, interval, members = self._score(inputs)
         runtime = point.astype(np.float64)
         return Predictions(
@@ -84,7 +104,7 @@ class Predictor:
                 inputs[:, _TIME_REQ].astype(np.float64), runtime
             ),
             members_s=members.astype(np.float64),
-            flags=self._flags(inputs),
+            flags=self._flags(inputs, known.knows_user),
             member_names=self._member_names,
             level=self.confidence_level,
             model_version=self.model_version,
@@ -120,17 +140,19 @@ class Predictor:
         )
         return [np.concatenate(output) for output in zip(*chunks, strict=True)]
 
-    def _flags(self, inputs: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _flags(
+        self, inputs: NDArray[np.float32], knows_user: NDArray[np.bool_]
+    ) -> NDArray[np.uint8]:
         numbers = inputs[:, : len(NUMBERS)]
         outside = ((numbers < self._least) | (numbers > self._greatest)).any(axis=1)
         conditions = (
+            (Flag.COLD_START_USER, ~knows_user),
             (Flag.UNSEEN_PARTITION, self._unseen(inputs, "partition")),
             (Flag.UNSEEN_QOS, self._unseen(inputs, "qos")),
             (Flag.NO_TIME_LIMIT, np.isnan(inputs[:, _TIME_REQ])),
             (Flag.OUT_OF_TRAINING_RANGE, outside),
         )
-        # The models do not know users yet: to them every user is new.
-        flags = np.full(len(inputs), Flag.COLD_START_USER, dtype=np.uint8)
+        flags = np.zeros(len(inputs), dtype=np.uint8)
         for flag, holds in conditions:
             flags |= np.uint8(flag) * holds
         return flags

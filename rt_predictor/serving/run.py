@@ -7,17 +7,18 @@ from collections.abc import Coroutine
 from loguru import logger
 
 from rt_predictor.errors import RTPredictorError, outcome_of
+from rt_predictor.history.history import History
 from rt_predictor.observability.logging import configure_logging, traceback_text
 from rt_predictor.serving.port import PredictorFactory, PredictorPort
 from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.settings import Settings
 
 
-def load_predictor(settings: Settings) -> PredictorPort:
+def load_predictor(settings: Settings, history: History) -> PredictorPort:
     """The predictor that the settings name. Raises BundleError."""
     from rt_predictor.serving.predictor import Predictor
 
-    return Predictor.load(settings)
+    return Predictor.load(settings, history)
 
 
 def run(settings: Settings, predictor_factory: PredictorFactory = load_predictor) -> int:

@@ -17,6 +17,7 @@ from rt_predictor.api.interceptors import SERVICE, CallInterceptor
 from rt_predictor.api.servicer import Limits, RuntimePredictorServicer
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.errors import EXIT_OK, StartupError
+from rt_predictor.history.history import History
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.observability.page import MetricsPage, open_metrics_page
 from rt_predictor.observability.worker_metrics import WorkerMetrics
@@ -29,6 +30,7 @@ from rt_predictor.serving.health import (
     Health,
     HealthReport,
     State,
+    history_check,
     memory_check,
     model_check,
     self_test,
@@ -40,7 +42,8 @@ from rt_predictor.settings import ServerSettings, Settings
 
 FLUSH_S = 1.0
 """Time for the last answers to leave, once all calls are done."""
-MEMORY_SAMPLE_S = 5.0
+SAMPLE_S = 1.0
+"""Time between two looks at the memory and at history, for the metrics."""
 _SWITCH_S = 0.0005
 """How long a thread with a large batch may keep the interpreter from the event loop."""
 _KEEPALIVE_MS = 60_000
@@ -57,6 +60,7 @@ class Server:
         self,
         settings: ServerSettings,
         predictor: PredictorPort,
+        history: History,
         metrics: Metrics,
         checks: Mapping[str, Check],
         *,
@@ -67,6 +71,7 @@ class Server:
         Args:
             settings: `[server]`.
             predictor: the loaded model.
+            history: what it predicts from; started and stopped with the server.
             metrics: where calls are counted.
             checks: parts of the service to report on, beside the model and the memory.
             shares_port: whether other processes listen on the same port.
@@ -74,6 +79,7 @@ class Server:
         self._settings = settings
         self._metrics = metrics
         self._predictor = predictor
+        self._history = history
         self._shares_port = shares_port
         self._pool = WorkPool()
         self._admission = Admission(settings.max_concurrent_calls)
@@ -82,6 +88,7 @@ class Server:
         self._report = HealthReport(
             {
                 MODEL: model_check(dispatcher, predictor.model_version),
+                "history": history_check(history),
                 "memory": memory_check,
                 **checks,
             }
@@ -89,6 +96,7 @@ class Server:
         self._servicer = RuntimePredictorServicer(
             predictor,
             dispatcher,
+            history,
             served=lambda: dispatcher.predicted,
             pool=self._pool,
             admission=self._admission,
@@ -102,10 +110,13 @@ class Server:
         )
 
     async def start(self, port: int) -> int:
-        """Tries the model once, then listens on `port` (0: any free one). Returns the port.
+        """Reads history, tries the model once, listens on `port` (0: any). Returns the port.
 
         Raises StartupError where the model does not answer or the port cannot be listened on.
         """
+        self._history.start()
+        if not await asyncio.to_thread(self._history.wait_until_read):
+            logger.warning("serving before all of history is read")
         self_test(self._predictor, time.time())
         pb_grpc.add_RuntimePredictorServicer_to_server(self._servicer, self._grpc)
         await self._health.add_to(self._grpc)
@@ -121,7 +132,7 @@ class Server:
             ) from error
         await self._grpc.start()
         self._metrics.started(self._predictor.model_version, time.time())
-        self._sampling = asyncio.create_task(self._sample_memory())
+        self._sampling = asyncio.create_task(self._sample())
         self._report.ready()
         await self._health.set_ready(ready=True)
         return port
@@ -148,6 +159,7 @@ class Server:
             await closing
         self._sampling.cancel()
         self._pool.close()
+        await asyncio.to_thread(self._history.stop)
 
     async def _finish_calls(self, hurry: asyncio.Event) -> None:
         waits = [asyncio.create_task(self._admission.idle()), asyncio.create_task(hurry.wait())]
@@ -159,10 +171,11 @@ class Server:
         for wait in waits:
             wait.cancel()
 
-    async def _sample_memory(self) -> None:
+    async def _sample(self) -> None:
         while True:
-            await asyncio.sleep(MEMORY_SAMPLE_S)
             self._metrics.sample_memory()
+            self._metrics.sample_history(self._history.state())
+            await asyncio.sleep(SAMPLE_S)
 
 
 async def serve(settings: Settings, predictor_factory: PredictorFactory) -> int:
@@ -178,9 +191,12 @@ async def serve(settings: Settings, predictor_factory: PredictorFactory) -> int:
         page = _open_page(options, registry)
         if page is not None:
             stack.callback(page.close)
+        history = History(settings.history)
+        stack.callback(history.stop)
         server = Server(
             options,
-            predictor := predictor_factory(settings),
+            predictor := predictor_factory(settings, history),
+            history,
             Metrics(registry),
             {"metrics": page_check(page)},
             shares_port=False,

@@ -50,6 +50,7 @@ def worker_main(task: WorkerTask, to_supervisor: Connection) -> None:
 async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
     from prometheus_client import CollectorRegistry
 
+    from rt_predictor.history.history import History
     from rt_predictor.observability.metrics import Metrics, share_between_processes
     from rt_predictor.serving.health import Health, State
     from rt_predictor.serving.server import Server, settle_process
@@ -61,10 +62,12 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
         if parent is not None:
             asyncio.get_running_loop().add_reader(parent.sentinel, stop.ask)
         share_between_processes(task.metrics_directory, task.number)
-        predictor = task.predictor_factory(task.settings)
+        history = History(task.settings.history)
+        predictor = task.predictor_factory(task.settings, history)
         server = Server(
             options,
             predictor,
+            history,
             Metrics(CollectorRegistry(), worker=task.number),
             {"metrics": lambda: Health(State.SERVING, "served by the supervisor")},
             shares_port=True,

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
 
 from rt_predictor.api.servicer import Limits, RuntimePredictorServicer
+from rt_predictor.history.history import History
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving import dispatch
 from rt_predictor.serving.admission import Admission
@@ -52,6 +53,7 @@ def servicer() -> Iterator[Callable[..., RuntimePredictorServicer]]:
         return RuntimePredictorServicer(
             predictor,
             dispatcher,
+            History.off(),
             served=lambda: dispatcher.predicted,
             pool=pool,
             admission=Admission(10),

@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from rt_predictor.api import stream
+from rt_predictor.api.codec import JobReader
 from rt_predictor.api.stream import Arrivals
 from rt_predictor.api.wire import tolerant
 from rt_predictor.errors import DrainingError, InvalidRequestError
@@ -41,7 +42,7 @@ def client() -> _Client:
 
 @pytest.fixture
 async def arrivals(client: _Client):
-    arrivals = Arrivals(4, lambda: 0.0)
+    arrivals = Arrivals(4, lambda: JobReader(lambda: 0.0))
     reading = asyncio.create_task(arrivals.read(client))
     arrivals.reading = reading
     yield arrivals
@@ -51,13 +52,13 @@ async def arrivals(client: _Client):
 
 async def test_one_job_is_not_made_to_wait_for_others(client, arrivals) -> None:
     client.send(job(request_id="1"))
-    assert (await arrivals.take()).request_ids == ["1"]
+    assert (await arrivals.take()).jobs().request_ids == ["1"]
 
 
 async def test_what_has_arrived_is_taken_together(client, arrivals) -> None:
     client.send(job(request_id="1"), job(request_id="2"), job(request_id="3"))
     await _settle()
-    assert (await arrivals.take()).request_ids == ["1", "2", "3"]
+    assert (await arrivals.take()).jobs().request_ids == ["1", "2", "3"]
 
 
 async def test_a_client_that_never_takes_answers_is_read_no_further_than_the_limit(
@@ -74,9 +75,9 @@ async def test_a_client_that_never_takes_answers_is_read_no_further_than_the_lim
 async def test_every_job_comes_once_and_in_order(client, arrivals) -> None:
     client.send(*(job(request_id=str(n)) for n in range(11)), grpc.aio.EOF)
     found = []
-    while (jobs := await arrivals.take()) is not None:
-        assert 1 <= len(jobs) <= 4
-        found += jobs.request_ids
+    while (reader := await arrivals.take()) is not None:
+        assert 1 <= len(reader) <= 4
+        found += reader.jobs().request_ids
     assert found == [str(n) for n in range(11)]
 
 
@@ -101,7 +102,7 @@ async def test_a_stream_without_jobs_ends(client, arrivals) -> None:
 async def test_what_came_before_malformed_bytes_is_still_taken(client, arrivals) -> None:
     client.send(job(request_id="1"), tolerant(job().FromString)(b"\xff"))
     await _settle()
-    assert (await arrivals.take()).request_ids == ["1"]
+    assert (await arrivals.take()).jobs().request_ids == ["1"]
     assert await arrivals.take() is None
     with pytest.raises(InvalidRequestError):
         await arrivals.reading
@@ -127,5 +128,5 @@ async def test_a_busy_stream_goes_on_while_the_service_drains(
     taking = asyncio.create_task(arrivals.take())
     await _settle()
     client.send(job(request_id="1"), grpc.aio.EOF)
-    assert (await taking).request_ids == ["1"]
+    assert (await taking).jobs().request_ids == ["1"]
     assert await arrivals.take() is None

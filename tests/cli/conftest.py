@@ -126,7 +126,7 @@ def predictors(monkeypatch: pytest.MonkeyPatch) -> list[FakePredictor]:
     """Loads stand-ins in place of bundles; gives those that were loaded."""
     loaded: list[FakePredictor] = []
 
-    def load(settings: Settings) -> FakePredictor:
+    def load(settings: Settings, history: object = None) -> FakePredictor:
         loaded.append(FakePredictor(settings))
         return loaded[-1]
 

@@ -8,7 +8,9 @@ import pytest
 from rt_predictor import __version__, errors
 from rt_predictor.cli import app as program
 
-COMMANDS = ("serve", "predict", "score", "train", "evaluate", "info", "health", "version")
+COMMANDS = (
+    "serve", "predict", "score", "train", "evaluate", "history", "info", "health", "version",
+)  # fmt: skip
 HEAVY = ("polars", "grpc", "onnxruntime", "numpy", "pydantic_settings", "xgboost", "lightgbm")
 
 

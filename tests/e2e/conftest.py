@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,9 +101,11 @@ def running(bundle: Path, *arguments: object, **settings: str) -> Iterator[Servi
     """A service on free ports that is ready; it is gone afterwards."""
     command = [sys.executable, "-m", "rt_predictor", "serve", "--bundle", str(bundle)]
     command += ["--port", "0", "--metrics-port", "0", *map(str, arguments)]
+    folder = tempfile.TemporaryDirectory()
+    kept = {"RT_PREDICTOR_HISTORY__PATH": f"{folder.name}/history.sqlite"}
     process = subprocess.Popen(
-        command, cwd=PROJECT, env=environment(RT_PREDICTOR_LOGGING__FORMAT="json", **settings),
-        stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+        command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+        env=environment(**{"RT_PREDICTOR_LOGGING__FORMAT": "json", **kept, **settings}),
     )  # fmt: skip
     service = Service(process)
     reader = threading.Thread(target=service.read)
@@ -120,6 +123,7 @@ def running(bundle: Path, *arguments: object, **settings: str) -> Iterator[Servi
             reader.join()
             assert process.stderr is not None
             process.stderr.close()
+            folder.cleanup()
 
 
 @pytest.fixture(scope="session")

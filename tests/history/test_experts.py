@@ -1,14 +1,15 @@
 import threading
 from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rt_predictor.history import experts
+from rt_predictor.history import eviction, experts
+from rt_predictor.history.eviction import EVICTED_SHARE
 from rt_predictor.history.experts import (
-    EVICTED_SHARE,
     GLOBAL,
     USER,
     Decays,
@@ -165,15 +166,18 @@ def test_beyond_the_limit_the_rows_that_arrived_first_go(
 ) -> None:
     jobs.by_end()
     losses, everything = (ExpertLosses(EXPERTS, limit, DECAYS) for limit in (max_events, 1000))
-    count = kept = 0
-    for ends in pairwise(cuts):
-        jobs.fold(losses, slice(*ends))
-        jobs.fold(everything, slice(*ends))
-        added = len(jobs.users[slice(*ends)])
-        count, kept = count + added, kept + added
-        if kept > max_events:
+    with mock.patch.object(eviction, "EVICTION_EVERY", 3):
+        for ends in pairwise(cuts):
+            jobs.fold(losses, slice(*ends))
+        jobs.fold(everything, slice(cuts[-1]))
+    kept = 0
+    for number in range(count := len(everything)):
+        if number % 3 == 0 and kept > max_events:
             kept = max(int(max_events * (1 - EVICTED_SHARE)), 1)
-    assert len(losses) == kept <= max_events
+        kept += 1
+    assert len(losses) == kept <= max_events + 3
+    if not kept:
+        return
     first_s = jobs.end_s[count - kept]
     found, expected = (x.as_of(jobs.users, jobs.submit_s) for x in (losses, everything))
     visible = jobs.submit_s >= first_s  # a user who was forgotten starts anew: only GLOBAL is equal
@@ -183,7 +187,8 @@ def test_beyond_the_limit_the_rows_that_arrived_first_go(
 
 def test_a_user_whose_rows_are_gone_starts_anew() -> None:
     others = [(2, float(end), 1.0) for end in range(2, 20)]
-    losses = folded((1, 1.0, 100.0), *others, (1, 30.0, 6.0), max_events=10)
+    with mock.patch.object(eviction, "EVICTION_EVERY", 1):
+        losses = folded((1, 1.0, 100.0), *others, (1, 30.0, 6.0), max_events=10)
     assert known(losses, 1, 40.0)[USER] == 6
 
 
@@ -194,7 +199,7 @@ def test_restored_losses_go_on_as_if_nothing_had_happened(
 ) -> None:
     losses = ExpertLosses(EXPERTS, max_events, DECAYS)
     jobs.fold(losses, slice(cut))
-    restored = ExpertLosses.restored(losses.rows(), max_events, DECAYS)
+    restored = ExpertLosses.restored(losses.rows(), losses.arrived, max_events, DECAYS)
     for each in (losses, restored):
         jobs.fold(each, slice(cut, None))
     asked = jobs.users, jobs.submit_s
@@ -203,7 +208,8 @@ def test_restored_losses_go_on_as_if_nothing_had_happened(
 
 def test_losses_are_restored_within_a_smaller_limit() -> None:
     losses = folded(*((1, float(end), float(end)) for end in range(20)))
-    restored = ExpertLosses.restored(losses.rows(), 5, DECAYS)
+    restored = ExpertLosses.restored(losses.rows(), 20, 6, DECAYS)
+    restored.evict()
     assert len(restored) == 5
     assert known(restored, 1, 19.0) == known(losses, 1, 19.0)
     assert np.isnan(known(restored, 1, 14.0)).all()
@@ -227,6 +233,7 @@ def test_a_row_takes_the_memory_that_is_documented() -> None:
     assert lists + losses._sums.nbytes + losses._visible_s.nbytes <= len(losses) * bytes_a_row(6)
 
 
+@mock.patch.object(eviction, "EVICTION_EVERY", 64)
 def test_readers_see_only_rows_that_were_folded() -> None:
     jobs = Jobs([(1, 0, end, float(end % 13)) for end in range(600)])
     asked = np.array([1, 1], np.uint64), np.array([1e6, 250.0])
@@ -253,6 +260,7 @@ def test_readers_see_only_rows_that_were_folded() -> None:
     start.wait()
     for row in range(600):
         jobs.fold(losses, slice(row, row + 1))
+    assert len(losses) < 600, "nothing was evicted"
     done.set()
     for reader in readers:
         reader.join()

@@ -9,7 +9,7 @@ import pytest
 
 from rt_predictor.errors import HistoryError
 from rt_predictor.history.log import Appended
-from rt_predictor.history.sqlite_log import SQLiteOutcomeLog
+from rt_predictor.history.place import open_log
 from rt_predictor.traces.generate import generate_jobs
 
 
@@ -24,7 +24,7 @@ def events() -> pl.DataFrame:
 
 
 def test_what_is_appended_is_read_in_the_order_of_arrival(path: Path, events: pl.DataFrame) -> None:
-    log = SQLiteOutcomeLog(path)
+    log = open_log(path)
     assert log.append(events[20:]) == Appended(30, 0)
     assert log.append(events[:20]) == Appended(20, 0)
     tail = log.read_after(0, 1000)
@@ -34,7 +34,7 @@ def test_what_is_appended_is_read_in_the_order_of_arrival(path: Path, events: pl
 
 
 def test_a_tail_is_read_in_pieces(path: Path, events: pl.DataFrame) -> None:
-    log = SQLiteOutcomeLog(path)
+    log = open_log(path)
     log.append(events)
     position, pieces = 0, []
     while len((tail := log.read_after(position, 7)).events):
@@ -45,7 +45,7 @@ def test_a_tail_is_read_in_pieces(path: Path, events: pl.DataFrame) -> None:
 
 
 def test_an_event_is_counted_once(path: Path, events: pl.DataFrame) -> None:
-    log = SQLiteOutcomeLog(path)
+    log = open_log(path)
     log.append(events[:30])
     assert log.append(events[20:]) == Appended(20, 10)
     assert log.append(pl.concat([events[:1], events[:1]])) == Appended(0, 2)
@@ -56,7 +56,7 @@ def test_an_event_is_counted_once(path: Path, events: pl.DataFrame) -> None:
 def test_the_same_job_id_at_another_submit_time_is_another_job(
     path: Path, events: pl.DataFrame
 ) -> None:
-    log = SQLiteOutcomeLog(path)
+    log = open_log(path)
     log.append(events[:1])
     later = events[:1].with_columns(pl.col("submit_time") + 1)
     assert log.append(later) == Appended(1, 0)
@@ -64,7 +64,7 @@ def test_the_same_job_id_at_another_submit_time_is_another_job(
 
 
 def test_a_bad_event_leaves_none_of_its_batch(path: Path, events: pl.DataFrame) -> None:
-    log = SQLiteOutcomeLog(path)
+    log = open_log(path)
     bad = events[1:2].with_columns(runtime=pl.lit(None, dtype=pl.Float64))
     with pytest.raises(HistoryError, match="cannot be written"):
         log.append(pl.concat([events[:1], bad]))
@@ -74,7 +74,7 @@ def test_a_bad_event_leaves_none_of_its_batch(path: Path, events: pl.DataFrame) 
 
 
 def test_another_process_sees_new_events(path: Path, events: pl.DataFrame) -> None:
-    writer, reader = SQLiteOutcomeLog(path), SQLiteOutcomeLog(path)
+    writer, reader = open_log(path), open_log(path)
     writer.append(events[:5])
     position = reader.read_after(0, 100).position
     writer.append(events[5:])
@@ -84,7 +84,7 @@ def test_another_process_sees_new_events(path: Path, events: pl.DataFrame) -> No
 
 
 def _append_until_killed(path: Path, acknowledged: "multiprocessing.connection.Connection") -> None:
-    log = SQLiteOutcomeLog(path)
+    log = open_log(path)
     for start in range(0, 100_000, 20):
         log.append(generate_jobs(100_000, seed=3)[start : start + 20])
         acknowledged.send(start + 20)
@@ -107,7 +107,7 @@ def test_no_acknowledged_event_is_lost_to_kill_9(path: Path) -> None:
             acknowledged = ours.recv()
         except EOFError:
             break
-    log = SQLiteOutcomeLog(path)
+    log = open_log(path)
     assert log.count() >= acknowledged >= 100
     log.close()
 
@@ -116,19 +116,19 @@ def test_a_damaged_file_is_reported(path: Path, events: pl.DataFrame) -> None:
     path.parent.mkdir()
     path.write_bytes(b"this is no database" * 100)
     with pytest.raises(HistoryError, match=r"history.db cannot be opened"):
-        SQLiteOutcomeLog(path)
+        open_log(path)
 
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(HistoryError, match="cannot be made"):
-        SQLiteOutcomeLog(tmp_path / "file" / "history.db")
+    with pytest.raises(HistoryError, match=r"history.db cannot be opened: .*file"):
+        open_log(tmp_path / "file" / "history.db")
 
 
 def test_a_log_of_a_later_format_is_left_alone(path: Path) -> None:
-    SQLiteOutcomeLog(path).close()
+    open_log(path).close()
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 9")
     connection.close()
     with pytest.raises(HistoryError, match="has format 9"):
-        SQLiteOutcomeLog(path)
+        open_log(path)

@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rt_predictor.features.jobs import REQUEST_SCHEMA
-from rt_predictor.history import segments, sorted_runs, store
+from rt_predictor.history import eviction, segments, sorted_runs, store
+from rt_predictor.history.eviction import EVICTED_SHARE
+from rt_predictor.history.keys import KEYS
 from rt_predictor.history.replay import LogHistory
-from rt_predictor.history.store import BYTES_A_KEY, BYTES_AN_EVENT, EVICTED_SHARE, EventStore
+from rt_predictor.history.store import BYTES_A_KEY, BYTES_AN_EVENT, EventStore
 from rt_predictor.history.windows import WINDOW_RUNS
 from rt_predictor.traces.generate import generate_jobs
-from tests.history.jobs import Job, a_job, batches_of_jobs, column, frame, job
+from tests.history.jobs import Job, a_job, batches_of_jobs, column, frame, job, some_jobs
 
 
 @contextmanager
@@ -31,6 +33,11 @@ def small_segments() -> Iterator[None]:
         mock.patch.object(sorted_runs, "_MERGED_ENTRIES", 11),
     ):
         yield
+
+
+def often(events: int = 1) -> "mock._patch[int]":
+    """Limits that are looked at before every so many events."""
+    return mock.patch.object(eviction, "EVICTION_EVERY", events)
 
 
 def later(jobs: pl.DataFrame, submit_s: float) -> pl.DataFrame:
@@ -55,30 +62,46 @@ def test_the_store_equals_the_log_at_any_time(
 
 
 @settings(max_examples=60, deadline=None)
-@given(batches_of_jobs, st.integers(1, 30))
-def test_beyond_the_limit_the_events_that_ended_first_go(
-    batches: list[list[Job]], max_events: int
-) -> None:
-    kept = frame()
-    with small_segments(), mock.patch.object(store, "_ADDED_EVENTS", 100):
+@given(some_jobs, st.integers(1, 30))
+def test_beyond_the_limit_the_events_that_ended_first_go(jobs: list[Job], max_events: int) -> None:
+    kept, every = frame(), 4
+    with small_segments(), often(every):
         filled = EventStore(max_events)
-        for batch in batches:
-            filled.add(frame(*batch))
-            kept = pl.concat([kept, frame(*batch)]).sort(
+        for number, arrived in enumerate(jobs):
+            if number % every == 0 and len(kept) > max_events:
+                kept = kept.tail(max(int(max_events * (1 - EVICTED_SHARE)), 1))
+            filled.add(frame(arrived))
+            kept = pl.concat([kept, frame(arrived)]).sort(
                 "end_time", "runtime", (pl.col("runtime") / pl.col("time_req")), nulls_last=True
             )
-            if len(kept) > max_events:
-                kept = kept.tail(max(int(max_events * (1 - EVICTED_SHARE)), 1))
-            assert len(filled) == len(kept) <= max_events
+            assert len(filled) == len(kept) <= max_events + every
         query = pl.concat([kept, later(kept, 1e6)])
         np.testing.assert_array_equal(filled.features(query), LogHistory(kept).features(query))
 
 
+@settings(max_examples=60, deadline=None)
+@given(batches_of_jobs, st.integers(1, 30), st.integers(1, 60))
+def test_what_is_kept_does_not_depend_on_the_batches(
+    batches: list[list[Job]], max_events: int, max_keys: int
+) -> None:
+    with small_segments(), often(5):
+        filled, at_once = (EventStore(max_events, max_keys) for _ in range(2))
+        for batch in batches:
+            filled.add(frame(*batch))
+        everything = pl.concat([frame(*batch) for batch in batches])
+        at_once.add(everything)
+        query = pl.concat([everything, later(everything, 1e6)])
+        np.testing.assert_array_equal(filled.features(query), at_once.features(query))
+    assert (len(filled), filled.arrived) == (len(at_once), at_once.arrived)
+
+
 def test_beyond_the_limit_the_keys_idle_longest_go() -> None:
     filled = EventStore(max_events=10_000, max_keys=80)
-    for number in range(200):
-        filled.add(frame(job(user=f"u{number}", end_time=float(number), runtime=5.0)))
-        assert filled.keys <= 80
+    with often():
+        for number in range(200):
+            filled.add(frame(job(user=f"u{number}", end_time=float(number), runtime=5.0)))
+            filled.compact()
+            assert filled.keys <= 80 + len(KEYS)
     asked = frame(job(user="u199", submit_time=1e3), job(user="u0", submit_time=1e3))
     assert column(filled.features(asked), "user", "runs").tolist() == [1, 0]
     assert column(filled.features(asked), "partition", "runs").tolist() == [WINDOW_RUNS] * 2
@@ -86,17 +109,20 @@ def test_beyond_the_limit_the_keys_idle_longest_go() -> None:
 
 def test_a_key_without_events_goes() -> None:
     filled = EventStore(max_events=10)
-    for number in range(300):
-        filled.add(frame(job(user=f"u{number}", end_time=float(number), runtime=5.0)))
-    users_and_shared = 5 * 10 + 2
+    with often():
+        for number in range(300):
+            filled.add(frame(job(user=f"u{number}", end_time=float(number), runtime=5.0)))
+    filled.compact()
+    users_and_shared = 5 * 11 + 2
     assert filled.keys <= users_and_shared
 
 
 def test_a_key_that_returns_after_it_was_forgotten_starts_anew() -> None:
     filled = EventStore(max_events=10)
-    filled.add(frame(job(user="ann", end_time=0.0, runtime=7.0)))
-    filled.add(frame(*(job(user="bob", end_time=float(i), runtime=5.0) for i in range(1, 11))))
-    filled.add(frame(job(user="ann", end_time=20.0, runtime=8.0)))
+    with often():
+        filled.add(frame(job(user="ann", end_time=0.0, runtime=7.0)))
+        filled.add(frame(*(job(user="bob", end_time=float(i), runtime=5.0) for i in range(1, 11))))
+        filled.add(frame(job(user="ann", end_time=20.0, runtime=8.0)))
     features = filled.features(frame(job(user="ann", submit_time=30.0)))
     assert column(features, "user", "runs") == [1]
     assert column(features, "user", "last") == [8]
@@ -122,10 +148,12 @@ def test_events_without_any_key_are_kept_and_change_nothing() -> None:
 def test_events_are_numbered_in_the_order_of_arrival() -> None:
     filled = EventStore(max_events=10)
     events = frame(*(job(end_time=float(i), runtime=1.0) for i in range(8)))
-    assert filled.add(events) == range(8)
-    assert filled.add(events) == range(8, 16)
-    assert filled.add(frame()) == range(16, 16)
-    assert (filled.arrived, len(filled)) == (16, 9)
+    with often(8):
+        assert filled.add(events) == range(8)
+        assert filled.add(events) == range(8, 16)
+        assert filled.add(frame()) == range(16, 16)
+        assert filled.add(events[:1]) == range(16, 17)
+    assert (filled.arrived, len(filled)) == (17, 10)
 
 
 def test_only_the_request_is_looked_at_in_what_is_asked() -> None:
@@ -187,10 +215,13 @@ def test_readers_see_only_whole_batches() -> None:
             mine.add(filled.features(asked).tobytes())
         seen.append(mine)
 
-    with small_segments():
+    with small_segments(), often(5):  # never within a batch
         alone, filled = EventStore(70), EventStore(70)
         possible = {alone.features(asked).tobytes()}
         for batch in batches:
+            if alone.arrived % 5 == 0:
+                alone.evict()
+                possible.add(alone.features(asked).tobytes())
             alone.add(batch)
             possible.add(alone.features(asked).tobytes())
         readers = [threading.Thread(target=read) for _ in range(3)]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from rt_predictor import __version__
 from rt_predictor.features.rules import RULES
+from rt_predictor.history.history import History, HistoryState
+from rt_predictor.history.log import Appended
 from rt_predictor.observability.metrics import METHODS, Metrics
 from rt_predictor.observability.page import add_shared_metrics, forget_worker
 from rt_predictor.serving.predictions import Flag, Predictions
@@ -151,3 +154,30 @@ def test_processes_add_up_and_counters_outlive_them(tmp_path: Path) -> None:
     assert value("rt_predictor_requests_total", ok) == 9
     assert value("rt_predictor_active_connections") == 1
     assert len(list(tmp_path.iterdir())) == files
+
+
+def _state(**changes: object) -> HistoryState:
+    return replace(History.off().state(), **changes)
+
+
+def test_outcomes_are_counted_by_what_became_of_them(
+    metrics: Metrics, registry: CollectorRegistry
+) -> None:
+    metrics.outcomes(Appended(recorded=5, duplicates=2), invalid=1)
+    for result, count in (("recorded", 5), ("duplicate", 2), ("invalid", 1)):
+        found = registry.get_sample_value("rt_predictor_outcomes_total", {"result": result})
+        assert found == count
+
+
+def test_history_is_shown_as_it_is(metrics: Metrics, registry: CollectorRegistry) -> None:
+    metrics.sample_history(_state(events=7, behind=3, folded=10, errors=1, snapshot_age_s=60.0))
+    metrics.sample_history(_state(events=9, behind=0, folded=12, errors=1, set_aside=("x",)))
+    for name, value in (
+        ("events", 9),
+        ("lag_events", 0),
+        ("folded_total", 12),
+        ("errors_total", 1),
+        ("damaged_logs", 1),
+        ("snapshot_age_seconds", -1),
+    ):
+        assert registry.get_sample_value(f"rt_predictor_history_{name}") == value

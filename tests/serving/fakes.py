@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.history.history import History
 from rt_predictor.serving.description import (
     FeatureDescription,
     MemberDescription,
@@ -86,6 +87,6 @@ class GatedPredictor(FakePredictor):
         return super().predict(jobs)
 
 
-def fake_predictor(settings: Settings) -> FakePredictor:
+def fake_predictor(settings: Settings, history: History) -> FakePredictor:
     """A factory that other processes can import."""
     return FakePredictor()

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
+from rt_predictor.history.history import History
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving.port import PredictorPort
 from rt_predictor.serving.server import Server, page_check
@@ -36,12 +37,22 @@ class Running:
 
 
 @asynccontextmanager
-async def running(predictor: PredictorPort, **settings: object) -> AsyncIterator[Running]:
-    """A server over a predictor, with `[server]` settings, for as long as the context lasts."""
+async def running(
+    predictor: PredictorPort, history: History | None = None, **settings: object
+) -> AsyncIterator[Running]:
+    """A server over a predictor, with `[server]` settings, for as long as the context lasts.
+
+    History is off unless it is given.
+    """
     options = ServerSettings.model_validate({"host": HOST, **settings})
     registry = CollectorRegistry()
     server = Server(
-        options, predictor, Metrics(registry), {"metrics": page_check(None)}, shares_port=False
+        options,
+        predictor,
+        history or History.off(),
+        Metrics(registry),
+        {"metrics": page_check(None)},
+        shares_port=False,
     )
     port = await server.start(0)
     channel = grpc.aio.insecure_channel(

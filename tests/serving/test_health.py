@@ -7,7 +7,15 @@ import polars as pl
 import pytest
 
 from rt_predictor.errors import StartupError
-from rt_predictor.serving.health import Health, HealthReport, State, memory_check, self_test
+from rt_predictor.history.history import History, HistoryState
+from rt_predictor.serving.health import (
+    Health,
+    HealthReport,
+    State,
+    history_check,
+    memory_check,
+    self_test,
+)
 from rt_predictor.serving.predictions import Predictions
 from tests.serving.fakes import FakePredictor
 
@@ -84,3 +92,42 @@ def test_a_model_that_fails_cannot_start() -> None:
 
     with pytest.raises(StartupError, match=r"fails on a plain job \(RuntimeError: no\)"):
         self_test(_Broken(), 0.0)
+
+
+@dataclass
+class _Told:
+    """History that is as it is told to be."""
+
+    changes: dict[str, object]
+
+    def state(self) -> HistoryState:
+        return replace(History.off().state(), **{"enabled": True, **self.changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "message"),
+    [
+        ({"enabled": False}, State.SERVING, "switched off (history.enabled)"),
+        ({"events": 5, "keys": 7}, State.SERVING, "5 finished jobs under 7 keys"),
+        ({"behind": 3}, State.SERVING, "0 finished jobs under 0 keys"),
+        (
+            {"behind": 3, "behind_s": 99.0},
+            State.DEGRADED,
+            "3 events of the log are not read yet",
+        ),
+        (
+            {"behind_s": 99.0, "problems": ("the disk is full",)},
+            State.DEGRADED,
+            "the disk is full",
+        ),
+        (
+            {"set_aside": ("a", "b")},
+            State.DEGRADED,
+            "a damaged log was set aside as b: import what it held anew, then delete it",
+        ),
+    ],
+)
+def test_history_is_degraded_by_what_an_operator_should_look_at(
+    changes: dict[str, object], state: State, message: str
+) -> None:
+    assert history_check(_Told(changes))() == Health(state, message)

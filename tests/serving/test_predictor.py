@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from rt_predictor.errors import BundleError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.features.rules import NUMBER_RULES, check_job
+from rt_predictor.history.history import History
 from rt_predictor.serving.predictions import Flag, Predictions
 from rt_predictor.serving.predictor import Predictor
-from rt_predictor.settings import Settings
+from rt_predictor.settings import HistorySettings, Settings
 from rt_predictor.traces.generate import generate_jobs
 
 COLUMNS = (
@@ -100,6 +102,24 @@ def test_flags_say_what_makes_an_answer_uncertain(predictor: Predictor, jobs: pl
     assert Flag.UNSEEN_QOS in flags_of(predictor, jobs, qos="brand-new")
     assert Flag.NO_TIME_LIMIT in flags_of(predictor, jobs, time_req=None)
     assert Flag.OUT_OF_TRAINING_RANGE in flags_of(predictor, jobs, processors_req=1e7)
+
+
+def test_a_user_is_known_once_a_job_has_ended(
+    jobs: pl.DataFrame, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    history = History(HistorySettings(path=tmp_path / "history.sqlite"))
+    knowing = Predictor.load(Settings().with_overrides({"model.path": tiny_bundle}), history)
+    history.start()
+    event = generate_jobs(1500, seed=9)[:1]
+    history.record(event).result(60)
+    while not history.state().position:
+        time.sleep(0.005)
+    (end_s,) = event["end_time"]
+    assert Flag.COLD_START_USER not in flags_of(knowing, jobs, submit_time=end_s)
+    assert Flag.COLD_START_USER in flags_of(knowing, jobs, submit_time=end_s - 1)
+    assert Flag.COLD_START_USER in flags_of(knowing, jobs, submit_time=end_s, user="nobody")
+    assert Flag.COLD_START_USER in flags_of(knowing, jobs, submit_time=end_s, user=None)
+    history.stop()
 
 
 def test_an_empty_frame_gives_no_predictions(predictor: Predictor, jobs: pl.DataFrame) -> None:

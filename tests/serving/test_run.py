@@ -4,6 +4,7 @@ import pytest
 from loguru import logger
 
 from rt_predictor.errors import BundleError, TraceError
+from rt_predictor.history.history import History
 from rt_predictor.serving import run as module
 from rt_predictor.serving import server, supervisor
 from rt_predictor.serving.run import exit_code_of, load_predictor, run
@@ -105,4 +106,4 @@ def test_the_event_loop_does_not_depend_on_uvloop_where_there_is_none(
 
 def test_the_model_that_the_settings_name_is_loaded() -> None:
     with pytest.raises(BundleError, match="no/such"):
-        load_predictor(Settings(model=ModelSettings(path="no/such")))
+        load_predictor(Settings(model=ModelSettings(path="no/such")), History.off())

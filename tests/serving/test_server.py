@@ -17,13 +17,14 @@ from loguru import logger
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.errors import BundleError, PortInUseError, StartupError
+from rt_predictor.history.history import History
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.observability.page import open_metrics_page
 from rt_predictor.serving import server as server_module
 from rt_predictor.serving.health import State
 from rt_predictor.serving.port import PredictorPort
 from rt_predictor.serving.server import Server, page_check, serve
-from rt_predictor.settings import ServerSettings, Settings
+from rt_predictor.settings import HistorySettings, ServerSettings, Settings
 from tests.serving.fakes import FakePredictor, fake_predictor
 from tests.serving.harness import HOST, PATIENCE_S, job, running
 
@@ -74,7 +75,10 @@ def unsettle() -> Iterator[None]:
 
 def _settings(**server: object) -> Settings:
     known = {"host": HOST, "port": 0, "metrics_host": HOST, "metrics_port": 0}
-    return Settings(server=ServerSettings.model_validate({**known, **server}))
+    return Settings(
+        server=ServerSettings.model_validate({**known, **server}),
+        history=HistorySettings(enabled=False),
+    )
 
 
 def _get(port: object) -> str:
@@ -136,7 +140,7 @@ def taken_port() -> Iterator[int]:
         yield other.getsockname()[1]
 
 
-def _no_model(settings: Settings) -> PredictorPort:
+def _no_model(settings: Settings, history: History) -> PredictorPort:
     raise AssertionError("the model is loaded in vain")
 
 
@@ -155,7 +159,7 @@ async def test_a_second_server_on_the_same_port_cannot_start() -> None:
 
 
 async def test_a_bundle_that_cannot_be_read_leaves_no_port_taken() -> None:
-    def broken(settings: Settings) -> PredictorPort:
+    def broken(settings: Settings, history: History) -> PredictorPort:
         raise BundleError("damaged")
 
     with socket.socket() as probe:
@@ -169,7 +173,9 @@ async def test_a_bundle_that_cannot_be_read_leaves_no_port_taken() -> None:
 
 async def test_a_port_that_is_taken_meanwhile_is_told_in_words(taken_port: int) -> None:
     settings = ServerSettings(host=HOST)
-    server = Server(settings, FakePredictor(), Metrics(_registry()), {}, shares_port=False)
+    server = Server(
+        settings, FakePredictor(), History.off(), Metrics(_registry()), {}, shares_port=False
+    )
     with pytest.raises(StartupError, match=rf"cannot listen on {HOST}:{taken_port}: change"):
         await server.start(taken_port)
 
@@ -182,7 +188,9 @@ def _registry():
 
 async def test_a_server_that_shares_its_port_closes_it_before_its_calls_are_done() -> None:
     settings = ServerSettings(host=HOST)
-    server = Server(settings, FakePredictor(), Metrics(_registry()), {}, shares_port=True)
+    server = Server(
+        settings, FakePredictor(), History.off(), Metrics(_registry()), {}, shares_port=True
+    )
     port = await server.start(0)
     async with grpc.aio.insecure_channel(f"{HOST}:{port}") as channel:
         stream = pb_grpc.RuntimePredictorStub(channel).PredictStream()
@@ -209,7 +217,7 @@ async def _accepts(port: int) -> bool:
 
 
 async def test_memory_is_sampled_while_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "MEMORY_SAMPLE_S", 0.0)
+    monkeypatch.setattr(server_module, "SAMPLE_S", 0.0)
     async with running(FakePredictor()) as service:
         async with asyncio.timeout(PATIENCE_S):
             while service.metric("resident_memory_bytes", worker="0") < 1_000_000:

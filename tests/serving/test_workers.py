@@ -29,10 +29,10 @@ from rt_predictor.serving.run import run
 from rt_predictor.settings import load_settings
 from tests.serving.fakes import fake_predictor
 
-def broken(settings):
+def broken(settings, history):
     raise BundleError("the bundle is damaged")
 
-def crashing(settings):
+def crashing(settings, history):
     import os
     os._exit(77)
 
@@ -84,6 +84,7 @@ async def start(tmp_path: Path):
             "RT_PREDICTOR_SERVER__PORT": "0",
             "RT_PREDICTOR_SERVER__METRICS_PORT": "0",
             "RT_PREDICTOR_SERVER__MAX_WORKERS": "2",
+            "RT_PREDICTOR_HISTORY__PATH": str(tmp_path / "history.sqlite"),
         }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-W", "error", str(program), factory),

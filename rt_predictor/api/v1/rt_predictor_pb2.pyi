@@ -252,24 +252,30 @@ class ItemError(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     FIELD_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """A gRPC status code, as its number: 3 is INVALID_ARGUMENT."""
     message: _builtins.str
     """What, where and how to mend it."""
     field: _builtins.str
     """The field that breaks the rule, if it is one field."""
+    index: _builtins.int
+    """In RecordOutcomesResponse: which outcome of the call, counted from 0 over all its messages."""
     def __init__(
         self,
         *,
         code: _builtins.int = ...,
         message: _builtins.str = ...,
         field: _builtins.str = ...,
+        index: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_index", b"_index", "index", b"index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_index", b"_index", "code", b"code", "field", b"field", "index", b"index", "message", b"message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__index: _TypeAlias = _typing.Literal["index"]  # noqa: Y015
+    _WhichOneofArgType__index: _TypeAlias = _typing.Literal["_index", b"_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__index) -> _WhichOneofReturnType__index | None: ...
 
 Global___ItemError: _TypeAlias = ItemError  # noqa: Y015
 
@@ -336,6 +342,129 @@ class PredictBatchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PredictBatchResponse: _TypeAlias = PredictBatchResponse  # noqa: Y015
+
+@_typing.final
+class RecordOutcomesRequest(_message.Message):
+    """Jobs that have finished."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobOutcome]:
+        """At most the service's `server.max_batch_jobs` in one message; a call may have any number of
+        messages. In the order in which the jobs ended, if that is known.
+        """
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___JobOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordOutcomesRequest: _TypeAlias = RecordOutcomesRequest  # noqa: Y015
+
+@_typing.final
+class JobOutcome(_message.Message):
+    """A finished job: what it asked for, and what became of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """Id of the job in its cluster; with `submit_time` it tells jobs apart. Required; at most 256
+    characters.
+    """
+    end_time: _builtins.float
+    """When the job ended, in Unix seconds. Required; after `submit_time`, and at most ten minutes
+    ahead of the service's clock.
+    """
+    start_time: _builtins.float
+    """When the job started, in Unix seconds; absent means not known."""
+    runtime: _builtins.float
+    """How long the job ran, in seconds. Required; 0.001 to ten years."""
+    state: _builtins.str
+    """How the job ended, e.g. "COMPLETED", "TIMEOUT"; "" if not known. At most 256 characters."""
+    @_builtins.property
+    def job(self) -> Global___PredictRequest:
+        """The job as it was submitted. `submit_time` is required; of the rest whatever is known: `partial`
+        need not be set, and `request_id` is not used.
+        """
+
+    def __init__(
+        self,
+        *,
+        job: Global___PredictRequest | None = ...,
+        job_id: _builtins.str = ...,
+        end_time: _builtins.float | None = ...,
+        start_time: _builtins.float | None = ...,
+        runtime: _builtins.float | None = ...,
+        state: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_end_time", b"_end_time", "_runtime", b"_runtime", "_start_time", b"_start_time", "end_time", b"end_time", "job", b"job", "runtime", b"runtime", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_end_time", b"_end_time", "_runtime", b"_runtime", "_start_time", b"_start_time", "end_time", b"end_time", "job", b"job", "job_id", b"job_id", "runtime", b"runtime", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__end_time: _TypeAlias = _typing.Literal["end_time"]  # noqa: Y015
+    _WhichOneofArgType__end_time: _TypeAlias = _typing.Literal["_end_time", b"_end_time"]  # noqa: Y015
+    _WhichOneofReturnType__runtime: _TypeAlias = _typing.Literal["runtime"]  # noqa: Y015
+    _WhichOneofArgType__runtime: _TypeAlias = _typing.Literal["_runtime", b"_runtime"]  # noqa: Y015
+    _WhichOneofReturnType__start_time: _TypeAlias = _typing.Literal["start_time"]  # noqa: Y015
+    _WhichOneofArgType__start_time: _TypeAlias = _typing.Literal["_start_time", b"_start_time"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__end_time) -> _WhichOneofReturnType__end_time | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__runtime) -> _WhichOneofReturnType__runtime | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_time) -> _WhichOneofReturnType__start_time | None: ...
+
+Global___JobOutcome: _TypeAlias = JobOutcome  # noqa: Y015
+
+@_typing.final
+class RecordOutcomesResponse(_message.Message):
+    """What became of the outcomes of a call. All valid ones are on disk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDED_FIELD_NUMBER: _builtins.int
+    DUPLICATES_FIELD_NUMBER: _builtins.int
+    INVALID_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    recorded: _builtins.int
+    """Outcomes that are new."""
+    duplicates: _builtins.int
+    """Outcomes that were recorded before, or came twice in this call."""
+    invalid: _builtins.int
+    """Outcomes that break a rule; they are not recorded."""
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemError]:
+        """Why, for the first 100 of `invalid`; each has its `index`."""
+
+    def __init__(
+        self,
+        *,
+        recorded: _builtins.int = ...,
+        duplicates: _builtins.int = ...,
+        invalid: _builtins.int = ...,
+        errors: _abc.Iterable[Global___ItemError] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicates", b"duplicates", "errors", b"errors", "invalid", b"invalid", "recorded", b"recorded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordOutcomesResponse: _TypeAlias = RecordOutcomesResponse  # noqa: Y015
 
 @_typing.final
 class GetModelInfoRequest(_message.Message):

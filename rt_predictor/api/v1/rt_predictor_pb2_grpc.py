@@ -50,6 +50,11 @@ class RuntimePredictorStub:
                 request_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictRequest.SerializeToString,
                 response_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictResponse.FromString,
                 _registered_method=True)
+        self.RecordOutcomes = channel.stream_unary(
+                '/rt_predictor.v1.RuntimePredictor/RecordOutcomes',
+                request_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesRequest.SerializeToString,
+                response_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesResponse.FromString,
+                _registered_method=True)
         self.GetModelInfo = channel.unary_unary(
                 '/rt_predictor.v1.RuntimePredictor/GetModelInfo',
                 request_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.GetModelInfoRequest.SerializeToString,
@@ -89,6 +94,18 @@ class RuntimePredictorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordOutcomes(self, request_iterator, context):
+        """Takes in jobs that have finished, from one message or many: later predictions learn from them.
+        OK means that every valid outcome is on disk: it survives the death of the service. Without OK
+        any of them may be recorded or not: send them again. An outcome is known by `job_id` and
+        `submit_time`, and one that is recorded already is not counted twice. An outcome that breaks a
+        rule is counted in `invalid` and never harms the others. History switched off:
+        FAILED_PRECONDITION; the log cannot be written: UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetModelInfo(self, request, context):
         """What model is loaded, how good it was when it was trained, and what it has answered so far.
         """
@@ -120,6 +137,11 @@ def add_RuntimePredictorServicer_to_server(servicer, server):
                     servicer.PredictStream,
                     request_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictRequest.FromString,
                     response_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictResponse.SerializeToString,
+            ),
+            'RecordOutcomes': grpc.stream_unary_rpc_method_handler(
+                    servicer.RecordOutcomes,
+                    request_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesRequest.FromString,
+                    response_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesResponse.SerializeToString,
             ),
             'GetModelInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModelInfo,
@@ -214,6 +236,33 @@ class RuntimePredictor:
             '/rt_predictor.v1.RuntimePredictor/PredictStream',
             rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictRequest.SerializeToString,
             rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordOutcomes(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/rt_predictor.v1.RuntimePredictor/RecordOutcomes',
+            rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesRequest.SerializeToString,
+            rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesResponse.FromString,
             options,
             channel_credentials,
             insecure,

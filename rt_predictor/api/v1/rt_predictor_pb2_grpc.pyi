@@ -48,6 +48,14 @@ class RuntimePredictorStub:
     """Predicts jobs as they come; answers come in order, one for each job. What has arrived is scored
     together; nothing is waited for. A job that breaks a rule gets its own `error`.
     """
+    RecordOutcomes: _grpc.StreamUnaryMultiCallable[_rt_predictor_pb2.RecordOutcomesRequest, _rt_predictor_pb2.RecordOutcomesResponse]
+    """Takes in jobs that have finished, from one message or many: later predictions learn from them.
+    OK means that every valid outcome is on disk: it survives the death of the service. Without OK
+    any of them may be recorded or not: send them again. An outcome is known by `job_id` and
+    `submit_time`, and one that is recorded already is not counted twice. An outcome that breaks a
+    rule is counted in `invalid` and never harms the others. History switched off:
+    FAILED_PRECONDITION; the log cannot be written: UNAVAILABLE.
+    """
     GetModelInfo: _grpc.UnaryUnaryMultiCallable[_rt_predictor_pb2.GetModelInfoRequest, _rt_predictor_pb2.GetModelInfoResponse]
     """What model is loaded, how good it was when it was trained, and what it has answered so far."""
     HealthCheck: _grpc.UnaryUnaryMultiCallable[_rt_predictor_pb2.HealthCheckRequest, _rt_predictor_pb2.HealthCheckResponse]
@@ -67,6 +75,14 @@ class RuntimePredictorAsyncStub(RuntimePredictorStub):
     PredictStream: _aio.StreamStreamMultiCallable[_rt_predictor_pb2.PredictRequest, _rt_predictor_pb2.PredictResponse]  # type: ignore[assignment]
     """Predicts jobs as they come; answers come in order, one for each job. What has arrived is scored
     together; nothing is waited for. A job that breaks a rule gets its own `error`.
+    """
+    RecordOutcomes: _aio.StreamUnaryMultiCallable[_rt_predictor_pb2.RecordOutcomesRequest, _rt_predictor_pb2.RecordOutcomesResponse]  # type: ignore[assignment]
+    """Takes in jobs that have finished, from one message or many: later predictions learn from them.
+    OK means that every valid outcome is on disk: it survives the death of the service. Without OK
+    any of them may be recorded or not: send them again. An outcome is known by `job_id` and
+    `submit_time`, and one that is recorded already is not counted twice. An outcome that breaks a
+    rule is counted in `invalid` and never harms the others. History switched off:
+    FAILED_PRECONDITION; the log cannot be written: UNAVAILABLE.
     """
     GetModelInfo: _aio.UnaryUnaryMultiCallable[_rt_predictor_pb2.GetModelInfoRequest, _rt_predictor_pb2.GetModelInfoResponse]  # type: ignore[assignment]
     """What model is loaded, how good it was when it was trained, and what it has answered so far."""
@@ -102,6 +118,20 @@ class RuntimePredictorServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_rt_predictor_pb2.PredictResponse], _abc.AsyncIterator[_rt_predictor_pb2.PredictResponse]]:
         """Predicts jobs as they come; answers come in order, one for each job. What has arrived is scored
         together; nothing is waited for. A job that breaks a rule gets its own `error`.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordOutcomes(
+        self,
+        request_iterator: _MaybeAsyncIterator[_rt_predictor_pb2.RecordOutcomesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_rt_predictor_pb2.RecordOutcomesResponse, _abc.Awaitable[_rt_predictor_pb2.RecordOutcomesResponse]]:
+        """Takes in jobs that have finished, from one message or many: later predictions learn from them.
+        OK means that every valid outcome is on disk: it survives the death of the service. Without OK
+        any of them may be recorded or not: send them again. An outcome is known by `job_id` and
+        `submit_time`, and one that is recorded already is not counted twice. An outcome that breaks a
+        rule is counted in `invalid` and never harms the others. History switched off:
+        FAILED_PRECONDITION; the log cannot be written: UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,170 @@
+"""History as the service sees it: outcomes go in, what is known of jobs comes out."""
+
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rt_predictor.errors import HistoryOffError
+from rt_predictor.history.fold import Judge, NoExperts
+from rt_predictor.history.follower import LogFollower
+from rt_predictor.history.key_ids import USER_KEY, key_ids
+from rt_predictor.history.log import Appended
+from rt_predictor.history.place import logs_set_aside
+from rt_predictor.history.recorder import Recorder
+from rt_predictor.history.replay import COLUMNS_A_KEY
+from rt_predictor.history.snapshots import snapshot_age_s
+from rt_predictor.history.windows import COLUMN, Float
+from rt_predictor.settings import HistorySettings
+
+_USER_RUNS = USER_KEY * COLUMNS_A_KEY + COLUMN["runs"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was known of n jobs at their submit times."""
+
+    features: Float
+    """[n, len(KEYS) * COLUMNS_A_KEY], as `LogHistory.features` gives them"""
+    expert_losses: Float
+    """[n, 2, experts], as `ExpertLosses.as_of` gives them"""
+
+    @property
+    def knows_user(self) -> NDArray[np.bool_]:
+        """[n] whether a job of the user had ended."""
+        return np.asarray(self.features[:, _USER_RUNS] > 0)
+
+
+@dataclass(frozen=True)
+class HistoryState:
+    """How history is, in this process."""
+
+    enabled: bool
+    position: int
+    """Position in the log of the last event that is folded"""
+    events: int
+    """Events in memory"""
+    keys: int
+    """Keys in memory"""
+    memory_bytes: int
+    """What they take"""
+    folded: int
+    """Events read from the log and folded since this process started"""
+    behind: int
+    """Events of the log that are not folded yet"""
+    behind_s: float
+    """Time since memory was last known to hold all of the log"""
+    commits: int
+    """Commits of outcomes since this process started"""
+    commit_s: float
+    """Time that they took in all"""
+    errors: int
+    """How often the log could not be read or written since this process started"""
+    problems: tuple[str, ...]
+    """What is wrong now"""
+    set_aside: tuple[str, ...]
+    """Names of damaged logs that lie beside the log"""
+    snapshot_age_s: float | None
+    """None where there is no snapshot"""
+
+    @property
+    def in_step(self) -> bool:
+        """Whether memory holds all that the log held a moment ago."""
+        return self.behind_s < IN_STEP_S
+
+
+IN_STEP_S = 5.0
+"""How far memory may be behind before that is worth a word."""
+
+
+class History:
+    """Outcomes and what is known from them, in one process. Any thread may ask; none waits."""
+
+    def __init__(self, settings: HistorySettings) -> None:
+        """History that knows nothing: it reads nothing before `start`."""
+        self._settings = settings
+        self._started_s = time.monotonic()
+        self._follower = LogFollower(settings, NoExperts())
+        self._recorder = Recorder(settings.path, self._follower.wake)
+        self._started = False
+
+    @classmethod
+    def off(cls) -> "History":
+        """History that is switched off: it knows nothing, for ever."""
+        return cls(HistorySettings(enabled=False))
+
+    def use_judge(self, judge: Judge) -> None:
+        """Says whose experts' losses are folded. Before `start`."""
+        self._follower.use_judge(judge)
+
+    def start(self) -> None:
+        """Begins to read the log and to take outcomes in; does nothing if switched off."""
+        if self._settings.enabled:
+            self._started = True
+            self._follower.start()
+            self._recorder.start()
+
+    def wait_until_read(self) -> bool:
+        """Waits until the log has been read, for `catch_up_timeout_s` at most: whether it has."""
+        if not self._started:
+            return True
+        return self._follower.wait_until_read(self._settings.catch_up_timeout_s)
+
+    def stop(self) -> None:
+        """Records what is waiting, writes a snapshot, and ends; once."""
+        if self._started:
+            self._started = False
+            self._recorder.stop()
+            self._follower.stop()
+
+    def known(self, jobs: pl.DataFrame) -> Known:
+        """What was known of jobs at their submit times (`REQUEST_SCHEMA`, submit_time filled)."""
+        fold = self._follower.fold
+        ids, submit_s = key_ids(jobs), jobs["submit_time"].to_numpy()
+        return Known(
+            fold.store.features_at(ids, submit_s), fold.losses.as_of(ids[:, USER_KEY], submit_s)
+        )
+
+    @property
+    def version(self) -> int:
+        """Grows after each change of what is known: read it before `known`, never after."""
+        return self._follower.version
+
+    def record(self, events: pl.DataFrame) -> "Future[Appended]":
+        """Has valid events (`JOB_SCHEMA`) recorded; they are on disk once there is an answer.
+
+        The future raises HistoryError where the log cannot be written. Raises HistoryOffError.
+        """
+        self.check_on()
+        return self._recorder.record(events)
+
+    def check_on(self) -> None:
+        """Raises HistoryOffError where no outcomes are taken in."""
+        if not self._started:
+            raise HistoryOffError
+
+    def state(self) -> HistoryState:
+        """How history is; quick."""
+        follower, path = self._follower, self._settings.path
+        fold, progress = follower.fold, follower.progress
+        since_s = progress.in_step_at_s or self._started_s
+        problems = dict.fromkeys((follower.error, self._recorder.error))
+        return HistoryState(
+            enabled=self._settings.enabled,
+            position=fold.position,
+            events=len(fold.store),
+            keys=fold.store.keys,
+            memory_bytes=fold.memory_bytes,
+            folded=progress.folded,
+            behind=progress.behind,
+            behind_s=time.monotonic() - since_s if self._started else 0.0,
+            commits=self._recorder.commits,
+            commit_s=self._recorder.commit_s,
+            errors=follower.errors + self._recorder.errors,
+            problems=tuple(problem for problem in problems if problem),
+            set_aside=tuple(file.name for file in logs_set_aside(path)),
+            snapshot_age_s=snapshot_age_s(path),
+        )

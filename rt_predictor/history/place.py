@@ -1,0 +1,110 @@
+"""The place of the outcome log: opened by one process at a time, and cleared of a damaged file.
+
+Workers and importers open the same file at the same time, and several may find it damaged; a lock
+file beside it lets exactly one set it aside, under a name that says when. Who still has it open
+notices (`OutcomeLog.is_in_place`) and opens the new one.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from loguru import logger
+
+from rt_predictor.errors import DamagedLogError, HistoryError
+from rt_predictor.history.sqlite_log import SQLiteOutcomeLog
+
+_DAMAGED = ".damaged-"
+_SIDE_FILES = ("-wal", "-shm")
+
+
+def open_log(path: Path) -> SQLiteOutcomeLog:
+    """Opens the log, making it where there is none. Raises as `SQLiteOutcomeLog`."""
+    with _alone(path):
+        return SQLiteOutcomeLog(path)
+
+
+def open_or_replace_log(path: Path) -> SQLiteOutcomeLog:
+    """Opens the log; one that is damaged is set aside, and a new one begun.
+
+    Raises HistoryError where there can be none.
+    """
+    with _alone(path):
+        try:
+            return SQLiteOutcomeLog(path)
+        except DamagedLogError as error:
+            _set_aside(path, str(error))
+            return SQLiteOutcomeLog(path)
+
+
+def set_aside_damaged(path: Path, log: SQLiteOutcomeLog, reason: str) -> None:
+    """Sets aside a log that turned out to be damaged, unless another process has done so.
+
+    Raises HistoryError where it cannot be renamed.
+    """
+    with _alone(path):
+        if log.is_in_place():
+            _set_aside(path, reason)
+
+
+def logs_set_aside(path: Path) -> list[Path]:
+    """Damaged logs that lie beside a log, the oldest first."""
+    found = path.parent.glob(f"{path.name}{_DAMAGED}*")
+    return sorted(file for file in found if not file.name.endswith(_SIDE_FILES))
+
+
+@contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Holds a lock file unless another process does: whether it is held.
+
+    Raises OSError where there can be no such file.
+    """
+    import fcntl
+
+    with _lock_file(path) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    import fcntl  # not everywhere: where it is lacking, predictions without history still work
+
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _lock_file(lock) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise HistoryError(f"history log {path} cannot be opened: {error}") from error
+
+
+@contextmanager
+def _lock_file(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)  # and with it the lock
+
+
+def _set_aside(path: Path, reason: str) -> None:
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    aside = path.with_name(f"{path.name}{_DAMAGED}{stamp}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}{_DAMAGED}{stamp}-{number}")
+    # The log itself last: what is written ahead must never be taken for the new log's.
+    for end in (*_SIDE_FILES, ""):
+        part = path.with_name(path.name + end)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + end))
+    logger.error("damaged history log set aside, a new one begun", file=str(aside), reason=reason)

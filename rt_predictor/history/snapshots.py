@@ -1,0 +1,93 @@
+"""When snapshots are written, and by which worker.
+
+All workers of a host fold the same log to the same state, so one snapshot does for all of them:
+whichever finds it too old writes it. None has to be chosen, and none is missed when it dies.
+"""
+
+import time
+from pathlib import Path
+
+from loguru import logger
+
+from rt_predictor.errors import HistoryError
+from rt_predictor.history.fold import Fold, Judge
+from rt_predictor.history.place import try_lock
+from rt_predictor.history.snapshot import (
+    Origin,
+    Rejected,
+    Snapshot,
+    is_of_another_model,
+    load_snapshot,
+    save_snapshot,
+    saved_position,
+)
+from rt_predictor.settings import HistorySettings
+
+
+class Snapshots:
+    """The snapshot beside one log."""
+
+    def __init__(self, settings: HistorySettings, origin: Origin) -> None:
+        self._settings = settings
+        self._origin = origin
+        self._path = snapshot_path(settings.path)
+        self._next_look_s = 0.0
+        """By the monotonic clock."""
+
+    def load(self, judge: Judge, last_position: int) -> Fold | None:
+        """What was known when the snapshot was written; None where there is none of any use."""
+        settings = self._settings
+        if not self._path.exists():
+            return None
+        found = load_snapshot(self._path, self._origin, settings.max_events, settings.max_keys)
+        if isinstance(found, Snapshot) and found.position > last_position:
+            found = Rejected(f"{self._path} goes further than the log, of which it was made")
+        if isinstance(found, Rejected):
+            logger.info("no history snapshot is used", reason=found.reason)
+            return None
+        self._look_again_later()
+        return Fold(judge, found.store, found.losses, found.position)
+
+    def save_if_due(self, fold: Fold) -> None:
+        """Writes the snapshot if it is older than the interval. Raises HistoryError."""
+        if time.monotonic() < self._next_look_s:
+            return
+        self._look_again_later()
+        age_s = snapshot_age_s(self._settings.path)
+        if age_s is None or age_s >= self._settings.snapshot_interval_s:
+            self._save(fold)
+
+    def save_at_stop(self, fold: Fold) -> None:
+        """Writes the snapshot, unless a worker with a newer model has. Raises HistoryError."""
+        if not is_of_another_model(self._path, self._origin):
+            self._save(fold)
+
+    def _save(self, fold: Fold) -> None:
+        """Writes the snapshot if it lacks anything and no other worker is writing it."""
+        lock = self._path.with_name(f"{self._path.name}.lock")
+        try:
+            with try_lock(lock) as held:
+                saved = saved_position(self._path, self._origin)
+                if held and fold.position > (saved or 0):
+                    known = Snapshot(fold.store, fold.losses, fold.position)
+                    save_snapshot(self._path, known, self._origin)
+        except OSError as error:
+            raise HistoryError(
+                f"history snapshot {self._path} cannot be written: {error}"
+            ) from error
+
+    def _look_again_later(self) -> None:
+        self._next_look_s = time.monotonic() + self._settings.snapshot_interval_s
+
+
+def snapshot_path(log: Path) -> Path:
+    """Where the snapshot of a log lies."""
+    return log.with_name(f"{log.name}.snapshot")
+
+
+def snapshot_age_s(log: Path) -> float | None:
+    """How long ago the snapshot of a log was written; None where there is none."""
+    try:
+        return max(time.time() - snapshot_path(log).stat().st_mtime, 0.0)
+    except OSError:
+        return None

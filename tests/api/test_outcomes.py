@@ -1,0 +1,227 @@
+"""RecordOutcomes: what is valid is on disk, what is not is named, and nothing harms the others."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import grpc
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rt_predictor.api.outcomes import MAX_ERRORS, OutcomeReader, OutcomeTally
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.client import codec
+from rt_predictor.errors import HistoryError, TooLargeError
+from rt_predictor.features.jobs import JOB_SCHEMA
+from rt_predictor.history.history import History
+from rt_predictor.history.log import Appended
+from rt_predictor.history.place import open_log
+from rt_predictor.settings import HistorySettings
+from rt_predictor.traces.generate import generate_jobs
+from tests.serving.fakes import FakePredictor
+from tests.serving.harness import PATIENCE_S, Running, job, running
+
+NOW_S = 2e9
+EVENTS = generate_jobs(50, seed=1)
+
+
+def outcome(**fields: object) -> pb.JobOutcome:
+    known = {"job": job(submit_time=10.0), "job_id": "1", "end_time": 50.0, "runtime": 30.0}
+    return pb.JobOutcome(**{**known, **fields})
+
+
+def message(*outcomes: pb.JobOutcome) -> pb.RecordOutcomesRequest:
+    return pb.RecordOutcomesRequest(outcomes=outcomes)
+
+
+def read(*messages: pb.RecordOutcomesRequest):
+    reader = OutcomeReader(10_000)
+    for each in messages:
+        reader.add(each)
+    return reader.outcomes(NOW_S)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 50), st.integers(1, 20))
+def test_a_frame_goes_through_messages_unchanged(count: int, a_message: int) -> None:
+    events = EVENTS[:count]
+    outcomes = read(*codec.outcome_messages(events, a_message))
+    assert outcomes.events.equals(events)
+    assert len(outcomes) == count
+
+
+def test_what_is_absent_is_null_and_a_zero_is_a_zero() -> None:
+    (row,) = read(message(outcome(job=pb.PredictRequest(submit_time=0, gpus_req=0)))).events.rows(
+        named=True
+    )
+    known = {"submit_time": 0.0, "gpus_req": 0.0, "job_id": "1", "end_time": 50.0, "runtime": 30.0}
+    assert row == {**dict.fromkeys(JOB_SCHEMA), **known}
+
+
+def test_an_outcome_without_a_job_is_named() -> None:
+    outcomes = read(message(outcome(), pb.JobOutcome(job_id="2", end_time=5, runtime=1)))
+    assert len(outcomes.events) == 1
+    assert str(outcomes.errors[1]) == "submit_time is missing: required"
+
+
+def test_a_large_message_is_read_in_slices() -> None:
+    events = generate_jobs(3000, seed=2)
+    assert read(*codec.outcome_messages(events, 2500)).events.equals(events)
+
+
+def test_too_large_a_message_is_refused() -> None:
+    with pytest.raises(TooLargeError, match=r"outcomes in a message, 2 is over the limit of 1"):
+        OutcomeReader(1).add(message(outcome(), outcome()))
+
+
+def test_the_first_errors_are_told_with_their_place_in_the_call() -> None:
+    tally = OutcomeTally()
+    good, bad = outcome(), outcome(runtime=-1)
+    for part in (message(good, bad), message(*[bad] * MAX_ERRORS), message(bad)):
+        outcomes = read(part)
+        tally.add(outcomes, Appended(len(outcomes.events), 0))
+    answer = tally.response()
+    assert (answer.recorded, answer.duplicates, answer.invalid) == (1, 0, MAX_ERRORS + 2)
+    assert [error.index for error in answer.errors] == list(range(1, MAX_ERRORS + 1))
+    assert (answer.errors[0].code, answer.errors[0].field) == (3, "runtime")
+
+
+# over a real channel
+
+Stop = Callable[[], None]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.sqlite"
+
+
+@pytest.fixture
+def history(path: Path) -> Iterator[History]:
+    history = History(HistorySettings(path=path))
+    yield history
+    history.stop()
+
+
+@pytest.fixture
+async def service(history: History) -> AsyncIterator[Running]:
+    async with running(FakePredictor(), history, max_batch_jobs=100) as service:
+        yield service
+
+
+async def test_outcomes_are_on_disk_once_they_are_acknowledged(service, path: Path) -> None:
+    answer = await service.stub.RecordOutcomes(codec.outcome_messages(EVENTS, 7))
+    assert (answer.recorded, answer.duplicates, answer.invalid) == (50, 0, 0)
+    log = open_log(path)
+    assert log.read_after(0, 100).events.equals(EVENTS)
+    log.close()
+    again = await service.stub.RecordOutcomes(codec.outcome_messages(EVENTS, 50))
+    assert (again.recorded, again.duplicates) == (0, 50)
+    assert service.metric("outcomes_total", result="recorded") == 50
+    assert service.metric("outcomes_total", result="duplicate") == 50
+    assert service.metric("requests_total", method="RecordOutcomes", status="OK") == 2
+
+
+async def test_a_bad_outcome_harms_no_other(service) -> None:
+    good = [outcome(job_id=str(number)) for number in range(3)]
+    answer = await service.stub.RecordOutcomes(iter([message(good[0], outcome(runtime=0), *good)]))
+    assert (answer.recorded, answer.duplicates, answer.invalid) == (3, 1, 1)
+    assert answer.errors[0].index == 1
+    assert "runtime = 0.0: must be" in answer.errors[0].message
+    assert service.metric("outcomes_total", result="invalid") == 1
+
+
+async def test_a_call_without_outcomes_is_no_trouble(service) -> None:
+    for messages in ([], [message()], [message(), message(outcome()), message()]):
+        answer = await service.stub.RecordOutcomes(iter(messages))
+    assert answer.recorded == 1
+
+
+async def test_what_has_come_is_recorded_while_the_call_goes_on(service, history: History) -> None:
+    call = service.stub.RecordOutcomes()
+    await call.write(message(outcome()))
+    async with asyncio.timeout(PATIENCE_S):
+        while not history.state().events:
+            await asyncio.sleep(0.01)
+    await call.done_writing()
+    assert (await call).recorded == 1
+
+
+async def test_many_clients_record_at_once(service, path: Path) -> None:
+    pieces = list(EVENTS.iter_slices(5))
+    calls = (service.stub.RecordOutcomes(codec.outcome_messages(piece, 2)) for piece in pieces)
+    answers = await asyncio.gather(*calls)
+    assert [answer.recorded for answer in answers] == [5] * 10
+    log = open_log(path)
+    assert log.count() == 50
+    log.close()
+
+
+async def _status(call: grpc.aio.StreamUnaryCall) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value.code(), caught.value.details()
+
+
+async def test_too_many_in_one_message_is_refused(service) -> None:
+    call = service.stub.RecordOutcomes(iter([message(*[outcome()] * 101)]))
+    code, details = await _status(call)
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "server.max_batch_jobs" in details
+
+
+async def test_history_that_is_off_says_so() -> None:
+    async with running(FakePredictor()) as service:
+        code, details = await _status(service.stub.RecordOutcomes(iter([])))
+        assert code is grpc.StatusCode.FAILED_PRECONDITION
+        assert "history.enabled" in details
+
+
+async def test_a_log_that_cannot_be_written_is_unavailable_and_predictions_go_on(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_text("")
+    history = History(HistorySettings(path=tmp_path / "file" / "history.sqlite"))
+    async with running(FakePredictor(), history) as service:
+        code, details = await _status(service.stub.RecordOutcomes(iter([message(outcome())])))
+        assert code is grpc.StatusCode.UNAVAILABLE
+        assert "cannot be opened" in details
+        assert (await service.stub.Predict(job())).predicted_runtime > 0
+        health = await service.stub.HealthCheck(pb.HealthCheckRequest())
+        assert health.status == pb.HealthCheckResponse.STATUS_DEGRADED
+        assert "history: history log" in health.message
+        async with asyncio.timeout(PATIENCE_S):
+            while not service.metric("history_errors_total"):
+                await asyncio.sleep(0.01)
+
+
+async def test_after_an_error_nothing_of_that_part_is_acknowledged(
+    service, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = history.record
+    calls: list[pl.DataFrame] = []
+
+    def second_fails(events: pl.DataFrame):
+        calls.append(events)
+        if len(calls) == 2:
+            raise HistoryError("the disk is full")
+        return record(events)
+
+    monkeypatch.setattr(history, "record", second_fails)
+    call = service.stub.RecordOutcomes()
+    await call.write(message(outcome()))
+    async with asyncio.timeout(PATIENCE_S):
+        while not history.state().events:
+            await asyncio.sleep(0.01)
+    await call.write(message(outcome(job_id="2")))
+    assert await _status(call) == (grpc.StatusCode.UNAVAILABLE, "the disk is full")
+    again = await service.stub.RecordOutcomes(iter([message(outcome(), outcome(job_id="2"))]))
+    assert (again.recorded, again.duplicates) == (1, 1)
+
+
+async def test_malformed_bytes_are_the_clients_mistake(service) -> None:
+    call = service.channel.stream_unary("/rt_predictor.v1.RuntimePredictor/RecordOutcomes")
+    code, _ = await _status(call(iter([b"\xff\xff"])))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT

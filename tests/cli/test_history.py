@@ -1,0 +1,128 @@
+"""`rt-predictor history`: job logs into the outcome log, or into a service."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from rt_predictor.cli.history_import import read_events
+from rt_predictor.client import Recorded
+from rt_predictor.history.place import open_log, open_or_replace_log
+from rt_predictor.traces.generate import generate_jobs
+
+JOBS = generate_jobs(40, seed=1)
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    """A log with one job that ended before it began."""
+    bad = JOBS[:1].with_columns(end_time=pl.col("submit_time") - 5, job_id=pl.lit("bad"))
+    path = tmp_path / "jobs.parquet"
+    pl.concat([JOBS, bad]).write_parquet(path)
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "var" / "history.sqlite"
+
+
+def test_an_import_can_be_repeated(run, trace: Path, path: Path) -> None:
+    first = run("history", "import", trace, "--history", path)
+    assert first.code == 0, first.err
+    recorded = f"40 jobs recorded in {path}, 0 known already, 1 skipped that break a rule, "
+    assert first.out.startswith(recorded)
+    assert "must be after submit_time" in first.out
+    again = run("history", "import", trace, "--history", path)
+    assert again.out.startswith(f"0 jobs recorded in {path}, 40 known already, 1 skipped")
+    log = open_log(path)
+    assert log.read_after(0, 100).events.equals(JOBS.sort("end_time", maintain_order=True))
+    log.close()
+
+
+def test_the_log_of_the_settings_is_filled(run, trace: Path, path: Path, tmp_path: Path) -> None:
+    config = tmp_path / "settings.toml"
+    config.write_text(f'[history]\npath = "{path}"\n')
+    assert run("history", "import", trace, "--config", config).code == 0
+    shown = run("history", "info", "--config", config)
+    assert shown.code == 0
+    words = dict(line.split(maxsplit=1) for line in shown.out.splitlines())
+    assert (words["log"], words["events"], words["snapshot"]) == (str(path), "40", "none")
+
+
+def test_info_is_one_document_for_programs(run, trace: Path, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 1000)
+    open_or_replace_log(path).close()
+    run("history", "import", trace, "--history", path)
+    found = json.loads(run("history", "info", "--history", path, "--json", "-").out)
+    assert (found["path"], found["events"], found["snapshot_age_s"]) == (str(path), 40, None)
+    assert found["bytes"] == path.stat().st_size
+    assert found["set_aside"][0].startswith("history.sqlite.damaged-")
+    assert "damaged" in run("history", "info", "--history", path).out
+
+
+def test_a_log_that_is_not_there_is_not_made(run, path: Path) -> None:
+    result = run("history", "info", "--history", path)
+    assert (result.code, path.exists()) == (1, False)
+    assert f"there is no history log {path}" in result.err
+
+
+def test_a_damaged_log_is_left_alone_and_told_of(run, trace: Path, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 1000)
+    result = run("history", "import", trace, "--history", path)
+    assert result.code == 1
+    assert "cannot be opened" in result.err
+    assert [file.name for file in path.parent.glob("*damaged*")] == []
+
+
+def test_jobs_go_to_a_service(run, trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[pl.DataFrame] = []
+
+    class FakeClient:
+        def __init__(self, target: str, *, timeout_s: float) -> None:
+            assert (target, timeout_s) == ("somewhere:1", 5.0)
+
+        async def __aenter__(self) -> "FakeClient":
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+        async def record(self, outcomes: pl.DataFrame) -> Recorded:
+            sent.append(outcomes)
+            return Recorded(len(outcomes) - 3, 1, 2)
+
+    monkeypatch.setattr("rt_predictor.cli.history_import.Client", FakeClient)
+    monkeypatch.setattr("rt_predictor.cli.history_import._PIECE_EVENTS", 20)
+    result = run("history", "import", trace, "--target", "somewhere:1", "--timeout", 5)
+    assert result.code == 0, result.err
+    assert "34 jobs recorded in somewhere:1, 2 known already, 5 skipped" in result.out
+    assert pl.concat(sent).equals(JOBS.sort("end_time", maintain_order=True))
+
+
+def test_a_service_and_a_file_are_too_much(run, trace: Path, path: Path) -> None:
+    result = run("history", "import", trace, "--target", "somewhere:1", "--history", path)
+    assert result.code == 2
+    assert "not both" in result.err
+
+
+def test_jobs_without_an_id_get_one_that_stays() -> None:
+    nameless = JOBS.with_columns(
+        job_id=pl.when(pl.int_range(pl.len()) % 2 == 0).then("job_id").otherwise(None)
+    )
+    twice = pl.concat([nameless, nameless[1:2]])
+    events, broken = read_events(twice)
+    assert broken == ()
+    assert events["job_id"].null_count() == 0
+    assert events["job_id"].n_unique() == 41, "equal jobs are two jobs"
+    again, _ = read_events(twice.sample(fraction=1.0, shuffle=True, seed=1))
+    assert set(again["job_id"]) == set(events["job_id"])
+
+
+def test_what_a_log_puts_for_not_asked_for_is_no_reason_to_skip_a_job() -> None:
+    events, broken = read_events(JOBS.with_columns(mem_req=pl.lit(0.0), time_req=pl.lit(-1.0)))
+    assert broken == ()
+    assert events["mem_req"].null_count() == events["time_req"].null_count() == 40

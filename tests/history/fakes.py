@@ -1,0 +1,32 @@
+"""Stand-ins for what history needs of others."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from rt_predictor.history.experts import Decays
+from rt_predictor.history.replay import COLUMNS_A_KEY
+from rt_predictor.history.windows import Float
+from tests.history.jobs import COLUMN, KEY
+
+
+@dataclass
+class FakeJudge:
+    """Two experts: the last run of the user's, and a second. Fails on jobs named "poison"."""
+
+    model_version: str = "fake-1"
+    experts: int = 2
+    decays: Decays = field(default_factory=lambda: Decays(0.9, 0.5))
+    asked: list[int] = field(default_factory=list)
+    """How many events each time"""
+
+    def __call__(self, events: pl.DataFrame, history_features: Float) -> Float:
+        if "poison" in events["job_name"].to_list():
+            raise RuntimeError("a model that fails")
+        self.asked.append(len(events))
+        runtime = events["runtime"].to_numpy()
+        last = history_features[:, KEY["user"] * COLUMNS_A_KEY + COLUMN["last"]]
+        losses = np.column_stack((np.abs(np.nan_to_num(last) - runtime), np.abs(1 - runtime)))
+        losses[(events["job_name"] == "nan").fill_null(value=False).to_numpy()] = np.nan
+        return losses.astype(np.float32)

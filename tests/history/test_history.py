@@ -1,0 +1,401 @@
+"""Outcomes go in, on disk before they are acknowledged; what is known comes out."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rt_predictor.errors import HistoryError, HistoryOffError
+from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.history import follower, recorder, sqlite_log
+from rt_predictor.history.experts import ExpertLosses
+from rt_predictor.history.history import History
+from rt_predictor.history.log import Appended
+from rt_predictor.history.place import logs_set_aside, open_log
+from rt_predictor.history.recorder import Recorder
+from rt_predictor.history.replay import LogHistory
+from rt_predictor.history.snapshots import snapshot_age_s, snapshot_path
+from rt_predictor.settings import HistorySettings
+from rt_predictor.traces.generate import generate_jobs
+from tests.history.fakes import FakeJudge
+from tests.history.jobs import frame, job
+
+PATIENCE_S = 60.0
+"""How long anything may take before a test gives up; nothing is measured by it."""
+EVENTS = generate_jobs(300, seed=1).sort("end_time")
+LATER = EVENTS.with_columns(submit_time=pl.lit(1e10))
+
+Start = Callable[..., History]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "var" / "history.sqlite"
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower, "RETRY_S", 0.05)
+    monkeypatch.setattr(follower, "POLL_S", 0.02)
+
+
+@pytest.fixture
+def start(path: Path) -> Iterator[Start]:
+    """Starts history as one worker has it; all are stopped in the end."""
+    started: list[History] = []
+
+    def start(judge: FakeJudge | None = None, **settings: object) -> History:
+        history = History(HistorySettings.model_validate({"path": path, **settings}))
+        if judge is not None:
+            history.use_judge(judge)
+        history.start()
+        started.append(history)
+        history.wait_until_read()
+        return history
+
+    yield start
+    for history in started:
+        history.stop()
+
+
+def record(history: History, events: pl.DataFrame) -> Appended:
+    return history.record(events).result(PATIENCE_S)
+
+
+def until(met: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not met():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.005)
+
+
+def folded(history: History, events: int) -> None:
+    until(lambda: history.state().position == events)
+    assert history.state().events == events
+
+
+def test_what_is_recorded_is_known_soon(start: Start) -> None:
+    history = start()
+    before = history.version
+    assert record(history, EVENTS) == Appended(300, 0)
+    folded(history, 300)
+    until(lambda: history.version > before)
+    known = history.known(LATER.select(list(REQUEST_SCHEMA)))
+    np.testing.assert_array_equal(known.features, LogHistory(EVENTS).features(LATER))
+    assert known.knows_user.all()
+    assert not history.known(frame(job(user="nobody", submit_time=1e10))).knows_user.any()
+    assert not history.known(frame(job(user="user1", submit_time=0.0))).knows_user.any()
+
+
+def test_another_worker_knows_it_too_and_the_same(start: Start) -> None:
+    one, other = (start(FakeJudge()) for _ in range(2))
+    for piece in EVENTS.iter_slices(37):
+        record(one, piece[::2])
+        record(other, piece[1::2])
+    for history in (one, other):
+        folded(history, 300)
+    for asked in (EVENTS, LATER):
+        ours, theirs = one.known(asked), other.known(asked)
+        np.testing.assert_array_equal(ours.features, theirs.features)
+        np.testing.assert_array_equal(ours.expert_losses, theirs.expert_losses)
+
+
+def test_duplicates_are_counted_and_not_folded(start: Start) -> None:
+    history = start()
+    assert record(history, pl.concat([EVENTS[:5], EVENTS[:2]])) == Appended(5, 2)
+    assert record(history, EVENTS[:6]) == Appended(1, 5)
+    folded(history, 6)
+
+
+def test_callers_that_wait_together_share_a_commit(path: Path) -> None:
+    recorder = Recorder(path, lambda: None)
+    answers = [recorder.record(EVENTS[n : n + 2]) for n in range(20)]
+    recorder.start()
+    assert [answer.result(PATIENCE_S).recorded for answer in answers] == [2, *[1] * 19]
+    assert recorder.commits == 1
+    recorder.stop()
+
+
+def test_a_commit_does_not_grow_without_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "_GROUP_EVENTS", 10)
+    many = Recorder(path, lambda: None)
+    answers = [many.record(EVENTS[n * 4 : n * 4 + 4]) for n in range(9)]
+    many.start()
+    many.stop()
+    assert sum(answer.result(0).recorded for answer in answers) == 36
+    assert many.commits == 3
+
+
+def test_what_nobody_waits_for_any_more_is_not_recorded(path: Path) -> None:
+    recorder = Recorder(path, lambda: None)
+    given_up: Future[Appended] = recorder.record(EVENTS[:5])
+    assert given_up.cancel()
+    wanted = recorder.record(EVENTS[5:6])
+    recorder.start()
+    assert wanted.result(PATIENCE_S) == Appended(1, 0)
+    recorder.stop()
+    log = open_log(path)
+    assert log.count() == 1
+    log.close()
+
+
+def test_a_restart_knows_the_same_from_its_snapshot(start: Start, path: Path) -> None:
+    first = start(FakeJudge())
+    record(first, EVENTS[:200])
+    folded(first, 200)
+    expected = first.known(LATER)
+    first.stop()
+    assert snapshot_path(path).exists()
+    judge = FakeJudge()
+    second = start(judge)
+    assert second.state().events == 200
+    assert (second.state().folded, judge.asked) == (0, []), "the log was read anew"
+    np.testing.assert_array_equal(second.known(LATER).features, expected.features)
+    np.testing.assert_array_equal(second.known(LATER).expert_losses, expected.expert_losses)
+    record(second, EVENTS[200:])
+    folded(second, 300)
+    assert second.state().folded == 100
+
+
+def test_a_snapshot_of_another_model_is_not_used(start: Start) -> None:
+    first = start(FakeJudge())
+    record(first, EVENTS)
+    folded(first, 300)
+    first.stop()
+    second = start(FakeJudge(model_version="fake-2"))
+    assert (second.state().events, second.state().folded) == (300, 300)
+
+
+def test_a_worker_of_the_old_model_leaves_the_new_ones_snapshot_alone(
+    start: Start, path: Path
+) -> None:
+    old, new = start(FakeJudge()), start(FakeJudge(model_version="fake-2"))
+    record(old, EVENTS)
+    for history in (old, new):
+        folded(history, 300)
+    snapshot_path(path).unlink(missing_ok=True)
+    new.stop()
+    content = snapshot_path(path).read_bytes()
+    old.stop()
+    assert snapshot_path(path).read_bytes() == content
+
+
+def test_a_snapshot_that_goes_further_than_the_log_is_not_used(start: Start, path: Path) -> None:
+    first = start()
+    record(first, EVENTS)
+    folded(first, 300)
+    first.stop()
+    connection = sqlite3.connect(path)
+    connection.execute("DELETE FROM outcome WHERE position > 100")
+    connection.commit()
+    connection.close()
+    second = start()
+    assert (second.state().events, second.state().folded) == (100, 100)
+
+
+def test_snapshots_are_written_now_and_then_by_one_worker(start: Start, path: Path) -> None:
+    workers = [start(FakeJudge(), snapshot_interval_s=0.05) for _ in range(2)]
+    record(workers[0], EVENTS)
+    until(snapshot_path(path).exists)
+    age_s = snapshot_age_s(path)
+    assert age_s is not None
+    assert all(worker.state().snapshot_age_s is not None for worker in workers)
+    assert all(not worker.state().problems for worker in workers)
+
+
+def test_a_snapshot_that_cannot_be_written_is_told_of(start: Start, path: Path) -> None:
+    snapshot_path(path).mkdir(parents=True)
+    history = start(snapshot_interval_s=0.02)
+    record(history, EVENTS)
+    until(lambda: "snapshot" in "".join(history.state().problems))
+    folded(history, 300)
+    snapshot_path(path).rmdir()
+    until(lambda: not history.state().problems)
+
+
+def test_memory_is_bounded(start: Start) -> None:
+    history = start(max_events=1000, max_keys=1000)
+    record(history, generate_jobs(20_000, seed=2).sort("end_time"))
+    until(lambda: history.state().folded == 20_000)
+    assert history.state().events <= 1000 + 8192
+
+
+def test_history_that_is_off_knows_nothing_and_takes_nothing(path: Path) -> None:
+    history = History.off()
+    history.start()
+    assert history.wait_until_read()
+    assert not history.known(EVENTS).knows_user.any()
+    with pytest.raises(HistoryOffError, match=r"switched off \(history.enabled\)"):
+        history.record(EVENTS)
+    state = history.state()
+    assert (state.enabled, state.in_step, state.problems, state.events) == (False, True, (), 0)
+    history.stop()
+
+
+# what can go wrong with the log
+
+
+def test_a_damaged_log_is_replaced_and_the_service_goes_on(start: Start, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"this is no database" * 1000)
+    workers = [start() for _ in range(3)]
+    assert record(workers[0], EVENTS) == Appended(300, 0)
+    for worker in workers:
+        folded(worker, 300)
+    (aside,) = logs_set_aside(path)
+    assert all(worker.state().set_aside == (aside.name,) for worker in workers)
+
+
+def test_damage_that_is_found_later_begins_history_anew(start: Start, path: Path) -> None:
+    with_it = start()
+    record(with_it, EVENTS[:100])
+    folded(with_it, 100)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE outcome SET mem_req = 'a word' WHERE position = 9")
+    connection.commit()
+    connection.close()
+    with_it.stop()
+    snapshot_path(path).unlink()
+    without = start()
+    until(lambda: len(without.state().set_aside) == 1 and not without.state().problems)
+    assert without.state().errors >= 1
+    assert record(without, EVENTS) == Appended(300, 0)
+    folded(without, 300)
+
+
+def test_damage_that_the_recorder_finds_is_no_ones_loss(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+    append_all = sqlite_log.SQLiteOutcomeLog.append_all
+
+    def damaged_once(log: sqlite_log.SQLiteOutcomeLog, batches: list[pl.DataFrame]) -> object:
+        if not found:
+            found.append(log.log_id)
+            raise sqlite_log.DamagedLogError("malformed")
+        return append_all(log, batches)
+
+    monkeypatch.setattr(sqlite_log.SQLiteOutcomeLog, "append_all", damaged_once)
+    recorder = Recorder(path, lambda: None)
+    recorder.start()
+    assert recorder.record(EVENTS).result(PATIENCE_S) == Appended(300, 0)
+    recorder.stop()
+    assert len(logs_set_aside(path)) == 1
+    log = open_log(path)
+    assert log.count() == 300
+    assert log.log_id != found[0]
+    log.close()
+
+
+def test_a_log_that_is_taken_away_is_begun_anew(start: Start, path: Path) -> None:
+    history = start()
+    record(history, EVENTS)
+    folded(history, 300)
+    for file in path.parent.glob("history.sqlite*"):
+        file.unlink()
+    until(lambda: history.state().events == 0)
+    assert record(history, EVENTS[:7]) == Appended(7, 0)
+    folded(history, 7)
+
+
+def test_a_log_that_cannot_be_is_told_of_and_used_once_it_can(start: Start, path: Path) -> None:
+    path.parent.write_text("a file where a folder should be")
+    history = start()
+    assert "cannot be opened" in history.state().problems[0]
+    assert not history.known(EVENTS).knows_user.any()
+    with pytest.raises(HistoryError, match="cannot be opened"):
+        record(history, EVENTS)
+    path.parent.unlink()
+    until(lambda: not history.wait_until_read() or history.state().events == 0)
+    assert record(history, EVENTS) == Appended(300, 0)
+    folded(history, 300)
+    until(lambda: not history.state().problems)
+    assert history.state().in_step
+
+
+def test_a_disk_that_is_full_harms_nothing_and_is_used_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = start()
+    record(history, EVENTS[:100])
+    append_all = sqlite_log.SQLiteOutcomeLog.append_all
+
+    def full(log: sqlite_log.SQLiteOutcomeLog, batches: list[pl.DataFrame]) -> object:
+        log._connection.execute("PRAGMA max_page_count = 12")
+        return append_all(log, batches)
+
+    monkeypatch.setattr(sqlite_log.SQLiteOutcomeLog, "append_all", full)
+    with pytest.raises(HistoryError, match="database or disk is full"):
+        record(history, EVENTS)
+    assert "is full" in history.state().problems[0]
+    folded(history, 100)
+    monkeypatch.setattr(sqlite_log.SQLiteOutcomeLog, "append_all", append_all)
+    assert record(history, EVENTS) == Appended(200, 100)
+    assert history.state().problems == ()
+    folded(history, 300)
+
+
+def test_an_unforeseen_error_does_not_end_the_follower(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = start()
+    read_after = sqlite_log.SQLiteOutcomeLog.read_after
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sqlite_log.SQLiteOutcomeLog, "read_after", broken)
+    until(lambda: history.state().problems == ("ZeroDivisionError",))
+    monkeypatch.setattr(sqlite_log.SQLiteOutcomeLog, "read_after", read_after)
+    record(history, EVENTS)
+    folded(history, 300)
+
+
+def test_no_event_is_folded_twice_when_folding_fails_half_way(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = start(FakeJudge())
+    record(history, EVENTS[:100])
+    folded(history, 100)
+    fold_losses, failed = ExpertLosses.fold, threading.Event()
+
+    def fails_once(*arguments: object) -> object:
+        if not failed.is_set():
+            failed.set()
+            raise MemoryError("no room")
+        return fold_losses(*arguments)
+
+    monkeypatch.setattr(ExpertLosses, "fold", fails_once)
+    record(history, EVENTS[100:])
+    assert failed.wait(PATIENCE_S)
+    folded(history, 300)
+    found = history.known(LATER).features
+    np.testing.assert_array_equal(found, LogHistory(EVENTS).features(LATER))
+
+
+def test_no_thread_is_left(start: Start) -> None:
+    start().stop()
+    assert not [t for t in threading.enumerate() if t.name.startswith("rt-predictor-")]
+
+
+def test_a_start_does_not_wait_longer_than_it_may(start: Start, path: Path) -> None:
+    log = open_log(path)
+    log.append(EVENTS)
+    log.close()
+    held = threading.Event()
+
+    class Slow(FakeJudge):
+        def __call__(self, events: pl.DataFrame, history_features: np.ndarray) -> np.ndarray:
+            held.wait(PATIENCE_S)
+            return super().__call__(events, history_features)
+
+    history = start(Slow(), catch_up_timeout_s=0.01)
+    assert not history.wait_until_read()
+    held.set()
+    folded(history, 300)
