@@ -115,7 +115,7 @@ class LoggingSettings(_Section):
 class BoosterSettings(_Section):
     """Hyper-parameters that the three boosters share, under their common names."""
 
-    trees: int = Field(150, ge=1, le=10_000, description="boosting rounds at most")
+    trees: int = Field(80, ge=1, le=10_000, description="boosting rounds at most")
     learning_rate: float = Field(0.1, gt=0, le=1, description="shrinkage of each tree")
     max_depth: int = Field(6, ge=1, le=16, description="depth of a tree at most")
     subsample: float = Field(0.8, gt=0, le=1, description="share of the jobs each tree sees")
@@ -156,6 +156,11 @@ class TrainingSettings(_Section):
         0.1, description="share that ended before those: says when to stop adding trees"
     )
     early_stopping_rounds: int = Field(25, ge=0, description="trees without gain; 0 never stops")
+    max_jobs: int = Field(
+        1_000_000,
+        ge=1000,
+        description="jobs that trees see at most: those that ended last",
+    )
     max_categories: int = Field(
         256, ge=1, description="names that each of partition, QoS and account keeps at most"
     )

@@ -75,7 +75,8 @@ def import_(
     if history is not None and target is not None:
         raise UsageError("give --history or --target, not both: the jobs go to one of them")
     from rt_predictor.cli.history_import import import_into_log, import_into_service, read_events
-    from rt_predictor.cli.train_screen import Steps, show_trace
+    from rt_predictor.cli.train_log import show_log
+    from rt_predictor.cli.train_screen import Steps
     from rt_predictor.settings import load_settings
     from rt_predictor.traces import TraceFormat, read_traces
 
@@ -95,7 +96,7 @@ def import_(
             imported = import_into_service(
                 events, target, timeout, lambda share: steps.show("recording", share)
             )
-    show_trace(log)
+    show_log(log)
     _say(imported, broken, target or str(path))
 
 

@@ -22,7 +22,7 @@ def read_log(traces: Sequence[Path], format_: LogFormat | None, options: ReadOpt
             options=options,
             progress=lambda share: steps.show("reading", share),
         )
-    _show(log)
+    show_log(log)
     return log
 
 
@@ -31,7 +31,7 @@ def log_names(log: Trace) -> list[str]:
     return [path.name for path in (log.path, *log.more_paths)]
 
 
-def _show(log: Trace) -> None:
+def show_log(log: Trace) -> None:
     """What was read, and what was left out."""
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     console.print(f"read {len(log.jobs):,} finished jobs from {log.lines:,} records")

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.features.categories import Category
-from rt_predictor.features.declared import CATEGORY_FIELDS, DAY_S, INPUTS
+from rt_predictor.features.declared import CATEGORY_FIELDS, DAY_S, INPUTS, REQUEST_INPUTS
 
 WEEK_S = 7 * DAY_S
 _MONDAY_S = 3 * DAY_S
@@ -45,12 +45,16 @@ class Assembler:
         if fields != CATEGORY_FIELDS:
             raise ValueError(f"categories are {fields}, expected {CATEGORY_FIELDS}")
 
-    def assemble(self, jobs: pl.DataFrame) -> NDArray[np.float32]:
+    def assemble(self, jobs: pl.DataFrame, history: NDArray[np.float32]) -> NDArray[np.float32]:
         """The matrix of inputs: [n, len(INPUTS)], missing as NaN.
 
-        `jobs` has the columns of `REQUEST_SCHEMA`; further columns are not looked at.
+        Args:
+            jobs: [n] the columns of `REQUEST_SCHEMA`; further columns are not looked at.
+            history: [n, len(HISTORY_INPUTS)] what was known at each submit, as
+                `LogHistory.features` or `EventStore.features` gives it.
         """
         matrix = np.empty((len(jobs), len(INPUTS)), dtype=np.float32)
+        matrix[:, len(REQUEST_INPUTS) :] = history
         # Column by column: an expression costs Polars about as much as a hundred rows do.
         for place, name in enumerate(NUMBERS):
             matrix[:, place] = jobs.get_column(name).to_numpy()

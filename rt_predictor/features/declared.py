@@ -9,6 +9,10 @@ helps is what combines several inputs, or looks something up.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rt_predictor.history.keys import KEYS
+from rt_predictor.history.windows import STATISTICS as WINDOW_STATISTICS
+from rt_predictor.history.windows import WINDOW_AGE
+
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
 MINUTE_S = 60.0
@@ -39,6 +43,10 @@ class Op(StrEnum):
     """1 if a equals b, else 0; 0 where either is missing"""
     IS_CONSTANT = "is_constant"
     """1 if a equals the constant, else 0"""
+    IF_AT_LEAST = "if_at_least"
+    """a if b is at least the constant, else missing"""
+    FIRST_PRESENT = "first_present"
+    """The first of the inputs that is not missing"""
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ STATISTICS: tuple[tuple[str, str, str], ...] = (
 )
 """Statistics learned of each category: name, unit, why."""
 
-INPUTS: tuple[Input, ...] = (
+REQUEST_INPUTS: tuple[Input, ...] = (
     Input("processors_req", "cores"),
     Input("nodes_req", "nodes"),
     Input("mem_req", "MB"),
@@ -92,6 +100,19 @@ INPUTS: tuple[Input, ...] = (
     Input("second_of_week", "s"),
     *(Input(f"{field}_code", "code") for field in CATEGORY_FIELDS),
 )
+"""What the request says, and the calendar."""
+
+HISTORY_INPUTS: tuple[Input, ...] = tuple(
+    Input(f"{key.name}_{statistic}", unit)
+    for key in KEYS
+    for statistic, unit, _ in (*WINDOW_STATISTICS, WINDOW_AGE)
+)
+"""What was known of finished jobs under each key, as `LogHistory.features` gives it."""
+
+INPUTS: tuple[Input, ...] = (*REQUEST_INPUTS, *HISTORY_INPUTS)
+
+_LEAST_STRANGERS = 10.0
+"""Finished jobs of other users that say something of a job."""
 
 
 def _request() -> tuple[Feature, ...]:
@@ -242,11 +263,53 @@ def _categories() -> tuple[Feature, ...]:
     return tuple(found)
 
 
-FEATURES: tuple[Feature, ...] = (
+def _history() -> tuple[Feature, ...]:
+    """Windows of finished jobs, and what the first key that has any says."""
+    windows = (
+        Feature(
+            f"{key.name}_{statistic}", Op.INPUT, (f"{key.name}_{statistic}",), unit,
+            why.format(why=key.why),
+        )
+        for key in KEYS
+        for statistic, unit, why in (*WINDOW_STATISTICS, WINDOW_AGE)
+    )  # fmt: skip
+    return (*windows, *_backoff("median5", "what the most alike finished jobs usually took"),
+            *_backoff("last", "what the most alike finished job took"),
+            Feature(
+                f"{BACKOFF_MEDIAN}_to_time", Op.RATIO, (BACKOFF_MEDIAN, "time_req"), "ratio",
+                "the share of their limit that the most alike finished jobs used",
+            ))  # fmt: skip
+
+
+def _backoff(statistic: str, why: str) -> tuple[Feature, ...]:
+    """A statistic of the most specific key that has any finished job, or enough of strangers."""
+    strangers = f"partition_time_{statistic}"
+    keys = ("user_size_time", "user_time", "user")
+    return (
+        Feature(
+            f"{strangers}_of_many", Op.IF_AT_LEAST, (strangers, "partition_time_runs"), "s",
+            "what jobs with the same limit there took, where there are many",
+            constant=_LEAST_STRANGERS,
+        ),
+        Feature(
+            f"backoff_{statistic}", Op.FIRST_PRESENT,
+            (*(f"{key}_{statistic}" for key in keys), f"{strangers}_of_many"), "s", why,
+        ),
+    )  # fmt: skip
+
+
+BACKOFF_MEDIAN = "backoff_median5"
+BACKOFF_LAST = "backoff_last"
+"""Features that say by themselves how long a job will run."""
+
+REQUEST_FEATURES: tuple[Feature, ...] = (
     *_request(),
     *_combined(),
     *_roundness(),
     *_missing(),
     *_categories(),
 )
+"""Features of the request alone: neither users nor finished jobs."""
+
+FEATURES: tuple[Feature, ...] = (*REQUEST_FEATURES, *_history())
 """All features, in the order of the columns that the trees see."""

@@ -24,6 +24,8 @@ from rt_predictor.history.windows import Float
 GLOBAL, USER = 0, 1
 """Places of the two scopes: all jobs, and those of one user."""
 
+SCOPES = 2
+
 _FIRST_ROWS = 1024
 _GROWTH = 1.25
 _FOLDED_EVENTS = 512
@@ -42,7 +44,7 @@ class Decays:
     user: float = 0.98
 
 
-_DECAYS = Decays()
+DECAYS = Decays()
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,14 @@ class LossRows:
     user_visible_s: Times
     """[n] and for the user's"""
     sums: Float
-    """[n, 2, m + 1] decayed sums of each expert's losses, and of the weight, by scope"""
+    """[n, SCOPES, m + 1] decayed sums of each expert's losses, and of ones: the weight"""
 
     def __len__(self) -> int:
         return len(self.users)
 
     def mean_s(self) -> Float:
         """[n, 2, m] mean absolute errors; NaN where there is no user."""
-        return _means(self.sums)
+        return mean_losses(self.sums)
 
 
 @dataclass
@@ -92,7 +94,7 @@ class ExpertLosses:
     ended is ever looked at.
     """
 
-    def __init__(self, experts: int, max_events: int, decays: Decays = _DECAYS) -> None:
+    def __init__(self, experts: int, max_events: int, decays: Decays = DECAYS) -> None:
         """No events yet. Beyond `max_events` the rows that arrived first go (`eviction`)."""
         self.decays = decays
         self._experts = experts
@@ -106,7 +108,7 @@ class ExpertLosses:
 
     @classmethod
     def restored(
-        cls, rows: LossRows, arrived: int, max_events: int, decays: Decays = _DECAYS
+        cls, rows: LossRows, arrived: int, max_events: int, decays: Decays = DECAYS
     ) -> "ExpertLosses":
         """Losses that go on where another's `rows` ended, of `arrived` events in all."""
         losses = cls(rows.sums.shape[2] - 1, max_events, decays)
@@ -147,9 +149,9 @@ class ExpertLosses:
         )
 
     def as_of(self, users: Ids, submit_s: Times) -> Float:
-        """[n, 2, m] float32: mean absolute errors in s that were known at each time, by scope.
+        """[n, SCOPES, m + 1] float32: the sums that were known at each time, as `LossRows.sums`.
 
-        `users` are ids as for `fold`. NaN where nothing was known.
+        `users` are ids as for `fold`. Zeros where nothing was known.
         """
         with self._lock:
             sums, visible_s, first = self._sums, self._visible_s[: self._count], self._first
@@ -157,13 +159,13 @@ class ExpertLosses:
                 self._users[user].last_at(at_s) if user in self._users else _NO_ROW
                 for user, at_s in zip(users.tolist(), submit_s.tolist(), strict=True)
             ]
-        found = np.full((len(users), 2, self._experts + 1), np.nan, dtype=np.float32)
+        found = np.zeros((len(users), SCOPES, self._experts + 1), dtype=np.float32)
         overall = visible_s.searchsorted(submit_s, side="right") - 1
         own = np.array(numbers, dtype=np.int64) - first
         for scope, rows in ((GLOBAL, overall), (USER, own)):
             known = rows >= 0
             found[known, scope] = sums[rows[known], scope]
-        return _means(found)
+        return found
 
     def evict(self) -> None:
         """Drops the rows beyond the limit. On the writer's thread."""
@@ -254,9 +256,9 @@ class ExpertLosses:
 
 
 def replay_losses(
-    users: Ids, submit_s: Times, end_s: Times, losses: Float, decays: Decays = _DECAYS
+    users: Ids, submit_s: Times, end_s: Times, losses: Float, decays: Decays = DECAYS
 ) -> Float:
-    """What was known at each submit of a whole log: [n, 2, m] float32, as `ExpertLosses.as_of`.
+    """What was known at each submit of a whole log: [n, SCOPES, m + 1], as `ExpertLosses.as_of`.
 
     Takes the jobs in any order; those that end in the same second are folded in the order given.
     """
@@ -266,8 +268,15 @@ def replay_losses(
     return folded.as_of(users, submit_s)
 
 
-def _means(sums: Float) -> Float:
-    return np.asarray(sums[..., :-1] / sums[..., -1:])
+def losses_of(experts_s: Float, runtime_s: Float) -> Float:
+    """[n, m] absolute errors in s of [n, m] answers against [n] runtimes."""
+    return np.asarray(np.abs(experts_s - runtime_s[:, None]))
+
+
+def mean_losses(sums: Float) -> Float:
+    """[..., m] exponentially weighted means of [..., m + 1] sums; NaN where nothing is known."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(sums[..., :-1] / sums[..., -1:])
 
 
 def _grown(array: NDArray[_F], rows: int) -> NDArray[_F]:

@@ -15,7 +15,7 @@ from loguru import logger
 
 from rt_predictor.features.outcome_rules import broken_outcomes
 from rt_predictor.history.eviction import is_eviction_due
-from rt_predictor.history.experts import Decays, ExpertLosses, bytes_a_row
+from rt_predictor.history.experts import DECAYS, Decays, ExpertLosses, bytes_a_row
 from rt_predictor.history.key_ids import USER_KEY, Ids, key_ids
 from rt_predictor.history.store import BYTES_A_KEY, BYTES_AN_EVENT, EventStore
 from rt_predictor.history.windows import Float
@@ -54,7 +54,7 @@ class NoExperts:
 
     experts = 0
     model_version = ""
-    decays = Decays()
+    decays = DECAYS
 
     def __call__(self, events: pl.DataFrame, history_features: Float) -> Float:
         """[n, 0]"""

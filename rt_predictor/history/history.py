@@ -30,7 +30,7 @@ class Known:
     features: Float
     """[n, len(KEYS) * COLUMNS_A_KEY], as `LogHistory.features` gives them"""
     expert_losses: Float
-    """[n, 2, experts], as `ExpertLosses.as_of` gives them"""
+    """[n, SCOPES, experts + 1], as `ExpertLosses.as_of` gives them"""
 
     @property
     def knows_user(self) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.history.keys import KEYS, TEXT_FIELDS
+from rt_predictor.history.keys import IDENTITY_FIELDS, KEYS, TEXT_FIELDS
 
 Ids = NDArray[np.uint64]
 
@@ -58,7 +58,7 @@ _FACTORS: Ids = np.array(
 )
 _ONE = np.uint64(1)
 _OFFSETS: Ids = np.array([_hash(key.name.encode()) for key in KEYS], dtype=np.uint64)
-_NEEDED = _FACTORS[: len(_TEXTS)] > 0
+_NEEDED = (_FACTORS[: len(_TEXTS)] > 0) & np.isin(_TEXTS, [*IDENTITY_FIELDS])[:, None]
 
 
 def key_ids(jobs: pl.DataFrame) -> Ids:

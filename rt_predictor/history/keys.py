@@ -15,7 +15,8 @@ class Key:
 
     name: str
     fields: tuple[str, ...]
-    """Fields of a job that must be equal. A job that lacks a text of them has no such key."""
+    """Fields of a job that must be equal. A job that lacks one of them that is in `IDENTITY_FIELDS`
+    has no such key; any other that is missing is a value like others."""
     why: str
 
 
@@ -32,6 +33,10 @@ KEYS: tuple[Key, ...] = (
 
 TEXT_FIELDS: frozenset[str] = frozenset({"user", "job_name", "account", "partition"})
 
+IDENTITY_FIELDS: frozenset[str] = TEXT_FIELDS - {"partition"}
+"""Texts that say who or what a job is: those that lack one have nothing in common. A log that names
+no partition has one."""
+
 
 def key_hashes(jobs: pl.DataFrame) -> pl.DataFrame:
     """One column a key: [n, len(KEYS)] 64-bit hashes, null where a job has no such key.
@@ -42,8 +47,7 @@ def key_hashes(jobs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _hash(place: int, key: Key) -> pl.Expr:
-    present = pl.all_horizontal(
-        pl.col(name).is_not_null() for name in key.fields if name in TEXT_FIELDS
-    )
+    named = [name for name in key.fields if name in IDENTITY_FIELDS]
+    present = pl.all_horizontal(pl.lit(True), *(pl.col(name).is_not_null() for name in named))
     value = pl.struct(key.fields).hash(seed=place)
     return pl.when(present).then(value).alias(key.name)

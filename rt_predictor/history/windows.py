@@ -30,6 +30,9 @@ STATISTICS: tuple[tuple[str, str, str], ...] = (
 )
 """Statistics of a window: name, unit, why."""
 
+WINDOW_AGE = ("age", "s", "how long ago the last of {why} ended")
+"""Stands after the statistics of each key: depends on the time that is asked for."""
+
 COLUMN = {name: place for place, (name, _, _) in enumerate(STATISTICS)}
 
 Float = NDArray[np.float32]

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rt_predictor.errors import BundleError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Changes when an older program could not read the bundle, or would read it wrongly."""
 
 MODEL_NAMES: tuple[str, ...] = ("xgboost", "lightgbm", "catboost")
@@ -20,17 +20,17 @@ class Document(BaseModel):
 
 
 class ModelEntry(Document):
-    """One model of the ensemble."""
+    """One expert of the ensemble: a model, or a rule that needs none."""
 
-    weight: float = Field(ge=0, le=1, description="share in the ensemble's answer")
-    trees: int = Field(ge=1, description="trees in the graph")
+    weight: float = Field(ge=0, le=1, description="share of the vote before any job has ended")
+    trees: int = Field(ge=0, description="trees in the graph; 0 for a rule")
 
 
 class EnsembleConfig(Document):
     """`ensemble_config.json`: what the graph is made of, and how to call it."""
 
     models: Mapping[str, ModelEntry]
-    graph_input: str
+    graph_inputs: tuple[str, ...]
     graph_outputs: tuple[str, ...]
 
     @model_validator(mode="before")

@@ -84,12 +84,13 @@ class ModelSession:
                 f"ensemble.onnx has no output {missing[0]!r} (it has {', '.join(sorted(names))}): "
                 "the bundle was made by another version; train it anew"
             )
-        self._input = self._session.get_inputs()[0].name
+        self._inputs = [item.name for item in self._session.get_inputs()]
         self._outputs = list(outputs)
 
-    def run(self, matrix: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Scores rows: [n, inputs] -> one array for each of the outputs, n rows each."""
-        return self._session.run(self._outputs, {self._input: matrix})  # type: ignore[no-any-return]
+    def run(self, *inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Scores n rows: an array for each of the graph's inputs -> one for each of the outputs."""
+        given = dict(zip(self._inputs, inputs, strict=True))
+        return self._session.run(self._outputs, given)  # type: ignore[no-any-return]
 
     def nodes_by_provider(self) -> dict[str, int]:
         """How many nodes of the optimised graph each provider really runs."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rt_predictor.features.assemble import NUMBERS
 from rt_predictor.features.declared import INPUTS, UNSEEN_CODE
+from rt_predictor.history.experts import DECAYS, SCOPES, Decays, losses_of
 from rt_predictor.history.history import History
 from rt_predictor.model.bundle import Bundle, read_bundle
 from rt_predictor.model.interval import ErrorDistribution
@@ -61,10 +62,11 @@ class Predictor:
         self._assembler = assembler_from(bundle.features)
         self._knows = {item.field: bool(item.names) for item in self._assembler.categories}
         self._errors = ErrorDistribution.from_document(bundle.calibration)
-        self._member_names = tuple(bundle.ensemble.models)
+        self.member_names = tuple(bundle.ensemble.models)
         self._least, self._greatest = _training_bounds(bundle)
         self._chunk_rows = chunk_rows
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "rt-predictor-score")
+        history.use_judge(self)
 
     @classmethod
     def load(cls, settings: Settings, history: History | None = None) -> "Predictor":
@@ -92,9 +94,9 @@ class Predictor:
 
         The jobs are taken as valid (`features.rules`).
         """
-        inputs = self._assembler.assemble(jobs)
         known = self._history.known(jobs)
-        point, interval, members = self._score(inputs)
+        inputs = self._assembler.assemble(jobs, known.features)
+        point, interval, members = self.score(inputs, known.expert_losses)
         runtime = point.astype(np.float64)
         return Predictions(
             runtime_s=runtime,
@@ -105,10 +107,35 @@ class Predictor:
             ),
             members_s=members.astype(np.float64),
             flags=self._flags(inputs, known.knows_user),
-            member_names=self._member_names,
+            member_names=self.member_names,
             level=self.confidence_level,
             model_version=self.model_version,
         )
+
+    @property
+    def experts(self) -> int:
+        """How many experts the answer is made of."""
+        return len(self.member_names)
+
+    @property
+    def decays(self) -> Decays:
+        """How fast their losses are forgotten."""
+        return DECAYS
+
+    def __call__(
+        self, events: pl.DataFrame, history_features: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """How far off the experts were: see `history.fold.Judge`.
+
+        NaN for jobs that had ended before training did: the model has seen them.
+        """
+        inputs = self._assembler.assemble(events, history_features)
+        unknown = np.zeros((len(events), SCOPES, self.experts + 1), dtype=np.float32)
+        experts = self.score(inputs, unknown)[2]
+        losses = losses_of(experts, events["runtime"].to_numpy().astype(np.float32))
+        trained_on = events["end_time"].to_numpy() <= self.bundle.info.training_span_end
+        losses[trained_on] = np.nan
+        return losses
 
     def describe(self) -> ModelDescription:
         """Where the model comes from, how good it was, and what runs it."""
@@ -131,13 +158,19 @@ class Predictor:
             providers=self.session.nodes_by_provider(),
         )
 
-    def _score(self, inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def score(
+        self, inputs: NDArray[np.float32], losses: NDArray[np.float32]
+    ) -> list[NDArray[np.float32]]:
+        """What the graph says, in row chunks on all threads: one array for each of its outputs.
+
+        Args:
+            inputs: [n, inputs] assembled jobs.
+            losses: [n, SCOPES, experts + 1] sums of `ExpertLosses.as_of`.
+        """
         if len(inputs) <= self._chunk_rows:
-            return self.session.run(inputs)
-        starts = range(0, len(inputs), self._chunk_rows)
-        chunks = self._pool.map(
-            self.session.run, (inputs[i : i + self._chunk_rows] for i in starts)
-        )
+            return self.session.run(inputs, losses)
+        rows = [slice(at, at + self._chunk_rows) for at in range(0, len(inputs), self._chunk_rows)]
+        chunks = self._pool.map(lambda part: self.session.run(inputs[part], losses[part]), rows)
         return [np.concatenate(output) for output in zip(*chunks, strict=True)]
 
     def _flags(

@@ -44,8 +44,6 @@ def baselines(log: pl.DataFrame, test: pl.DataFrame) -> dict[str, Array]:
     """
     limit = numbers(test, "time_req")
     request = np.where(np.isnan(limit), _typical_runtime_s(log, test), limit)
-    if log["partition"].null_count() == len(log):
-        log, test = (jobs.with_columns(partition=pl.lit("")) for jobs in (log, test))
     known = LogHistory(log).features(test)
     found = (request, last2(known), user_median5(known), backoff_median5(known))
     return {

@@ -20,6 +20,9 @@ from rt_predictor.settings import TrainingSettings
 Progress = Callable[[str, float], None]
 """Called with the name of a step and the share of it that is done, 0 to 1."""
 
+Report = Callable[[float], None]
+"""Called with the share of one step that is done, 0 to 1."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -27,19 +30,19 @@ class Samples:
 
     features: NDArray[np.float32]
     """[n, features], missing as NaN."""
-    runtime_s: NDArray[np.float64]
-    """[n] target."""
+    target: NDArray[np.float64]
+    """[n] what to learn."""
 
 
 @dataclass(frozen=True)
 class FittedBooster:
     """One fitted booster and what it was fitted with."""
 
-    name: str
+    library: str
     native: object
     """The library's own model: `xgboost.Booster`, `lightgbm.Booster` or `catboost.CatBoost`."""
     predict: Callable[[NDArray[np.float32]], NDArray[np.float64]]
-    """[n, features] -> [n] seconds, by the native library."""
+    """[n, features] -> [n] in the unit of the target, by the native library."""
     trees: int
     """Trees that predictions use, after early stopping."""
     importance: NDArray[np.float64]
@@ -48,19 +51,42 @@ class FittedBooster:
     """What the library was given."""
 
 
-def fit_boosters(
-    fit: Samples, stop: Samples, settings: TrainingSettings, progress: Progress
-) -> tuple[FittedBooster, ...]:
-    """Fits XGBoost, LightGBM and CatBoost on `fit`, each stopped early on `stop`."""
-    return (
-        _fit_xgboost(fit, stop, settings, progress),
-        _fit_lightgbm(fit, stop, settings, progress),
-        _fit_catboost(fit, stop, settings, progress),
-    )
+@dataclass(frozen=True)
+class Boosting:
+    """How long to boost."""
+
+    trees: int
+    """Rounds at most."""
+    stop: Samples | None = None
+    """Rows that say when to stop before that; None never stops."""
+    stopping_rounds: int = 0
+    """Rounds without gain on them after which to stop; 0 never stops."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether it may stop before the last round."""
+        return self.stop is not None and self.stopping_rounds > 0
+
+
+def fit_booster(
+    library: str, fit: Samples, boosting: Boosting, settings: TrainingSettings, report: Report
+) -> FittedBooster:
+    """Fits one booster on absolute error.
+
+    Args:
+        library: "xgboost", "lightgbm" or "catboost".
+        fit: what to learn from.
+        boosting: how long to boost.
+        settings: hyper-parameters, seed and threads.
+        report: called with the share of the rounds that is done.
+    """
+    fitted = _LIBRARIES[library](fit, boosting, settings, report)
+    report(1.0)
+    return fitted
 
 
 def _fit_xgboost(
-    fit: Samples, stop: Samples, settings: TrainingSettings, progress: Progress
+    fit: Samples, boosting: Boosting, settings: TrainingSettings, report: Report
 ) -> FittedBooster:
     chosen = settings.xgboost
     parameters: dict[str, object] = {
@@ -77,37 +103,37 @@ def _fit_xgboost(
         "nthread": settings.threads,
     }
 
-    class Report(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    class Rounds(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         def after_iteration(self, _model: object, epoch: int, _log: object) -> bool:
-            progress("xgboost", (epoch + 1) / chosen.trees)
+            report((epoch + 1) / boosting.trees)
             return False
 
+    stop = boosting.stop if boosting.stops else None
     booster = xgboost.train(
         parameters,
-        xgboost.DMatrix(fit.features, fit.runtime_s),
-        num_boost_round=chosen.trees,
-        evals=[(xgboost.DMatrix(stop.features, stop.runtime_s), "stop")],
-        early_stopping_rounds=settings.early_stopping_rounds or None,
+        xgboost.DMatrix(fit.features, fit.target),
+        num_boost_round=boosting.trees,
+        evals=[(xgboost.DMatrix(stop.features, stop.target), "stop")] if stop else [],
+        early_stopping_rounds=boosting.stopping_rounds if stop else None,
         verbose_eval=False,
-        callbacks=[Report()],
+        callbacks=[Rounds()],
     )
-    if settings.early_stopping_rounds:
+    if stop:
         booster = booster[: booster.best_iteration + 1]
-    progress("xgboost", 1.0)
     scores = booster.get_score(importance_type="total_gain")
     gains = [scores.get(f"f{place}", 0.0) for place in range(fit.features.shape[1])]
     return FittedBooster(
-        name="xgboost",
+        library="xgboost",
         native=booster,
         predict=lambda rows: booster.predict(xgboost.DMatrix(rows)).astype(np.float64),
         trees=booster.num_boosted_rounds(),
         importance=_shares(gains),
-        parameters={**parameters, "trees": chosen.trees},
+        parameters={**parameters, "trees": boosting.trees},
     )
 
 
 def _fit_lightgbm(
-    fit: Samples, stop: Samples, settings: TrainingSettings, progress: Progress
+    fit: Samples, boosting: Boosting, settings: TrainingSettings, report: Report
 ) -> FittedBooster:
     chosen = settings.lightgbm
     parameters: dict[str, object] = {
@@ -128,39 +154,41 @@ def _fit_lightgbm(
         "verbosity": -1,
     }
 
-    def report(environment: lightgbm.callback.CallbackEnv) -> None:
-        progress("lightgbm", (environment.iteration + 1) / chosen.trees)
+    def rounds(environment: lightgbm.callback.CallbackEnv) -> None:
+        report((environment.iteration + 1) / boosting.trees)
 
-    callbacks = [report]
-    if settings.early_stopping_rounds:
-        callbacks.append(lightgbm.early_stopping(settings.early_stopping_rounds, verbose=False))
-    data = lightgbm.Dataset(fit.features, fit.runtime_s, params=parameters)
+    callbacks = [rounds]
+    data = lightgbm.Dataset(fit.features, fit.target, params=parameters)
+    watched = []
+    if boosting.stop is not None and boosting.stops:
+        callbacks.append(lightgbm.early_stopping(boosting.stopping_rounds, verbose=False))
+        stop = boosting.stop
+        watched = [lightgbm.Dataset(stop.features, stop.target, reference=data)]
     booster = lightgbm.train(
         parameters,
         data,
-        num_boost_round=chosen.trees,
-        valid_sets=[lightgbm.Dataset(stop.features, stop.runtime_s, reference=data)],
+        num_boost_round=boosting.trees,
+        valid_sets=watched,
         callbacks=callbacks,
     )
-    progress("lightgbm", 1.0)
     trees = booster.best_iteration if booster.best_iteration > 0 else booster.num_trees()
     return FittedBooster(
-        name="lightgbm",
+        library="lightgbm",
         native=booster,
         predict=lambda rows: np.asarray(booster.predict(rows), dtype=np.float64),
         trees=trees,
         importance=_shares(booster.feature_importance("gain", iteration=trees)),
-        parameters={**parameters, "trees": chosen.trees},
+        parameters={**parameters, "trees": boosting.trees},
     )
 
 
 def _fit_catboost(
-    fit: Samples, stop: Samples, settings: TrainingSettings, progress: Progress
+    fit: Samples, boosting: Boosting, settings: TrainingSettings, report: Report
 ) -> FittedBooster:
     chosen = settings.catboost
     parameters: dict[str, object] = {
         "loss_function": "MAE",
-        "iterations": chosen.trees,
+        "iterations": boosting.trees,
         "learning_rate": chosen.learning_rate,
         "depth": chosen.max_depth,
         "bootstrap_type": "Bernoulli",
@@ -172,29 +200,37 @@ def _fit_catboost(
         "allow_writing_files": False,
     }
 
-    class Report:
+    class Rounds:
         def after_iteration(self, info: Any) -> bool:
-            progress("catboost", info.iteration / chosen.trees)
+            report(info.iteration / boosting.trees)
             return True
 
+    stop = boosting.stop if boosting.stops else None
     model = catboost.CatBoostRegressor(**parameters)
     model.fit(
-        catboost.Pool(fit.features, fit.runtime_s),
-        eval_set=catboost.Pool(stop.features, stop.runtime_s),
-        early_stopping_rounds=settings.early_stopping_rounds or None,
-        use_best_model=settings.early_stopping_rounds > 0,
-        callbacks=[Report()],
+        catboost.Pool(fit.features, fit.target),
+        eval_set=catboost.Pool(stop.features, stop.target) if stop else None,
+        early_stopping_rounds=boosting.stopping_rounds if stop else None,
+        use_best_model=stop is not None,
+        callbacks=[Rounds()],
         logging_level="Silent",
     )
-    progress("catboost", 1.0)
     return FittedBooster(
-        name="catboost",
+        library="catboost",
         native=model,
         predict=lambda rows: np.asarray(model.predict(rows), dtype=np.float64),
         trees=model.tree_count_,
         importance=_shares(model.get_feature_importance(type="PredictionValuesChange")),
-        parameters=parameters,
+        parameters={**parameters, "trees": boosting.trees},
     )
+
+
+_Fit = Callable[[Samples, Boosting, TrainingSettings, Report], FittedBooster]
+_LIBRARIES: Mapping[str, _Fit] = {
+    "xgboost": _fit_xgboost,
+    "lightgbm": _fit_lightgbm,
+    "catboost": _fit_catboost,
+}
 
 
 def _shares(gains: object) -> NDArray[np.float64]:

@@ -1,15 +1,23 @@
-"""Weights of the members and the cap, chosen on jobs that neither trained nor stopped them."""
+"""How the experts' answers become one: prediction with expert advice, here in NumPy.
+
+Experts are the members of the ensemble and two rules that need no model: the median of the last
+runs of the most alike finished jobs, and the last of them. The answer is the weighted median of the
+experts, and an expert's weight falls with its recent loss against the best one's (Cesa-Bianchi and
+Lugosi, Prediction, Learning, and Games, 2006, chapter 2). The graph does the same; it is held to
+this.
+"""
 
 from dataclasses import dataclass
-from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from rt_predictor.features.declared import BACKOFF_LAST, BACKOFF_MEDIAN
+from rt_predictor.history.experts import GLOBAL, USER
+from rt_predictor.training.members import MEMBERS
 
-WEIGHT_STEPS = 20
-"""Weights are multiples of 1 / 20: finer ones change the error by less than its own noise."""
+Array = NDArray[np.float64]
+Float32 = NDArray[np.float32]
 
 MIN_RUNTIME_S = 1.0
 """No prediction is below this."""
@@ -17,64 +25,120 @@ MIN_RUNTIME_S = 1.0
 LIMIT_CAPS: tuple[float, ...] = (1.0, 1.05, 1.25, 2.0)
 """Candidates for the greatest answer, as a multiple of the time limit."""
 
+RULES: tuple[str, ...] = (BACKOFF_MEDIAN, BACKOFF_LAST)
+"""Experts that need no model, after the members."""
+
+EXPERTS: tuple[str, ...] = (*(member.name for member in MEMBERS), *RULES)
+"""Names of the experts, in the order of their columns."""
+
+SHARPNESS = 4.0
+"""How fast an expert's weight falls with its loss: exp(-SHARPNESS * (loss / least loss - 1))."""
+
+PRIOR_JOBS = 500.0
+"""Finished jobs that the losses on the calibration jobs count as, beside those seen since."""
+
+USER_PRIOR_JOBS = 2.0
+"""Finished jobs of a user that the losses on all jobs count as, beside the user's own."""
+
+MIN_LOSS_S = 1.0
+"""Losses below this are all alike."""
+
+
+@dataclass(frozen=True)
+class Recent:
+    """What the most alike finished jobs of n jobs took, NaN where there is none."""
+
+    median_s: Float32
+    """[n] median of the last five"""
+    last_s: Float32
+    """[n] the last one"""
+
+
+def reference_s(recent: Recent, time_req_s: Array, typical_runtime_s: float) -> Float32:
+    """What is expected by rule: what alike jobs took, else the limit, else what is typical.
+
+    [n]; at most the limit, at least `MIN_RUNTIME_S`.
+    """
+    limit = time_req_s.astype(np.float32)
+    found = np.where(np.isnan(recent.median_s), limit, recent.median_s)
+    found = np.where(np.isnan(found), np.float32(typical_runtime_s), found)
+    return np.asarray(np.maximum(np.fmin(found, limit), np.float32(MIN_RUNTIME_S)))
+
 
 @dataclass(frozen=True)
 class Combination:
-    """How the members' raw answers become one.
+    """How the experts' answers become one."""
 
-    Each member is held between `MIN_RUNTIME_S` and the cap; the answer is their weighted mean.
-    """
-
-    weights: tuple[float, ...]
-    """[m], sums to 1."""
     limit_cap: float | None
-    """The cap as a multiple of the time limit; None where limits are not enforced."""
+    """The greatest answer as a multiple of the time limit; None where limits are not enforced."""
     max_runtime_s: float
-    """The cap of jobs without a limit, and of all where `limit_cap` is None."""
+    """The greatest answer of jobs without a limit, and of all where `limit_cap` is None."""
+    typical_runtime_s: float
+    """The reference of jobs of which nothing at all is known."""
+    prior_losses_s: tuple[float, ...]
+    """[len(EXPERTS)] mean absolute errors before any job has ended."""
 
     def cap(self, time_req_s: Array) -> Array:
         """The greatest answer for each job: [n] limits, NaN for none -> [n]."""
-        if self.limit_cap is None:
-            return np.full(len(time_req_s), self.max_runtime_s)
-        caps = np.maximum(time_req_s * self.limit_cap, MIN_RUNTIME_S)
-        return np.where(np.isnan(time_req_s), self.max_runtime_s, caps)
+        return _cap(self.limit_cap, self.max_runtime_s, time_req_s)
 
-    def apply(self, raw: Array, time_req_s: Array) -> Array:
-        """The answers: [n, m] raw answers and [n] limits -> [n] seconds."""
-        held = np.clip(raw, MIN_RUNTIME_S, self.cap(time_req_s)[:, None])
-        return np.asarray(held @ np.array(self.weights))
+    def experts_s(self, members_s: Array, recent: Recent, time_req_s: Array) -> Array:
+        """[n, m] answers of the members -> [n, len(EXPERTS)], all within bounds."""
+        reference = reference_s(recent, time_req_s, self.typical_runtime_s)
+        last = np.where(np.isnan(recent.last_s), reference, recent.last_s)
+        said = np.column_stack([members_s, reference, last])
+        return np.asarray(np.clip(said, MIN_RUNTIME_S, self.cap(time_req_s)[:, None]))
+
+    def answer_s(self, experts_s: Array, sums: Float32) -> Array:
+        """The weighted median of the experts: [n, k], and sums as for `expert_weights` -> [n]."""
+        return weighted_median(experts_s, expert_weights(sums, np.array(self.prior_losses_s)))
 
 
-def fit_combination(
-    raw: Array, time_req_s: Array, runtime_s: Array, max_runtime_s: float
-) -> Combination:
-    """Chooses cap and weights with the least mean absolute error.
+def expert_weights(sums: Float32, prior_losses_s: Array) -> Array:
+    """Weights of k experts from their recent losses.
+
+    What is known of all jobs starts from `prior_losses_s`, what is known of a user from that; the
+    mean of the two is the loss.
 
     Args:
-        raw: [n, m] raw answers of the members, s.
+        sums: [n, SCOPES, k + 1] as `ExpertLosses.as_of` gives them.
+        prior_losses_s: [k] mean absolute errors on the calibration jobs.
+
+    Returns [n, k], at most 1; that of the best expert is 1.
+    """
+    overall, user = sums[:, GLOBAL], sums[:, USER]
+    loss = (overall[:, :-1] + PRIOR_JOBS * prior_losses_s) / (overall[:, -1:] + PRIOR_JOBS)
+    own = (user[:, :-1] + USER_PRIOR_JOBS * loss) / (user[:, -1:] + USER_PRIOR_JOBS)
+    mean = np.maximum((loss + own) / 2, MIN_LOSS_S)
+    return np.asarray(np.exp(-SHARPNESS * (mean / mean.min(axis=1, keepdims=True) - 1)))
+
+
+def weighted_median(values: Array, weights: Array, share: float = 0.5) -> Array:
+    """The least value at or below which that share of the weight lies: [n, k] twice -> [n]."""
+    below = values[:, None, :] <= values[:, :, None]
+    reached = (below * weights[:, None, :]).sum(axis=2) >= share * weights.sum(axis=1)[:, None]
+    return np.asarray(np.where(reached, values, np.inf).min(axis=1))
+
+
+def choose_cap(members_s: Array, time_req_s: Array, runtime_s: Array) -> float | None:
+    """The cap with the least mean absolute error of the members' median, as `limit_cap`.
+
+    Args:
+        members_s: [n, m] answers of the members, not held within bounds.
         time_req_s: [n] limits, NaN for none.
         runtime_s: [n] what the jobs took.
-        max_runtime_s: the longest runtime of the training span.
     """
-    members = raw.shape[1]
+    said = np.median(members_s, axis=1)
+    longest = float(runtime_s.max())
     caps: tuple[float | None, ...] = (*LIMIT_CAPS, None)
-    equal = (1 / members,) * members
     errors = [
-        np.mean(np.abs(Combination(equal, cap, max_runtime_s).apply(raw, time_req_s) - runtime_s))
-        for cap in caps
+        np.abs(np.minimum(said, _cap(cap, longest, time_req_s)) - runtime_s).mean() for cap in caps
     ]
-    cap = caps[int(np.argmin(errors))]
-    held = np.clip(
-        raw, MIN_RUNTIME_S, Combination(equal, cap, max_runtime_s).cap(time_req_s)[:, None]
-    )
-    best = min(
-        _simplex(members), key=lambda w: float(np.abs(held @ np.array(w) - runtime_s).mean())
-    )
-    return Combination(best, cap, max_runtime_s)
+    return caps[int(np.argmin(errors))]
 
 
-def _simplex(members: int) -> list[tuple[float, ...]]:
-    """All weights that are multiples of 1 / WEIGHT_STEPS and sum to 1."""
-    bars = combinations(range(WEIGHT_STEPS + members - 1), members - 1)
-    edges = [(-1, *bar, WEIGHT_STEPS + members - 1) for bar in bars]
-    return [tuple((b - a - 1) / WEIGHT_STEPS for a, b in pairwise(edge)) for edge in edges]
+def _cap(limit_cap: float | None, max_runtime_s: float, time_req_s: Array) -> Array:
+    if limit_cap is None:
+        return np.full(len(time_req_s), max_runtime_s)
+    caps = np.maximum(time_req_s * limit_cap, MIN_RUNTIME_S)
+    return np.where(np.isnan(time_req_s), max_runtime_s, caps)

@@ -84,7 +84,9 @@ def evaluate(trace: str, log: pl.DataFrame, replayed: Replayed, level: float) ->
     jobs = replayed.jobs
     runtime = jobs["runtime"].to_numpy()
     models = {ENSEMBLE: replayed.predicted_s, **replayed.members}
-    others = {**baselines(log, jobs), REQUEST_ONLY: replayed.request_only_s}
+    others = baselines(log, jobs)
+    if replayed.request_only_s is not None:
+        others[REQUEST_ONLY] = replayed.request_only_s
     answers = {**models, **others}
     by_level = intervals_by_level(replayed)
     figures = tuple(

@@ -1,8 +1,7 @@
-"""Training from end to end: split, fit, combine, calibrate, export, verify, evaluate, write."""
+"""Training from end to end: prepare, fit, export, verify, evaluate, write."""
 
 import hashlib
 import platform
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,15 +16,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.errors import ParityError
-from rt_predictor.features.assemble import Assembler, training_ranges
-from rt_predictor.features.categories import fit_category
-from rt_predictor.features.declared import CATEGORY_FIELDS, FEATURES, INPUTS
-from rt_predictor.features.jobs import numbers
-from rt_predictor.features.rules import null_invalid
-from rt_predictor.history.replay import LogHistory
+from rt_predictor.features.assemble import training_ranges
+from rt_predictor.features.declared import FEATURES, INPUTS
 from rt_predictor.model.bundle import Bundle, write_bundle
 from rt_predictor.model.documents import (
-    CalibrationDocument,
     EnsembleConfig,
     FeatureDocument,
     FeaturesDocument,
@@ -33,32 +27,30 @@ from rt_predictor.model.documents import (
     ModelInfo,
     TrainingMetrics,
 )
-from rt_predictor.model.interval import ErrorDistribution
 from rt_predictor.model.learned import category_document, range_documents
 from rt_predictor.model.session import CPU, ModelSession
 from rt_predictor.settings import Settings
-from rt_predictor.training.baselines import user_runs
-from rt_predictor.training.boosters import FittedBooster, Progress, Samples, fit_boosters
-from rt_predictor.training.calibrate import constant_width, fit_calibration, fit_limit_overrun
-from rt_predictor.training.combine import Combination, fit_combination
+from rt_predictor.training.boosters import FittedBooster, Progress
+from rt_predictor.training.combine import EXPERTS, expert_weights, weighted_median
+from rt_predictor.training.ensemble import Ensemble, fit_ensemble, nothing_known
 from rt_predictor.training.evaluate import Evaluation, evaluate
 from rt_predictor.training.export.fuse import Head
 from rt_predictor.training.export.graph import (
-    GRAPH_INPUT,
+    GRAPH_INPUTS,
     GRAPH_OUTPUTS,
     IntervalShape,
     ensemble_model,
-    feature_model,
 )
 from rt_predictor.training.export.normalise import normalise
 from rt_predictor.training.export.read_catboost import read_catboost
 from rt_predictor.training.export.read_lightgbm import read_lightgbm
 from rt_predictor.training.export.read_xgboost import read_xgboost
 from rt_predictor.training.export.trees import TreeEnsemble
-from rt_predictor.training.export.verify import verify
-from rt_predictor.training.metrics import share
+from rt_predictor.training.export.verify import ParityReport, verify
+from rt_predictor.training.held_out import answer_without_history, replay_held_out
+from rt_predictor.training.members import MEMBERS
+from rt_predictor.training.prepare import Encoded, PreparedLog, prepare_log, run_in_chunks
 from rt_predictor.training.replayed import Replayed
-from rt_predictor.training.split import Split, scorable, split_by_time
 
 _LIBRARIES = ("xgboost", "lightgbm", "catboost", "onnx", "onnxruntime", "numpy", "polars")
 _READERS: Mapping[str, Callable[[Any], TreeEnsemble]] = {
@@ -67,9 +59,10 @@ _READERS: Mapping[str, Callable[[Any], TreeEnsemble]] = {
     "catboost": read_catboost,
 }
 _PARITY_SAMPLE_JOBS = 20_000
-_CHUNK_ROWS = 65_536
 _ANSWER_TOLERANCE = 1e-4
 """Relative; float32 sums of some hundred leaves, large against the sum where they cancel out."""
+_HALF, _TIE = 0.5, 1e-4
+"""Half of the weight, and how near to it rounding may decide the median."""
 
 
 @dataclass(frozen=True)
@@ -97,25 +90,6 @@ class _Clock:
         self.seconds[name] = round(time.perf_counter() - started, 2)
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A log, cut up, and what the encoders learned from its first part."""
-
-    trace: str
-    jobs: pl.DataFrame
-    split: Split
-    assembler: Assembler
-    features: ModelSession
-
-    def inputs(self, jobs: pl.DataFrame) -> NDArray[np.float32]:
-        """[n, len(INPUTS)]"""
-        return self.assembler.assemble(jobs)
-
-    def samples(self, jobs: pl.DataFrame) -> Samples:
-        """What the boosters see of jobs, and the outcomes."""
-        return Samples(_run(self.features, self.inputs(jobs))[0], jobs["runtime"].to_numpy())
-
-
 def _ignore_progress(_step: str, _share: float) -> None:
     pass
 
@@ -126,6 +100,8 @@ def train(
     folder: Path,
     settings: Settings,
     progress: Progress = _ignore_progress,
+    *,
+    request_only: bool = False,
 ) -> TrainingReport:
     """Makes a bundle from finished jobs and writes it to `folder`.
 
@@ -135,78 +111,51 @@ def train(
         folder: where the bundle goes.
         settings: everything under `[training]` and `prediction.confidence_level`.
         progress: called with a step's name and the share of it that is done.
+        request_only: also fit the same ensemble without users and history, to compare with.
 
     Raises TrainingError where the jobs do not suffice, ParityError where the graph does not equal
     the boosters (nothing is written then), BundleError where `folder` is something else's.
     """
     clock = _Clock()
     with clock.step("prepare"):
-        prepared = _prepare(jobs, " + ".join(traces), settings)
-        split = prepared.split
+        log = prepare_log(jobs, settings.training)
     with clock.step("fit"):
-        fit, stop = prepared.samples(split.fit), prepared.samples(split.stop)
-        boosters = fit_boosters(fit, stop, settings.training, progress)
-    with clock.step("calibrate"):
-        held_back = prepared.samples(split.calibrate)
-        raw = np.column_stack([booster.predict(held_back.features) for booster in boosters])
-        limits = numbers(split.calibrate, "time_req")
-        combination = fit_combination(raw, limits, held_back.runtime_s, _longest(split))
-        predicted = combination.apply(raw, limits)
-        level = settings.prediction.confidence_level
-        overrun = fit_limit_overrun(held_back.runtime_s, limits)
-        calibration = fit_calibration(predicted, held_back.runtime_s, level, overrun)
+        ensemble = fit_ensemble(log, settings, progress)
     with clock.step("export"):
-        heads = [_head(booster) for booster in boosters]
-        model = ensemble_model(
-            prepared.assembler.categories,
-            heads,
-            combination,
-            IntervalShape(calibration.lower_ratio, calibration.upper_ratio, overrun),
-        )
-        graph = model.SerializeToString()
-        session = ModelSession(graph, GRAPH_OUTPUTS, (CPU,))
+        exported = _export(ensemble)
     with clock.step("verify"):
-        sample = _parity_rows(fit.features, held_back.features, settings.training.seed)
-        parity = verify(
-            model,
-            heads,
-            [[booster.native] for booster in boosters],
-            sample,
-            columns=[feature.name for feature in FEATURES],
-            progress=lambda step, done, total: progress(f"verify {step}", done / total),
-        )
-        _verify_answers(_run(session, prepared.inputs(split.calibrate)), predicted)
+        parity = _verify(log, ensemble, exported, settings, progress)
+    weights = _prior_weights(ensemble)
+    document = _features_document(log, ensemble, weights)
     with clock.step("evaluate"):
-        document = _features_document(prepared, boosters, combination)
-        replayed = _replayed(
-            prepared,
-            session,
-            calibration=calibration,
-            members=[booster.name for booster in boosters],
-            constant_factor=constant_width(predicted, held_back.runtime_s, level),
-            importance={feature.name: feature.importance for feature in document.features},
-        )
-        evaluation = evaluate(prepared.trace, prepared.jobs, replayed, level)
+        without = _answer_without_history(log, settings, progress) if request_only else None
+        importance = {feature.name: feature.importance for feature in document.features}
+        replayed = replay_held_out(log, ensemble, exported.session, importance, without)
+        level = settings.prediction.confidence_level
+        evaluation = evaluate(" + ".join(traces), log.jobs, replayed, level)
+    graph = exported.graph
     version = f"{datetime.now(UTC):%Y.%m.%d}-{hashlib.sha256(graph).hexdigest()[:8]}"
+    trees = dict.fromkeys(EXPERTS, 0)
+    trees |= {m.name: b.trees for m, b in zip(MEMBERS, ensemble.boosters, strict=True)}
     bundle = Bundle(
         graph=graph,
         ensemble=EnsembleConfig(
             models={
-                booster.name: ModelEntry(weight=weight, trees=booster.trees)
-                for booster, weight in zip(boosters, combination.weights, strict=True)
+                name: ModelEntry(weight=weight, trees=trees[name])
+                for name, weight in zip(EXPERTS, weights.tolist(), strict=True)
             },
-            graph_input=GRAPH_INPUT,
+            graph_inputs=GRAPH_INPUTS,
             graph_outputs=GRAPH_OUTPUTS,
         ),
         features=document,
-        calibration=calibration,
-        info=_info(version, prepared, traces, settings),
+        calibration=ensemble.calibration,
+        info=_info(version, log, traces, settings),
         metrics=TrainingMetrics(
             evaluation=evaluation.to_json(),
             parity=asdict(parity),
             boosters={
-                booster.name: {"parameters": booster.parameters, "trees_kept": booster.trees}
-                for booster in boosters
+                member.name: {"parameters": booster.parameters, "trees_kept": booster.trees}
+                for member, booster in zip(MEMBERS, ensemble.boosters, strict=True)
             },
             seconds=clock.seconds,
         ),
@@ -215,85 +164,123 @@ def train(
     return TrainingReport(folder, version, bundle, evaluation, replayed)
 
 
-def _head(booster: FittedBooster) -> Head:
+@dataclass(frozen=True)
+class _Exported:
+    """The graph, and what it was made of."""
+
+    heads: list[Head]
+    model: Any
+    graph: bytes
+    session: ModelSession
+
+
+def _export(ensemble: Ensemble) -> _Exported:
+    heads = [
+        _head(member.name, booster)
+        for member, booster in zip(MEMBERS, ensemble.boosters, strict=True)
+    ]
+    calibration = ensemble.calibration
+    model = ensemble_model(
+        ensemble.encoder.categories,
+        heads,
+        ensemble.combination,
+        IntervalShape(calibration.lower_ratio, calibration.upper_ratio, calibration.limit_overrun),
+    )
+    graph = model.SerializeToString()
+    return _Exported(heads, model, graph, ModelSession(graph, GRAPH_OUTPUTS, (CPU,)))
+
+
+def _head(name: str, booster: FittedBooster) -> Head:
     """The trees of a booster in canonical form, as one output of the graph."""
-    read = _READERS[booster.name]
-    return Head(booster.name, (normalise(read(booster.native)),), (booster.name,))
+    read = _READERS[booster.library]
+    return Head(name, (normalise(read(booster.native)),), (name,))
 
 
-def _prepare(jobs: pl.DataFrame, trace: str, settings: Settings) -> _Prepared:
-    jobs = null_invalid(scorable(jobs))
-    split = split_by_time(jobs, settings.training)
-    salt = secrets.token_hex(16)
-    categories = tuple(
-        fit_category(
-            field,
-            split.fit,
-            min_jobs=settings.training.min_category_jobs,
-            max_names=settings.training.max_categories,
-            salt=salt,
-        )
-        for field in CATEGORY_FIELDS
+def _verify(
+    log: PreparedLog,
+    ensemble: Ensemble,
+    exported: _Exported,
+    settings: Settings,
+    progress: Progress,
+) -> ParityReport:
+    """Holds the graph to the boosters, on jobs that they were fitted on and on later ones."""
+    rng = np.random.default_rng(settings.training.seed)
+    half = _PARITY_SAMPLE_JOBS // 2
+    parts = (log.split.training(), log.split.test)
+    sample = pl.concat([part[np.sort(_choice(rng, len(part), half))] for part in parts])
+    encoded = ensemble.encoder.encode(log, sample)
+    parity = verify(
+        exported.model,
+        exported.heads,
+        [[booster.native] for booster in ensemble.boosters],
+        encoded.features,
+        columns=[feature.name for feature in FEATURES],
+        progress=lambda step, done, total: progress(f"verify {step}", done / total),
     )
-    session = ModelSession(feature_model(categories).SerializeToString(), ("features",), (CPU,))
-    return _Prepared(trace, jobs, split, Assembler(categories), session)
+    losses = nothing_known(len(sample))
+    losses += rng.exponential(3600, losses.shape).astype(np.float32) * rng.integers(
+        0, 2, (len(losses), 1, 1), dtype=np.int32
+    ).astype(np.float32)
+    _verify_answers(ensemble, exported.session, encoded, losses)
+    return parity
 
 
-def _run(session: ModelSession, rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Runs rows in chunks, so that memory for intermediate columns stays small."""
-    chunks = [session.run(rows[i : i + _CHUNK_ROWS]) for i in range(0, len(rows), _CHUNK_ROWS)]
-    return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+def _choice(rng: np.random.Generator, rows: int, most: int) -> NDArray[np.int64]:
+    return rng.choice(rows, size=min(most, rows), replace=False)
 
 
-def _longest(split: Split) -> float:
-    parts = (split.fit, split.stop, split.calibrate)
-    return max(float(part["runtime"].max()) for part in parts)  # type: ignore[arg-type]
-
-
-def _replayed(
-    prepared: _Prepared,
+def _verify_answers(
+    ensemble: Ensemble,
     session: ModelSession,
-    *,
-    calibration: CalibrationDocument,
-    members: Sequence[str],
-    constant_factor: float,
-    importance: Mapping[str, float],
-) -> Replayed:
-    test, learned = prepared.split.test, prepared.split.training()
-    point, interval, each = _run(session, prepared.inputs(test))
-    predicted = point.astype(np.float64)
-    errors = ErrorDistribution.from_document(calibration)
-    limits, learned_limits = numbers(test, "time_req"), numbers(learned, "time_req")
-    reached = (learned["runtime"].to_numpy() >= learned_limits)[~np.isnan(learned_limits)]
-    # Both kinds of intervals end where jobs do: else the comparison would flatter ours.
-    longest = np.maximum(limits * calibration.limit_overrun, predicted)
-    return Replayed(
-        jobs=test,
-        jobs_train=len(learned),
-        predicted_s=predicted,
-        members={name: each[:, place].astype(np.float64) for place, name in enumerate(members)},
-        levels=(calibration.level,),
-        lower_s=interval[:, :1].astype(np.float64),
-        upper_s=interval[:, 1:].astype(np.float64),
-        constant_lower_s=(predicted / constant_factor)[:, None],
-        constant_upper_s=np.fmin(predicted * constant_factor, longest)[:, None],
-        timeout_probability=errors.probability_of_reaching(limits, predicted),
-        timeout_base_rate=share(reached),
-        request_only_s=predicted,  # the models see nothing else yet
-        user_runs=user_runs(LogHistory(prepared.jobs).features(test)),
-        importance=importance,
+    encoded: Encoded,
+    losses: NDArray[np.float32],
+) -> None:
+    """Holds the whole graph, from assembled inputs to answers, to what NumPy makes of the boosters.
+
+    Raises ParityError where they differ by more than float32 rounding.
+    """
+    point, _, experts = run_in_chunks(session, encoded.inputs, losses)
+    expected = ensemble.experts_s(encoded)
+    _check_close(experts, expected * (1 - _ANSWER_TOLERANCE), expected * (1 + _ANSWER_TOLERANCE))
+    weights = expert_weights(losses, np.array(ensemble.combination.prior_losses_s))
+    least, greatest = (
+        weighted_median(expected, weights, share) for share in (_HALF - _TIE, _HALF + _TIE)
     )
+    _check_close(point, least * (1 - _ANSWER_TOLERANCE), greatest * (1 + _ANSWER_TOLERANCE))
+
+
+def _check_close(
+    found: NDArray[np.float32], least: NDArray[np.float64], greatest: NDArray[np.float64]
+) -> None:
+    wrong = ~((least <= found) & (found <= greatest))
+    if wrong.any():
+        at = tuple(int(place) for place in np.argwhere(wrong)[0])
+        raise ParityError(
+            f"the graph answers {found[at]:g} s where the boosters give {least[at]:g} to "
+            f"{greatest[at]:g} s (sampled job {at[0]}): the export is wrong, no bundle is written"
+        )
+
+
+def _answer_without_history(
+    log: PreparedLog, settings: Settings, progress: Progress
+) -> NDArray[np.float64]:
+    blind = log.without_history()
+    ensemble = fit_ensemble(
+        blind, settings, lambda step, share: progress(f"{step} (request only)", share)
+    )
+    return answer_without_history(blind, ensemble)
+
+
+def _prior_weights(ensemble: Ensemble) -> NDArray[np.float64]:
+    """[len(EXPERTS)] shares of the vote before any job has ended."""
+    prior = np.array(ensemble.combination.prior_losses_s)
+    weights = expert_weights(nothing_known(1), prior)[0]
+    return np.asarray(weights / weights.sum())
 
 
 def _features_document(
-    prepared: _Prepared, boosters: Sequence[FittedBooster], combination: Combination
+    log: PreparedLog, ensemble: Ensemble, weights: NDArray[np.float64]
 ) -> FeaturesDocument:
-    importance = sum(
-        weight * booster.importance
-        for booster, weight in zip(boosters, combination.weights, strict=True)
-    )
-    split = prepared.split
-    ranges = training_ranges(split.training())
     return FeaturesDocument(
         inputs=tuple(item.name for item in INPUTS),
         features=tuple(
@@ -305,17 +292,15 @@ def _features_document(
                 inputs=feature.inputs,
                 importance=min(float(share), 1.0),
             )
-            for feature, share in zip(FEATURES, np.asarray(importance), strict=True)
+            for feature, share in zip(FEATURES, ensemble.importance(weights), strict=True)
         ),
-        categories=tuple(category_document(c) for c in prepared.assembler.categories),
-        ranges=range_documents(ranges),
+        categories=tuple(category_document(c) for c in ensemble.encoder.categories),
+        ranges=range_documents(training_ranges(log.split.training())),
     )
 
 
-def _info(
-    version: str, prepared: _Prepared, traces: Sequence[str], settings: Settings
-) -> ModelInfo:
-    split = prepared.split
+def _info(version: str, log: PreparedLog, traces: Sequence[str], settings: Settings) -> ModelInfo:
+    split = log.split
     return ModelInfo(
         model_version=version,
         trained_at=time.time(),
@@ -328,34 +313,6 @@ def _info(
             "prediction": settings.prediction.model_dump(mode="json"),
         },
     )
-
-
-def _verify_answers(outputs: Sequence[NDArray[np.float32]], predicted: NDArray[np.float64]) -> None:
-    """Holds the whole graph, from assembled inputs to answers, to what NumPy makes of the boosters.
-
-    Raises ParityError where they differ by more than float32 rounding.
-    """
-    found = outputs[0]
-    apart = np.abs(found - predicted) / predicted
-    worst = int(np.argmax(apart))
-    if apart[worst] > _ANSWER_TOLERANCE:
-        raise ParityError(
-            f"the graph answers {found[worst]:g} s where the boosters give {predicted[worst]:g} s "
-            f"(calibration job {worst}): the export is wrong, no bundle is written"
-        )
-
-
-def _parity_rows(
-    fitted: NDArray[np.float32], held_back: NDArray[np.float32], seed: int
-) -> NDArray[np.float32]:
-    """Rows that the trees were fitted on and rows that they were not, for the parity check."""
-    rng = np.random.default_rng(seed)
-    half = _PARITY_SAMPLE_JOBS // 2
-    parts = [
-        rows[rng.choice(len(rows), size=min(half, len(rows)), replace=False)]
-        for rows in (fitted, held_back)
-    ]
-    return np.concatenate(parts)
 
 
 def _library_versions() -> dict[str, str]:

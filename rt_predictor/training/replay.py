@@ -53,7 +53,9 @@ def replay(
 
 def _trained(jobs: pl.DataFrame, settings: Settings, progress: Progress) -> Replayed:
     with tempfile.TemporaryDirectory() as folder:
-        return train(jobs, ["replay"], Path(folder) / "bundle", settings, progress).replayed
+        return train(
+            jobs, ["replay"], Path(folder) / "bundle", settings, progress, request_only=True
+        ).replayed
 
 
 def _spans(jobs: pl.DataFrame, settings: Settings, every_s: float) -> Iterator[tuple[int, int]]:

@@ -37,8 +37,8 @@ class Replayed:
     """[n] chance to reach the time limit; NaN without one."""
     timeout_base_rate: float
     """Share of the training jobs with a limit that reached it; NaN where none had one."""
-    request_only_s: Array
-    """[n] what the ensemble answers without features of users or history."""
+    request_only_s: Array | None
+    """[n] what the ensemble answers without features of users or history; None if not fitted."""
     user_runs: Array
     """[n] finished jobs of the user that were known; 0 for none. May stop counting at 10."""
     importance: Mapping[str, float]
@@ -50,7 +50,7 @@ class Replayed:
         """Refuses arrays that do not fit each other."""
         n, k = len(self.jobs), len(self.levels)
         for name, found, expected in (
-            *((name, getattr(self, name).shape, (n,)) for name in _COLUMNS),
+            *((name, getattr(self, name).shape, (n,)) for name in _columns(self)),
             *((name, getattr(self, name).shape, (n, k)) for name in _INTERVALS),
             *((f"members[{name!r}]", says.shape, (n,)) for name, says in self.members.items()),
         ):
@@ -58,8 +58,12 @@ class Replayed:
                 raise ValueError(f"{name} has the shape {found}, not {expected}")
 
 
-_COLUMNS = ("predicted_s", "timeout_probability", "request_only_s", "user_runs")
+_COLUMNS = ("predicted_s", "timeout_probability", "user_runs")
 _INTERVALS = ("lower_s", "upper_s", "constant_lower_s", "constant_upper_s")
+
+
+def _columns(replayed: Replayed) -> tuple[str, ...]:
+    return _COLUMNS if replayed.request_only_s is None else (*_COLUMNS, "request_only_s")
 
 
 def concatenate(spans: Sequence[Replayed]) -> Replayed:
@@ -67,7 +71,7 @@ def concatenate(spans: Sequence[Replayed]) -> Replayed:
     first = spans[0]
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(span, name) for span in spans])
-        for name in (*_COLUMNS, *_INTERVALS)
+        for name in (*_columns(first), *_INTERVALS)
     }
     return replace(
         first,

@@ -182,6 +182,26 @@ def _is_constant(
     return _flag(parts, parts.node("Equal", [operands[0], values], f"{prefix}_hit"), prefix)
 
 
+def _if_at_least(
+    parts: GraphParts, prefix: str, operands: Sequence[str], constants: NDArray[np.float32]
+) -> str:
+    least = parts.constant(f"{prefix}_least", constants)
+    missing = parts.constant(f"{prefix}_missing", np.full(1, np.nan, dtype=np.float32))
+    parts.node("GreaterOrEqual", [operands[1], least], f"{prefix}_enough")
+    return parts.node("Where", [f"{prefix}_enough", operands[0], missing], prefix)
+
+
+def _first_present(
+    parts: GraphParts, prefix: str, operands: Sequence[str], _: NDArray[np.float32]
+) -> str:
+    *firsts, found = operands
+    for place, operand in reversed(list(enumerate(firsts))):
+        absent = parts.node("IsNaN", [operand], f"{prefix}_absent_{place}")
+        name = f"{prefix}_from_{place}" if place else prefix
+        found = parts.node("Where", [absent, found, operand], name)
+    return found
+
+
 _KINDS: Mapping[Op, _Kind] = {
     Op.RATIO: _binary("Div"),
     Op.PRODUCT: _binary("Mul"),
@@ -192,4 +212,6 @@ _KINDS: Mapping[Op, _Kind] = {
     Op.IS_MISSING: _is_missing,
     Op.IS_EQUAL: _is_equal,
     Op.IS_CONSTANT: _is_constant,
+    Op.IF_AT_LEAST: _if_at_least,
+    Op.FIRST_PRESENT: _first_present,
 }

@@ -1,6 +1,7 @@
-"""The whole graph: assembled inputs -> features -> trees -> combined answer and interval.
+"""The whole graph: assembled inputs -> features -> trees -> experts -> answer and interval.
 
-One call gives every number of an answer, so that nothing is left to compute outside.
+One call gives every number of an answer, so that nothing is left to compute outside. What changes
+from one finished job to the next, the recent losses of the experts, enters it as an input.
 """
 
 from collections.abc import Sequence
@@ -12,24 +13,37 @@ import onnx
 from onnx import ModelProto, TensorProto, helper
 
 from rt_predictor.features.categories import Category
-from rt_predictor.features.declared import FEATURES, INPUTS
-from rt_predictor.training.combine import MIN_RUNTIME_S, Combination
+from rt_predictor.features.declared import BACKOFF_LAST, BACKOFF_MEDIAN, FEATURES, INPUTS
+from rt_predictor.history.experts import GLOBAL, SCOPES, USER
+from rt_predictor.training.combine import (
+    EXPERTS,
+    MIN_LOSS_S,
+    MIN_RUNTIME_S,
+    PRIOR_JOBS,
+    SHARPNESS,
+    USER_PRIOR_JOBS,
+    Combination,
+)
 from rt_predictor.training.export.arithmetic import GraphParts, feature_nodes
 from rt_predictor.training.export.fuse import IR_VERSION, OPSETS, Head, tree_nodes
+from rt_predictor.training.members import MAX_LOG_RATIO, MEMBERS, Target
 
-GRAPH_INPUT: Final = "inputs"
-GRAPH_OUTPUTS: Final = ("prediction", "interval", "members")
-"""[n] answer; [n, 2] ends of the interval; [n, m] answers of the members; all in s."""
+GRAPH_INPUTS: Final = ("inputs", "expert_losses")
+"""[n, len(INPUTS)] assembled jobs; [n, SCOPES, len(EXPERTS) + 1] sums of `ExpertLosses.as_of`."""
+GRAPH_OUTPUTS: Final = ("prediction", "interval", "experts")
+"""[n] answer; [n, 2] ends of the interval; [n, len(EXPERTS)] answers of the experts; all in s."""
 
+_INPUTS, _LOSSES = GRAPH_INPUTS
 _FEATURES = "features"
 _TIME_REQ_COLUMN = next(place for place, item in enumerate(INPUTS) if item.name == "time_req")
+_FEATURE_COLUMN = {feature.name: place for place, feature in enumerate(FEATURES)}
 
 
 def feature_model(categories: Sequence[Category]) -> ModelProto:
     """The arithmetic alone: the trainer runs it to get the matrix for the boosters."""
     parts = GraphParts()
-    feature_nodes(parts, categories, GRAPH_INPUT, _FEATURES)
-    return _model(parts, {_FEATURES: [len(FEATURES)]})
+    feature_nodes(parts, categories, _INPUTS, _FEATURES)
+    return _model(parts, {_INPUTS: [len(INPUTS)]}, {_FEATURES: [len(FEATURES)]})
 
 
 @dataclass(frozen=True)
@@ -58,54 +72,172 @@ def ensemble_model(
 
     Args:
         categories: what the encoders learned.
-        heads: normalised trees, one head with one output for each member.
-        combination: how members become one answer.
+        heads: normalised trees, one head with one output for each of `MEMBERS`.
+        combination: how experts become one answer.
         interval: how the interval lies around it.
     """
     parts = GraphParts()
-    feature_nodes(parts, categories, GRAPH_INPUT, _FEATURES)
+    feature_nodes(parts, categories, _INPUTS, _FEATURES)
     nodes, initializers = tree_nodes(heads, _FEATURES, "raw")
     parts.nodes.extend(nodes)
     parts.initializers.extend(initializers)
-    column = parts.constant("time_req_column", np.array([_TIME_REQ_COLUMN]))
-    parts.node("Gather", [GRAPH_INPUT, column], "time_req", axis=1)
+    _column(parts, _INPUTS, _TIME_REQ_COLUMN, "time_req")
     parts.node("IsNaN", ["time_req"], "unlimited")
-    parts.constant("max_runtime", np.array([[combination.max_runtime_s]], np.float32))
-    parts.constant("min_runtime", np.array([[MIN_RUNTIME_S]], np.float32))
-    _combine(parts, combination)
+    _number(parts, "max_runtime", combination.max_runtime_s)
+    _number(parts, "min_runtime", MIN_RUNTIME_S)
+    _reference(parts, combination.typical_runtime_s)
+    _experts(parts, combination.limit_cap)
+    _weights(parts, combination.prior_losses_s)
+    _weighted_median(parts)
     _interval(parts, interval)
-    members = len(combination.weights)
-    return _model(parts, {"prediction": [], "interval": [2], "members": [members]})
+    return _model(
+        parts,
+        {_INPUTS: [len(INPUTS)], _LOSSES: [SCOPES, len(EXPERTS) + 1]},
+        {"prediction": [], "interval": [2], "experts": [len(EXPERTS)]},
+    )
+
+
+def _number(parts: GraphParts, name: str, value: float) -> str:
+    return parts.constant(name, np.array([[value]], np.float32))
+
+
+def _column(parts: GraphParts, matrix: str, place: int, name: str) -> str:
+    """One column of a matrix, [n, 1]."""
+    return parts.node(
+        "Gather", [matrix, parts.constant(f"{name}_at", np.array([place]))], name, axis=1
+    )
+
+
+def _first_present(parts: GraphParts, first: str, second: str, name: str) -> str:
+    parts.node("IsNaN", [first], f"{name}_absent")
+    return parts.node("Where", [f"{name}_absent", second, first], name)
+
+
+def _reference(parts: GraphParts, typical_runtime_s: float) -> None:
+    """The nodes of `combine.reference_s`."""
+    _column(parts, _FEATURES, _FEATURE_COLUMN[BACKOFF_MEDIAN], "recent_median")
+    _number(parts, "typical_runtime", typical_runtime_s)
+    _first_present(parts, "recent_median", "time_req", "recent_or_limit")
+    _first_present(parts, "recent_or_limit", "typical_runtime", "unbounded_reference")
+    parts.node("Min", ["unbounded_reference", "time_req"], "limited_reference")
+    parts.node(
+        "Where", ["unlimited", "unbounded_reference", "limited_reference"], "raisable_reference"
+    )
+    parts.node("Max", ["raisable_reference", "min_runtime"], "reference")
+
+
+def _experts(parts: GraphParts, limit_cap: float | None) -> None:
+    """The nodes of `members.answers_s` and `Combination.experts_s`."""
+    answers = []
+    for target, decode in (
+        (Target.CORRECTION, _corrected),
+        (Target.RATIO, _scaled),
+        (Target.RUNTIME, lambda _parts, raw: raw),
+    ):
+        columns = [place for place, member in enumerate(MEMBERS) if member.target is target]
+        at = parts.constant(f"{target}_columns", np.array(columns))
+        answers.append((columns, decode(parts, parts.node("Gather", ["raw", at], target, axis=1))))
+    _column(parts, _FEATURES, _FEATURE_COLUMN[BACKOFF_LAST], "recent_last")
+    _first_present(parts, "recent_last", "reference", "last_or_reference")
+    parts.node(
+        "Concat",
+        [*(name for _, name in answers), "reference", "last_or_reference"],
+        "said_by",
+        axis=1,
+    )
+    places = [place for columns, _ in answers for place in columns]
+    order = np.argsort([*places, len(MEMBERS), len(MEMBERS) + 1])
+    parts.node("Gather", ["said_by", parts.constant("expert_order", order)], "said", axis=1)
+    cap = "max_runtime" if limit_cap is None else _times_limit(parts, limit_cap, "cap")
+    parts.node("Max", ["said", "min_runtime"], "raised")
+    parts.node("Min", ["raised", cap], "experts")
+
+
+def _corrected(parts: GraphParts, raw: str) -> str:
+    return parts.node("Add", [raw, "reference"], "corrected")
+
+
+def _scaled(parts: GraphParts, raw: str) -> str:
+    _number(parts, "least_log_ratio", -MAX_LOG_RATIO)
+    _number(parts, "greatest_log_ratio", MAX_LOG_RATIO)
+    parts.node("Max", [raw, "least_log_ratio"], "raised_log_ratio")
+    parts.node("Min", ["raised_log_ratio", "greatest_log_ratio"], "log_ratio")
+    parts.node("Exp", ["log_ratio"], "ratio_to_reference")
+    return parts.node("Mul", ["ratio_to_reference", "reference"], "scaled")
+
+
+def _weights(parts: GraphParts, prior_losses_s: Sequence[float]) -> None:
+    """The nodes of `combine.expert_weights`."""
+    last = parts.constant("last_axis", np.array([-1]))
+    prior = np.array([[*prior_losses_s, 1.0]], np.float32) * np.float32(PRIOR_JOBS)
+    parts.constant("prior_sums", prior)
+    parts.constant("sums_shape", np.array([-1, len(EXPERTS) + 1]))
+    _number(parts, "min_loss", MIN_LOSS_S)
+    _number(parts, "one", 1.0)
+    _number(parts, "half", 0.5)
+    _number(parts, "minus_sharpness", -SHARPNESS)
+    user_prior = _number(parts, "user_prior_jobs", USER_PRIOR_JOBS)
+    for scope, name in ((GLOBAL, "all_jobs"), (USER, "users_jobs")):
+        at = parts.constant(f"{name}_scope", np.array([scope]))
+        parts.node("Gather", [_LOSSES, at], f"{name}_scope_sums", axis=1)
+        parts.node("Reshape", [f"{name}_scope_sums", "sums_shape"], f"{name}_sums")
+    parts.node("Add", ["all_jobs_sums", "prior_sums"], "all_jobs_total")
+    loss = _mean_of_sums(parts, "all_jobs_total", "all_jobs")
+    parts.node("Div", ["all_jobs_weight", "all_jobs_weight"], "one_each")
+    parts.node("Concat", [loss, "one_each"], "loss_of_one_job", axis=1)
+    parts.node("Mul", ["loss_of_one_job", user_prior], "user_prior_sums")
+    parts.node("Add", ["users_jobs_sums", "user_prior_sums"], "users_jobs_total")
+    own = _mean_of_sums(parts, "users_jobs_total", "users_jobs")
+    parts.node("Add", [loss, own], "both_losses")
+    parts.node("Mul", ["both_losses", "half"], "loss_mean")
+    parts.node("Max", ["loss_mean", "min_loss"], "loss")
+    parts.node("ReduceMin", ["loss", last], "least_loss", keepdims=1)
+    parts.node("Div", ["loss", "least_loss"], "loss_ratio")
+    parts.node("Sub", ["loss_ratio", "one"], "excess")
+    parts.node("Mul", ["excess", "minus_sharpness"], "log_weights")
+    parts.node("Exp", ["log_weights"], "weights")
+
+
+def _mean_of_sums(parts: GraphParts, sums: str, name: str) -> str:
+    """Sums of losses over the sum of ones that stands last: [n, k + 1] -> [n, k]."""
+    losses = parts.constant(f"{name}_losses_at", np.arange(len(EXPERTS)))
+    weight = parts.constant(f"{name}_weight_at", np.array([len(EXPERTS)]))
+    parts.node("Gather", [sums, losses], f"{name}_losses", axis=1)
+    parts.node("Gather", [sums, weight], f"{name}_weight", axis=1)
+    return parts.node("Div", [f"{name}_losses", f"{name}_weight"], f"{name}_loss")
+
+
+def _weighted_median(parts: GraphParts) -> None:
+    """The nodes of `combine.weighted_median`."""
+    middle = parts.constant("middle_axis", np.array([1]))
+    infinite = parts.constant("infinite", np.array([np.inf], np.float32))
+    parts.node("Unsqueeze", ["experts", middle], "experts_across")
+    parts.node("Unsqueeze", ["experts", "last_axis"], "experts_down")
+    parts.node("LessOrEqual", ["experts_across", "experts_down"], "at_or_below")
+    parts.node("Unsqueeze", ["weights", middle], "weights_across")
+    nothing = parts.constant("no_weight", np.zeros(1, np.float32))
+    parts.node("Where", ["at_or_below", "weights_across", nothing], "weights_below")
+    parts.node("ReduceSum", ["weights_below", "last_axis"], "weight_reached", keepdims=0)
+    parts.node("ReduceSum", ["weights", "last_axis"], "weight_total", keepdims=1)
+    parts.node("Mul", ["weight_total", "half"], "weight_half")
+    parts.node("GreaterOrEqual", ["weight_reached", "weight_half"], "reached")
+    parts.node("Where", ["reached", "experts", infinite], "candidates")
+    parts.node("ReduceMin", ["candidates", "last_axis"], "point", keepdims=1)
+    parts.node("Reshape", ["point", "last_axis"], "prediction")
 
 
 def _times_limit(parts: GraphParts, factor: float, name: str) -> str:
     """The limit times a factor, at least MIN_RUNTIME_S; the longest runtime where there is none."""
-    scale = parts.constant(f"{name}_factor", np.array([[factor]], np.float32))
+    scale = _number(parts, f"{name}_factor", factor)
     parts.node("Mul", ["time_req", scale], f"{name}_scaled")
     parts.node("Max", [f"{name}_scaled", "min_runtime"], f"{name}_limit")
     return parts.node("Where", ["unlimited", "max_runtime", f"{name}_limit"], name)
 
 
-def _combine(parts: GraphParts, combination: Combination) -> None:
-    """The nodes of `Combination.apply`."""
-    if combination.limit_cap is None:
-        cap = "max_runtime"
-    else:
-        cap = _times_limit(parts, combination.limit_cap, "cap")
-    parts.node("Max", ["raw", "min_runtime"], "raised")
-    parts.node("Min", ["raised", cap], "members")
-    weights = np.array([[weight] for weight in combination.weights], np.float32)
-    parts.node("MatMul", ["members", parts.constant("weights", weights)], "weighted")
-    # Rounding of the weights may leave the mean a last bit below the least member.
-    parts.node("Max", ["weighted", "min_runtime"], "point")
-    flat = parts.constant("flat", np.array([-1]))
-    parts.node("Reshape", ["point", flat], "prediction")
-
-
 def _interval(parts: GraphParts, shape: IntervalShape) -> None:
     """Both ends, held on their side of the answer."""
-    lower = parts.constant("lower_ratio", np.array([[shape.lower_ratio]], np.float32))
-    upper = parts.constant("upper_ratio", np.array([[shape.upper_ratio]], np.float32))
+    lower = _number(parts, "lower_ratio", shape.lower_ratio)
+    upper = _number(parts, "upper_ratio", shape.upper_ratio)
     parts.node("Mul", ["point", lower], "lower_scaled")
     parts.node("Max", ["lower_scaled", "min_runtime"], "lower")
     parts.node("Mul", ["point", upper], "upper_scaled")
@@ -114,14 +246,16 @@ def _interval(parts: GraphParts, shape: IntervalShape) -> None:
     parts.node("Concat", ["lower", "upper"], "interval", axis=1)
 
 
-def _model(parts: GraphParts, outputs: dict[str, list[int]]) -> ModelProto:
+def _model(
+    parts: GraphParts, inputs: dict[str, list[int]], outputs: dict[str, list[int]]
+) -> ModelProto:
     def value(name: str, shape: list[int]) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["jobs", *shape])
 
     graph = helper.make_graph(
         parts.nodes,
         "rt_predictor",
-        [value(GRAPH_INPUT, [len(INPUTS)])],
+        [value(name, shape) for name, shape in inputs.items()],
         [value(name, shape) for name, shape in outputs.items()],
         parts.initializers,
     )
