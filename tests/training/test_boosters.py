@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from rt_predictor.settings import Settings, TrainingSettings
-from rt_predictor.training.boosters import FittedBooster, Samples, fit_boosters
+from rt_predictor.training.boosters import Boosting, FittedBooster, Samples, fit_booster
+
+LIBRARIES = ("xgboost", "lightgbm", "catboost")
 
 CHOSEN: dict[str, object] = {
     "training.threads": 1,
@@ -44,14 +46,18 @@ def samples(rows: int, seed: int) -> Samples:
 
 
 def fitted(changes: dict[str, object]) -> dict[str, FittedBooster]:
+    """All three, stopped early on other rows if the settings say so."""
     chosen: TrainingSettings = Settings().with_overrides(changes).training
-    steps: list[tuple[str, float]] = []
-    boosters = fit_boosters(
-        samples(800, 1), samples(300, 2), chosen, lambda step, share: steps.append((step, share))
-    )
-    for booster in boosters:
-        assert (booster.name, 1.0) in steps
-    return {booster.name: booster for booster in boosters}
+    found = {}
+    for library in LIBRARIES:
+        shares: list[float] = []
+        boosting = Boosting(
+            getattr(chosen, library).trees, samples(300, 2), chosen.early_stopping_rounds
+        )
+        found[library] = fit_booster(library, samples(800, 1), boosting, chosen, shares.append)
+        assert found[library].library == library
+        assert shares[-1] == 1.0
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -114,14 +120,21 @@ def test_importance_sums_to_one_and_finds_what_matters(
 def test_early_stopping_keeps_the_best_trees_only() -> None:
     many: dict[str, object] = {
         f"training.{name}.{what}": value
-        for name in ("xgboost", "lightgbm", "catboost")
+        for name in LIBRARIES
         for what, value in (("trees", 400), ("learning_rate", 0.9))
     }
     found = fitted({**many, "training.threads": 1, "training.early_stopping_rounds": 5})
     rows = samples(50, 3).features
     for booster in found.values():
-        assert booster.trees < 400, booster.name
+        assert booster.trees < 400, booster.library
         assert np.isfinite(booster.predict(rows)).all()
+
+
+def test_without_rows_to_stop_on_every_tree_is_grown() -> None:
+    chosen = Settings().with_overrides(CHOSEN | {"training.early_stopping_rounds": 1}).training
+    for library in LIBRARIES:
+        booster = fit_booster(library, samples(300, 1), Boosting(9), chosen, lambda _share: None)
+        assert booster.trees == 9, library
 
 
 def test_the_same_seed_gives_the_same_model(boosters: dict[str, FittedBooster]) -> None:

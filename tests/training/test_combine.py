@@ -1,56 +1,213 @@
+"""Laws of prediction with expert advice: the weights, the weighted median, and what bounds it."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rt_predictor.training.combine import Combination, fit_combination
+from rt_predictor.history.experts import GLOBAL, SCOPES, USER
+from rt_predictor.training.combine import (
+    EXPERTS,
+    LIMIT_CAPS,
+    MIN_RUNTIME_S,
+    PRIOR_JOBS,
+    SHARPNESS,
+    USER_PRIOR_JOBS,
+    Combination,
+    Recent,
+    choose_cap,
+    expert_weights,
+    reference_s,
+    weighted_median,
+)
+from rt_predictor.training.members import MEMBERS
 
-RNG = np.random.default_rng(1)
 NAN = float("nan")
+PRIOR = np.array([100.0, 200.0, 400.0])
+K = len(PRIOR)
+JOBS = 5
 
 
-def test_the_better_member_gets_the_weight() -> None:
-    runtime = RNG.uniform(10, 100, 500)
-    raw = np.column_stack([runtime, RNG.uniform(10, 100, 500), RNG.uniform(10, 100, 500)])
-    found = fit_combination(raw, np.full(500, 1000.0), runtime, 1000.0)
-    assert found.weights == (1.0, 0.0, 0.0)
+def values(columns: int) -> st.SearchStrategy[np.ndarray]:
+    return arrays(np.float64, (JOBS, columns), elements=st.floats(1, 1e8))
 
 
-def test_members_that_err_in_opposite_ways_share_the_weight() -> None:
-    runtime = RNG.uniform(50, 100, 500)
-    raw = np.column_stack([runtime + 20, runtime - 20, runtime + 500])
-    found = fit_combination(raw, np.full(500, NAN), runtime, 1e6)
-    assert found.weights == (0.5, 0.5, 0.0)
+def positive_weights(columns: int) -> st.SearchStrategy[np.ndarray]:
+    return arrays(np.float64, (JOBS, columns), elements=st.floats(1e-6, 1))
 
 
-def test_where_limits_are_enforced_the_cap_is_the_limit() -> None:
-    limit = np.full(300, 100.0)
-    raw = np.full((300, 2), 150.0)
-    assert fit_combination(raw, limit, limit, 1e6).limit_cap == 1.0
+def float32(*seconds: float) -> np.ndarray:
+    return np.array(seconds, np.float32)
 
 
-def test_where_limits_are_not_enforced_there_is_no_cap() -> None:
-    limit, runtime = np.full(300, 100.0), np.full(300, 900.0)
-    raw = np.full((300, 2), 900.0)
-    assert fit_combination(raw, limit, runtime, 1000.0).limit_cap is None
+def nothing() -> np.ndarray:
+    return np.zeros((1, SCOPES, K + 1), np.float32)
+
+
+@given(values(7), positive_weights(7))
+def test_the_median_is_what_one_of_the_experts_says(said: np.ndarray, weights: np.ndarray) -> None:
+    found = weighted_median(said, weights)
+    assert (said == found[:, None]).any(axis=1).all()
+
+
+@given(values(7), positive_weights(7))
+def test_at_least_half_of_the_weight_lies_on_either_side(
+    said: np.ndarray, weights: np.ndarray
+) -> None:
+    found = weighted_median(said, weights)[:, None]
+    half = weights.sum(axis=1) / 2 * (1 - 1e-12)
+    for side in (said <= found, said >= found):
+        assert ((side * weights).sum(axis=1) >= half).all()
+
+
+@given(values(7), st.integers(0, 6))
+def test_all_weight_on_one_expert_gives_what_it_says(said: np.ndarray, chosen: int) -> None:
+    weights = np.zeros_like(said)
+    weights[:, chosen] = 0.3
+    np.testing.assert_array_equal(weighted_median(said, weights), said[:, chosen])
+
+
+@given(values(7))
+def test_equal_weights_of_an_odd_number_give_the_plain_median(said: np.ndarray) -> None:
+    np.testing.assert_array_equal(
+        weighted_median(said, np.ones_like(said)), np.median(said, axis=1)
+    )
+
+
+@given(values(7), positive_weights(7), st.permutations(range(7)))
+def test_the_order_of_experts_does_not_matter(
+    said: np.ndarray, weights: np.ndarray, order: list[int]
+) -> None:
+    weights = np.ceil(weights * 64)  # sums of whole numbers are exact in any order
+    np.testing.assert_array_equal(
+        weighted_median(said, weights), weighted_median(said[:, order], weights[:, order])
+    )
+
+
+def test_before_any_job_has_ended_the_prior_decides() -> None:
+    (weights,) = expert_weights(nothing(), PRIOR)
+    np.testing.assert_allclose(weights, np.exp(-SHARPNESS * np.array([0.0, 1.0, 3.0])))
+
+
+@given(
+    arrays(np.float32, (JOBS, SCOPES, K + 1), elements=st.floats(0, 2**30, width=32)),
+    arrays(np.float64, K, elements=st.floats(0, 1e7)),
+)
+def test_the_best_expert_has_weight_one_and_no_other_more(
+    sums: np.ndarray, prior: np.ndarray
+) -> None:
+    weights = expert_weights(sums, prior)
+    assert (weights.max(axis=1) == 1).all()
+    assert (weights >= 0).all()
+
+
+def test_losses_on_all_jobs_overrule_the_prior() -> None:
+    sums = nothing()
+    sums[0, GLOBAL] = 1e6 * float32(400, 200, 1, 1)
+    (weights,) = expert_weights(sums, PRIOR)
+    assert weights.argmax() == 2
+    assert weights[0] < 0.01
+
+
+def test_a_users_own_losses_count_as_much_as_those_of_all() -> None:
+    sums = nothing()
+    sums[0, USER] = 1e9 * float32(300, 200, 1, 1)
+    (weights,) = expert_weights(sums, PRIOR)
+    # (100 + 300) / 2, (200 + 200) / 2 and (400 + 1) / 2 s: what is known of the user evens it out.
+    np.testing.assert_allclose(weights, [1, 1, np.exp(-SHARPNESS * 0.5 / 200)], rtol=1e-5)
+
+
+def test_few_jobs_weigh_little_beside_the_prior() -> None:
+    sums = nothing()
+    sums[0, GLOBAL] = float32(500, 0, 0, PRIOR_JOBS)
+    sums[0, USER] = float32(0, 0, 0, USER_PRIOR_JOBS)
+    (weights,) = expert_weights(sums, PRIOR)
+    overall = (np.array([500.0, 0, 0]) + PRIOR_JOBS * PRIOR) / (2 * PRIOR_JOBS)
+    loss = (overall + overall / 2) / 2
+    np.testing.assert_allclose(weights, np.exp(-SHARPNESS * (loss / loss.min() - 1)), rtol=1e-6)
+
+
+def test_losses_of_less_than_a_second_are_all_alike() -> None:
+    (weights,) = expert_weights(nothing(), np.array([0.0, 1e-9, 1.0]))
+    np.testing.assert_array_equal(weights, [1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("recent", "limit", "expected"),
+    [
+        (50.0, 100.0, 50.0),
+        (500.0, 100.0, 100.0),  # no more than the limit
+        (NAN, 100.0, 100.0),  # nothing is known: the limit
+        (50.0, NAN, 50.0),  # no limit
+        (NAN, NAN, 700.0),  # nothing at all: what is typical
+        (0.25, 100.0, MIN_RUNTIME_S),
+        (50.0, 0.5, MIN_RUNTIME_S),
+    ],
+)
+def test_the_reference_is_what_alike_jobs_took_else_the_limit_else_typical(
+    recent: float, limit: float, expected: float
+) -> None:
+    found = reference_s(Recent(float32(recent), float32(recent)), np.array([limit]), 700.0)
+    assert found.dtype == np.float32
+    assert found.tolist() == [expected]
+
+
+def combination(cap: float | None, longest_s: float = 5000.0) -> Combination:
+    return Combination(cap, longest_s, 700.0, (1.0,) * len(EXPERTS))
+
+
+def said_by_all(seconds: float) -> np.ndarray:
+    return np.full((1, len(MEMBERS)), seconds)
+
+
+def test_rules_follow_the_members_and_without_a_last_run_say_the_reference() -> None:
+    found = combination(1.0).experts_s(
+        np.repeat(said_by_all(33.0), 2, axis=0),
+        Recent(float32(40, NAN), float32(90, NAN)),
+        np.array([100.0, 100.0]),
+    )
+    rules = found[:, len(MEMBERS) :]
+    assert rules.tolist() == [[40, 90], [100, 100]]
+    assert (found[:, : len(MEMBERS)] == 33).all()
 
 
 @settings(deadline=None)
 @given(
-    raw=arrays(np.float64, (5, 3), elements=st.floats(-1e9, 1e9)),
-    limit=arrays(np.float64, 5, elements=st.one_of(st.floats(1, 1e8), st.just(NAN))),
-    cap=st.sampled_from([1.0, 1.25, None]),
+    members=arrays(np.float64, (JOBS, len(MEMBERS)), elements=st.floats(-1e9, 1e9)),
+    recent=arrays(
+        np.float32, JOBS, elements=st.one_of(st.floats(0, 2**27, width=32), st.just(NAN))
+    ),
+    limit=arrays(np.float64, JOBS, elements=st.one_of(st.floats(1, 1e8), st.just(NAN))),
+    cap=st.sampled_from([*LIMIT_CAPS, None]),
 )
 def test_every_answer_is_positive_and_below_the_cap(
-    raw: np.ndarray, limit: np.ndarray, cap: float | None
+    members: np.ndarray, recent: np.ndarray, limit: np.ndarray, cap: float | None
 ) -> None:
-    combination = Combination((0.25, 0.5, 0.25), cap, 5000.0)
-    answer = combination.apply(raw, limit)
-    assert (answer >= 1).all()
-    assert (answer <= combination.cap(limit) * (1 + 1e-12)).all()
+    combined = combination(cap)
+    experts = combined.experts_s(members, Recent(recent, recent), limit)
+    answer = combined.answer_s(experts, np.zeros((JOBS, SCOPES, len(EXPERTS) + 1), np.float32))
+    for found in (experts, answer[:, None]):
+        assert (found >= MIN_RUNTIME_S).all()
+        assert (found <= combined.cap(limit)[:, None]).all()
 
 
 def test_a_job_without_a_limit_is_capped_at_the_longest_runtime() -> None:
-    combination = Combination((1.0,), 1.0, 5000.0)
-    assert combination.apply(np.array([[9e9]]), np.array([NAN])) == pytest.approx([5000.0])
+    recent = Recent(float32(NAN), float32(NAN))
+    found = combination(1.0).experts_s(said_by_all(9e9), recent, np.array([NAN]))
+    assert found[0, 0] == 5000
+
+
+def test_where_limits_are_enforced_the_cap_is_the_limit() -> None:
+    limit = np.full(300, 100.0)
+    assert choose_cap(np.full((300, 3), 150.0), limit, limit) == 1.0
+
+
+def test_where_jobs_run_a_little_past_their_limits_the_cap_leaves_room_for_it() -> None:
+    limit = np.full(300, 1000.0)
+    assert choose_cap(np.full((300, 3), 9000.0), limit, np.full(300, 1050.0)) == 1.05
+
+
+def test_where_limits_are_not_enforced_there_is_no_cap() -> None:
+    limit, runtime = np.full(300, 100.0), np.full(300, 900.0)
+    assert choose_cap(np.full((300, 3), 900.0), limit, runtime) is None
