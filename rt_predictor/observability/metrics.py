@@ -23,6 +23,7 @@ METHODS: tuple[str, ...] = (
     "Predict",
     "PredictBatch",
     "PredictStream",
+    "PredictArrow",
     "RecordOutcomes",
     "GetModelInfo",
     "HealthCheck",
