@@ -1,6 +1,6 @@
 """What the predictor answers: columns of numbers, one row a job."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 
 import numpy as np
@@ -45,3 +45,15 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.runtime_s)
+
+    def part(self, start: int, stop: int) -> "Predictions":
+        """The answers for the jobs from `start` to before `stop`; views, not copies."""
+        return replace(
+            self,
+            runtime_s=self.runtime_s[start:stop],
+            lower_s=self.lower_s[start:stop],
+            upper_s=self.upper_s[start:stop],
+            timeout_probability=self.timeout_probability[start:stop],
+            members_s=self.members_s[start:stop],
+            flags=self.flags[start:stop],
+        )

@@ -1,0 +1,169 @@
+"""The micro-batcher: jobs of many callers become one run of the model.
+
+A run costs about as much for eight jobs as for one, so jobs that wait are scored together. Nothing
+waits for company: while fewer runs than `LANES` are on their way the next one begins as soon as the
+event loop has seen all calls that are there already. Its cost to a job that is alone is one turn of
+the event loop.
+"""
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rt_predictor.errors import DeadlineExceededError, OverloadedError
+from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.serving.dispatch import LANES, Dispatcher
+from rt_predictor.serving.isolation import Failed, Scored, predict_isolated
+
+Row = Mapping[str, float | str | None]
+"""A valid job as the fields of `REQUEST_SCHEMA`, in that order; None where missing."""
+Parts = Sequence[Scored | Failed]
+"""What was found for all jobs of one caller, in order."""
+
+MAX_BATCH_JOBS = 512
+"""Jobs of one run at most: about as long as another caller may wait for it."""
+INLINE_JOBS = 8
+"""Jobs of a run that is done on the event loop; the way to a thread and back would cost as much."""
+RETRY_AFTER_S = 0.1
+"""What a caller for whom there is no room is told to wait: the time of some runs."""
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """The jobs of one caller, until a run takes them or the caller leaves."""
+
+    rows: Sequence[Row]
+    found: asyncio.Future[Parts]
+    deadline_s: float | None
+    """By the event loop's clock."""
+    more_coming: bool
+
+
+class Batcher:
+    """Brings jobs to the predictor, those that wait together. Used by one event loop."""
+
+    def __init__(self, dispatcher: Dispatcher, *, max_waiting_jobs: int) -> None:
+        self._dispatcher = dispatcher
+        self._max_waiting_jobs = max_waiting_jobs
+        self._queue: deque[_Waiting] = deque()
+        self._waiting_jobs = 0
+        self._runs: set[asyncio.Task[None]] = set()
+        self._starting = False
+
+    async def score(
+        self, rows: Sequence[Row], *, remaining_s: float | None = None, more_coming: bool = False
+    ) -> Parts:
+        """Answers some jobs, together with those of others.
+
+        Args:
+            rows: valid jobs.
+            remaining_s: time until the caller's deadline.
+            more_coming: the caller has more jobs on their way: the event loop is left free to read
+                them meanwhile.
+
+        Raises OverloadedError where too many jobs wait, and DeadlineExceededError where the
+        deadline passes first; then the model does not see the jobs.
+        """
+        if not rows:
+            return ()
+        if self._waiting_jobs + len(rows) > self._max_waiting_jobs and self._waiting_jobs:
+            raise OverloadedError(RETRY_AFTER_S)
+        loop = asyncio.get_running_loop()
+        deadline_s = None if remaining_s is None else loop.time() + remaining_s
+        waiting = _Waiting(rows, loop.create_future(), deadline_s, more_coming)
+        self._queue.append(waiting)
+        self._waiting_jobs += len(rows)
+        self._start_soon()
+        try:
+            return await waiting.found
+        except asyncio.CancelledError:
+            self._leave(waiting)
+            raise
+
+    async def score_many(self, jobs: pl.DataFrame) -> Parts:
+        """Answers many jobs of one caller by themselves; `jobs` as `PredictorPort` takes them."""
+        return await predict_isolated(self._dispatcher.predict, jobs)
+
+    def _leave(self, waiting: _Waiting) -> None:
+        """Gives the room of a caller that left back, if it is still held."""
+        try:
+            self._queue.remove(waiting)
+        except ValueError:
+            return
+        self._waiting_jobs -= len(waiting.rows)
+
+    def _start_soon(self) -> None:
+        if not self._starting and len(self._runs) < LANES and self._queue:
+            self._starting = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        self._starting = False
+        batch = list(self._take())
+        if not batch:
+            return
+        run = asyncio.get_running_loop().create_task(self._run(batch))
+        self._runs.add(run)
+        run.add_done_callback(self._ended)
+
+    def _ended(self, run: asyncio.Task[None]) -> None:
+        self._runs.discard(run)
+        self._start_soon()
+
+    def _take(self) -> Iterator[_Waiting]:
+        """Those who have waited longest, as many as one run may have; without the expired."""
+        now_s = asyncio.get_running_loop().time()
+        jobs = 0
+        while self._queue and (not jobs or jobs + len(self._queue[0].rows) <= MAX_BATCH_JOBS):
+            waiting = self._queue.popleft()
+            self._waiting_jobs -= len(waiting.rows)
+            if waiting.found.done():
+                continue
+            if waiting.deadline_s is not None and waiting.deadline_s <= now_s:
+                waiting.found.set_exception(DeadlineExceededError())
+                continue
+            jobs += len(waiting.rows)
+            yield waiting
+
+    async def _run(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            rows = list(itertools.chain.from_iterable(waiting.rows for waiting in batch))
+            here = len(rows) <= INLINE_JOBS and not any(one.more_coming for one in batch)
+            predict = self._dispatcher.predict if here else self._dispatcher.predict_meanwhile
+            parts = await predict_isolated(predict, pl.from_dicts(rows, schema=REQUEST_SCHEMA))
+            shares = shared(parts, [len(waiting.rows) for waiting in batch])
+            for waiting, share in zip(batch, shares, strict=True):
+                if not waiting.found.done():
+                    waiting.found.set_result(share)
+        except asyncio.CancelledError:
+            for waiting in batch:
+                waiting.found.cancel()
+            raise
+        except Exception as error:
+            for waiting in batch:
+                if not waiting.found.done():
+                    waiting.found.set_exception(error)
+
+
+def shared(parts: Parts, sizes: Sequence[int]) -> Iterator[Parts]:
+    """The parts of each of several callers whose jobs lie one after the other, by their numbers."""
+    if len(sizes) == 1:
+        yield parts
+        return
+    waiting = deque(parts)
+    start = 0
+    for size in sizes:
+        stop = start + size
+        share: list[Scored | Failed] = []
+        while waiting and waiting[0].rows.start < stop:
+            part = waiting[0]
+            share.append(part.within(start, stop))
+            if part.rows.stop > stop:
+                break
+            waiting.popleft()
+        yield share
+        start = stop
