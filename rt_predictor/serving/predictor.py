@@ -158,6 +158,11 @@ class Predictor:
             providers=self.session.nodes_by_provider(),
         )
 
+    def graph_inputs(self, jobs: pl.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What `score` takes for n jobs."""
+        known = self._history.known(jobs)
+        return self._assembler.assemble(jobs, known.features), known.expert_losses
+
     def score(
         self, inputs: NDArray[np.float32], losses: NDArray[np.float32]
     ) -> list[NDArray[np.float32]]:

@@ -24,7 +24,7 @@ async def _refused(call) -> grpc.aio.AioRpcError:
 
 
 async def test_every_table_is_answered_in_order_and_says_what_answered() -> None:
-    tables = [generated(count) for count in (3, 0, 200, 1)]
+    tables = [generated(200)[:count] for count in (3, 0, 200, 1)]
     async with running(FakePredictor()) as service:
         call = service.stub.PredictArrow(iter([_request(jobs) for jobs in tables]))
         answers = [answer async for answer in call]
@@ -36,7 +36,7 @@ async def test_every_table_is_answered_in_order_and_says_what_answered() -> None
             assert answer.model_version == "fake-1"
             assert answer.confidence_level == 0.9
             assert tuple(answer.models) == MEMBERS
-        assert service.metric("predictions_total") == 204 + 1  # and the server's own try
+        assert service.metric("predictions_total") == 204
 
 
 async def test_what_cannot_be_scored_is_counted_and_harms_nobody() -> None:

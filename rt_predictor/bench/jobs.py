@@ -1,0 +1,66 @@
+"""Jobs to measure with, no two alike: a repeated row flatters trees, whose branches get predicted."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.client.codec import requests
+from rt_predictor.errors import UsageError
+from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.features.rules import null_invalid
+from rt_predictor.traces import read_trace
+from rt_predictor.traces.generate import generate_jobs
+
+_SEED = 11
+_SPREAD = 0.2
+"""How far memory and time limit of a job that is drawn again lie from what they were, as a share."""
+
+
+class JobSource:
+    """An endless supply of jobs, none of which comes twice."""
+
+    def __init__(self, jobs: pl.DataFrame) -> None:
+        """`jobs` has the columns of `REQUEST_SCHEMA`."""
+        self._jobs = jobs
+        self._random = np.random.default_rng(_SEED)
+        self._drawn = 0
+
+    @classmethod
+    def generated(cls) -> "JobSource":
+        """Made-up jobs."""
+        return cls(generate_jobs(50_000, _SEED).select(list(REQUEST_SCHEMA)))
+
+    @classmethod
+    def from_log(cls, path: Path) -> "JobSource":
+        """The jobs of a log, in an order of chance.
+
+        Raises TraceError where it cannot be read, UsageError where it has no job.
+        """
+        jobs = null_invalid(read_trace(path).jobs.select(list(REQUEST_SCHEMA)))
+        if not len(jobs):
+            raise UsageError(f"{path} has no job to measure with")
+        return cls(jobs)
+
+    def take(self, count: int) -> pl.DataFrame:
+        """That many jobs, now submitted; each differs from all that were ever taken."""
+        rows = self._random.integers(0, len(self._jobs), count)
+        factors = self._random.uniform(1 - _SPREAD, 1 + _SPREAD, (2, count))
+        seconds = time.time() + np.arange(self._drawn, self._drawn + count)
+        self._drawn += count
+        return self._jobs[rows].with_columns(
+            pl.Series("submit_time", seconds),
+            pl.col("mem_req") * factors[0],
+            (pl.col("time_req") * factors[1]).clip(1),
+        )
+
+    def messages(self, count: int) -> list[pb.PredictRequest]:
+        """That many jobs as messages."""
+        return list(requests(self.take(count)))
+
+    def tables(self, count: int, rows: int) -> Iterator[pl.DataFrame]:
+        """That many tables."""
+        return (self.take(rows) for _ in range(count))
