@@ -1,9 +1,10 @@
 """The micro-batcher: jobs of many callers become one run of the model.
 
 A run costs about as much for eight jobs as for one, so jobs that wait are scored together. Nothing
-waits for company: while fewer runs than `LANES` are on their way the next one begins as soon as the
-event loop has seen all calls that are there already. Its cost to a job that is alone is one turn of
-the event loop.
+waits for company: a batcher that is idle starts at once, and what arrives meanwhile is the next run.
+A job that is alone is scored on the event loop, which is the quickest. But while the loop scores it
+takes in nothing, and would go on one by one however many calls wait outside; so now and then a run
+goes to a thread, and as long as others arrive during such runs, all go there.
 """
 
 import asyncio
@@ -27,7 +28,11 @@ Parts = Sequence[Scored | Failed]
 MAX_BATCH_JOBS = 512
 """Jobs of one run at most: about as long as another caller may wait for it."""
 INLINE_JOBS = 8
-"""Jobs of a run that is done on the event loop; the way to a thread and back would cost as much."""
+"""Jobs of a run on the event loop at most; the way to a thread and back costs as much."""
+LONG_RUN_JOBS = 64
+"""From so many jobs on a run takes so long that another one is started beside it."""
+INLINE_RUNS = 15
+"""Runs on the event loop, at most, until one goes to a thread to see whether others arrive."""
 RETRY_AFTER_S = 0.1
 """What a caller for whom there is no room is told to wait: the time of some runs."""
 
@@ -51,8 +56,10 @@ class Batcher:
         self._max_waiting_jobs = max_waiting_jobs
         self._queue: deque[_Waiting] = deque()
         self._waiting_jobs = 0
-        self._runs: set[asyncio.Task[None]] = set()
+        self._runs: dict[asyncio.Task[None], int] = {}
         self._starting = False
+        self._inline_runs = 0
+        self._inline_left = 0
 
     async def score(
         self, rows: Sequence[Row], *, remaining_s: float | None = None, more_coming: bool = False
@@ -97,7 +104,8 @@ class Batcher:
         self._waiting_jobs -= len(waiting.rows)
 
     def _start_soon(self) -> None:
-        if not self._starting and len(self._runs) < LANES and self._queue:
+        free = len(self._runs) < LANES and min(self._runs.values(), default=LONG_RUN_JOBS)
+        if self._queue and not self._starting and free >= LONG_RUN_JOBS:
             self._starting = True
             asyncio.get_running_loop().call_soon(self._start)
 
@@ -107,11 +115,11 @@ class Batcher:
         if not batch:
             return
         run = asyncio.get_running_loop().create_task(self._run(batch))
-        self._runs.add(run)
+        self._runs[run] = sum(len(waiting.rows) for waiting in batch)
         run.add_done_callback(self._ended)
 
     def _ended(self, run: asyncio.Task[None]) -> None:
-        self._runs.discard(run)
+        del self._runs[run]
         self._start_soon()
 
     def _take(self) -> Iterator[_Waiting]:
@@ -132,9 +140,12 @@ class Batcher:
     async def _run(self, batch: Sequence[_Waiting]) -> None:
         try:
             rows = list(itertools.chain.from_iterable(waiting.rows for waiting in batch))
-            here = len(rows) <= INLINE_JOBS and not any(one.more_coming for one in batch)
-            predict = self._dispatcher.predict if here else self._dispatcher.predict_meanwhile
-            parts = await predict_isolated(predict, pl.from_dicts(rows, schema=REQUEST_SCHEMA))
+            jobs = pl.from_dicts(rows, schema=REQUEST_SCHEMA)
+            if self._stays_here(batch, len(rows)):
+                parts = await predict_isolated(self._dispatcher.predict, jobs)
+            else:
+                parts = await predict_isolated(self._dispatcher.predict_meanwhile, jobs)
+                self._look_round()
             shares = shared(parts, [len(waiting.rows) for waiting in batch])
             for waiting, share in zip(batch, shares, strict=True):
                 if not waiting.found.done():
@@ -147,6 +158,19 @@ class Batcher:
             for waiting in batch:
                 if not waiting.found.done():
                     waiting.found.set_exception(error)
+
+    def _stays_here(self, batch: Sequence[_Waiting], jobs: int) -> bool:
+        """Whether a run is made on the event loop."""
+        if jobs > INLINE_JOBS or any(waiting.more_coming for waiting in batch):
+            return False
+        self._inline_left -= 1
+        return self._inline_left >= 0
+
+    def _look_round(self) -> None:
+        """After a run on a thread: the longer nobody comes meanwhile, the more runs stay here."""
+        alone = not self._queue
+        self._inline_runs = min(2 * self._inline_runs + 1, INLINE_RUNS) if alone else 0
+        self._inline_left = self._inline_runs
 
 
 def shared(parts: Parts, sizes: Sequence[int]) -> Iterator[Parts]:

@@ -1,7 +1,9 @@
 """The micro-batcher: together what waits, and everyone's answers their own."""
 
 import asyncio
+import itertools
 import random
+import threading
 from collections.abc import AsyncIterator, Sequence
 
 import polars as pl
@@ -14,7 +16,16 @@ from rt_predictor.errors import DeadlineExceededError, OverloadedError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving import batcher as module
-from rt_predictor.serving.batcher import MAX_BATCH_JOBS, Batcher, Parts, Row, shared
+from rt_predictor.serving.batcher import (
+    INLINE_JOBS,
+    INLINE_RUNS,
+    LONG_RUN_JOBS,
+    MAX_BATCH_JOBS,
+    Batcher,
+    Parts,
+    Row,
+    shared,
+)
 from rt_predictor.serving.dispatch import LANES, Dispatcher, WorkPool
 from rt_predictor.serving.isolation import Failed, Scored
 from rt_predictor.serving.predictions import Predictions
@@ -62,7 +73,7 @@ async def busy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[_Serving]:
     serving = _Serving(GatedPredictor(), max_waiting_jobs=40)
     serving.predictor.gate.clear()
     for lane in range(LANES):
-        call = serving.batcher.score([_row(job_name=f"lane {lane}")])
+        call = serving.batcher.score([_row(job_name=f"lane {lane}")] * LONG_RUN_JOBS)
         serving.holding.append(asyncio.create_task(call))
         await _settle()
     yield serving
@@ -105,7 +116,7 @@ async def test_what_arrives_meanwhile_is_the_next_run(busy: _Serving) -> None:
     busy.predictor.gate.set()
     found = await asyncio.gather(*calls)
     assert [_predicted(parts) for parts in found] == [[float(n)] for n in range(20)]
-    assert _sizes(busy.predictor) == [1] * LANES + [20]
+    assert _sizes(busy.predictor) == [LONG_RUN_JOBS] * LANES + [20]
 
 
 async def test_a_run_has_no_more_jobs_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,6 +175,69 @@ async def test_the_loop_is_left_free_for_a_caller_with_more_to_come() -> None:
     assert not call.done()
     predictor.gate.set()
     assert _predicted(await call) == [30.0]
+    serving.close()
+
+
+class _Where(FakePredictor):
+    """Notes on which thread it is called."""
+
+    def predict(self, jobs: pl.DataFrame) -> Predictions:
+        threads.append(threading.get_ident())
+        return super().predict(jobs)
+
+
+threads: list[int] = []
+
+
+async def test_a_caller_that_is_alone_is_soon_scored_on_the_event_loop() -> None:
+    threads.clear()
+    serving = _Serving(_Where())
+    for _ in range(100):
+        await serving.batcher.score([_row()])
+    here = threading.get_ident()
+    assert threads[0] != here
+    assert threads.count(here) > 80
+    elsewhere = [n for n, thread in enumerate(threads) if thread != here]
+    assert max(b - a for a, b in itertools.pairwise(elsewhere)) == INLINE_RUNS + 1
+    serving.close()
+
+
+async def test_runs_leave_the_loop_as_long_as_others_arrive_meanwhile() -> None:
+    threads.clear()
+    serving = _Serving(_Where())
+
+    async def caller() -> None:
+        for _ in range(50):
+            await serving.batcher.score([_row()])
+
+    for _ in range(40):
+        await serving.batcher.score([_row()])
+    threads.clear()
+    await asyncio.gather(*(caller() for _ in range(INLINE_JOBS + 1)))
+    assert threading.get_ident() not in threads[INLINE_RUNS + 1 :]
+    serving.close()
+
+
+async def test_a_short_run_is_not_overtaken_a_long_one_is() -> None:
+    predictor = GatedPredictor()
+    serving = _Serving(predictor)
+    predictor.gate.clear()
+    call = serving.batcher.score
+    short = asyncio.create_task(call([_row()]))
+    await _settle()
+    next_ = asyncio.create_task(call([_row()] * LONG_RUN_JOBS))
+    await _settle()
+    assert len(serving.batcher._runs) == 1
+    predictor.gate.set()
+    await asyncio.gather(short, next_)
+    predictor.gate.clear()
+    long = asyncio.create_task(call([_row()] * LONG_RUN_JOBS))
+    await _settle()
+    beside = asyncio.create_task(call([_row()] * LONG_RUN_JOBS))
+    await _settle()
+    assert len(serving.batcher._runs) == 2
+    predictor.gate.set()
+    await asyncio.gather(long, beside)
     serving.close()
 
 
