@@ -1,6 +1,5 @@
 """Many jobs a message: PredictBatch and PredictArrow."""
 
-import io
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from time import perf_counter
@@ -12,6 +11,7 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.bench.figures import Figures, rounds
 from rt_predictor.bench.plan import Plan
+from rt_predictor.client.tables import table_request
 
 _BATCH_JOBS, _BATCHES = 10_000, 3
 _TABLE_JOBS, _TABLES = 50_000, 4
@@ -22,14 +22,14 @@ async def measure(plan: Plan, service: str) -> Figures:
     """Predictions a second of batches of 10,000 jobs and of tables of 50,000, one caller each."""
     found: dict[str, list[float]] = defaultdict(list)
     async with grpc.aio.insecure_channel(service, options=_OPTIONS) as channel:
-        stub = pb_grpc.RuntimePredictorStub(channel)
+        stub: pb_grpc.RuntimePredictorAsyncStub = pb_grpc.RuntimePredictorStub(channel)
         for _ in range(plan.rounds):
             found["bulk.batch_per_s"].append(await _batches(plan, stub))
             found["bulk.arrow_per_s"].append(await _tables(plan, stub))
     return {name: rounds(values, "1/s") for name, values in found.items()}
 
 
-async def _batches(plan: Plan, stub: pb_grpc.RuntimePredictorStub) -> float:
+async def _batches(plan: Plan, stub: "pb_grpc.RuntimePredictorAsyncStub") -> float:
     size = plan.count(_BATCH_JOBS)
     batches = [pb.PredictBatchRequest(jobs=plan.source.messages(size)) for _ in range(_BATCHES)]
     started = perf_counter()
@@ -39,9 +39,9 @@ async def _batches(plan: Plan, stub: pb_grpc.RuntimePredictorStub) -> float:
     return size * len(batches) / (perf_counter() - started)
 
 
-async def _tables(plan: Plan, stub: pb_grpc.RuntimePredictorStub) -> float:
+async def _tables(plan: Plan, stub: "pb_grpc.RuntimePredictorAsyncStub") -> float:
     size = plan.count(_TABLE_JOBS)
-    tables = [table_request(jobs) for jobs in plan.source.tables(_TABLES, size)]
+    tables = [table_request(jobs, partial=True) for jobs in plan.source.tables(_TABLES, size)]
 
     async def source() -> AsyncIterator[pb.PredictArrowRequest]:
         for table in tables:
@@ -51,13 +51,6 @@ async def _tables(plan: Plan, stub: pb_grpc.RuntimePredictorStub) -> float:
     async for answer in stub.PredictArrow(source()):
         _complete(len(pl.read_ipc_stream(answer.predictions)) - answer.failed, size)
     return size * len(tables) / (perf_counter() - started)
-
-
-def table_request(jobs: pl.DataFrame) -> pb.PredictArrowRequest:
-    """A table of jobs, as a message."""
-    stream = io.BytesIO()
-    jobs.write_ipc_stream(stream)
-    return pb.PredictArrowRequest(jobs=stream.getvalue(), partial=True)
 
 
 def _complete(answered: int, asked: int) -> None:

@@ -1,6 +1,7 @@
 """One job a call, beside the bare echo of the same messages."""
 
 from collections import defaultdict
+from typing import Any
 
 import grpc
 
@@ -25,13 +26,13 @@ async def measure(plan: Plan, service: str, echo_target: str) -> Figures:
         grpc.aio.insecure_channel(service) as channel,
         grpc.aio.insecure_channel(echo_target) as echo_channel,
     ):
-        stub = pb_grpc.RuntimePredictorStub(channel)
-        coding = {
+        stub: pb_grpc.RuntimePredictorAsyncStub = pb_grpc.RuntimePredictorStub(channel)
+        coding: dict[str, Any] = {
             "request_serializer": pb.PredictRequest.SerializeToString,
             "response_deserializer": pb.PredictResponse.FromString,
         }
-        unary = echo_channel.unary_unary(f"/{echo.SERVICE}/Unary", **coding)
-        stream = echo_channel.stream_stream(f"/{echo.SERVICE}/Stream", **coding)
+        unary: Call = echo_channel.unary_unary(f"/{echo.SERVICE}/Unary", **coding)
+        stream: Stream = echo_channel.stream_stream(f"/{echo.SERVICE}/Stream", **coding)
         sides: dict[str, tuple[Call, Stream]] = {
             "echo": (unary, stream),
             "service": (stub.Predict, stub.PredictStream),

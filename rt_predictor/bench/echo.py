@@ -12,7 +12,6 @@ from typing import Any
 import grpc
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
-from rt_predictor.serving.predictions import Flag
 from rt_predictor.serving.run import new_event_loop
 
 SERVICE = "rt_predictor.bench.Echo"
@@ -24,15 +23,17 @@ _ANSWER = pb.PredictResponse(
     timeout_probability=0.25,
     model_predictions={"xgboost": 1200.5, "lightgbm": 1300.5, "catboost": 1100.5},
     model_version="2000.01.01-00000000",
-    flags=[pb.PREDICTION_FLAG_COLD_START_USER for _ in (Flag.COLD_START_USER,)],
+    flags=[pb.PREDICTION_FLAG_COLD_START_USER],
 )
 
 
 async def _unary(request: pb.PredictRequest, context: object) -> pb.PredictResponse:
+    del request, context
     return _ANSWER
 
 
 async def _stream(request_iterator: object, context: Any) -> None:
+    del request_iterator
     while await context.read() is not grpc.aio.EOF:
         await context.write(_ANSWER)
 
@@ -40,7 +41,7 @@ async def _stream(request_iterator: object, context: Any) -> None:
 async def main() -> None:
     """Serves until standard input ends."""
     server = grpc.aio.server()
-    coding = {
+    coding: dict[str, Any] = {
         "request_deserializer": pb.PredictRequest.FromString,
         "response_serializer": pb.PredictResponse.SerializeToString,
     }

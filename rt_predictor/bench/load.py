@@ -1,17 +1,17 @@
 """Callers: so many at a time, so many a second, or as a stream."""
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any
 
-Call = Callable[[Any], Awaitable[object]]
-Stream = Callable[[AsyncIterator[Any]], AsyncIterator[object]]
+Call = Callable[[Any], Awaitable[Any]]
+Stream = Callable[[AsyncIterator[Any]], Any]
+"""Gives something to iterate over asynchronously."""
 
 
 async def at_once(call: Call, requests: Sequence[Any], in_flight: int) -> tuple[float, list[float]]:
-    """Makes all calls, that many at a time. Returns calls a second, and the latency of each in s."""
+    """Makes all calls, that many at a time. Returns calls a second, and latencies in s."""
     left = iter(requests)
     latencies: list[float] = []
 
@@ -63,9 +63,3 @@ async def streamed(stream: Stream, requests: Sequence[Any]) -> float:
     if answers != len(requests):
         raise RuntimeError(f"{answers} answers to {len(requests)} requests")
     return answers / seconds
-
-
-def in_turn(things: Iterable[Any]) -> Callable[[], Any]:
-    """Gives one after the other, round and round: connections that share the load."""
-    cycle = itertools.cycle(things)
-    return lambda: next(cycle)

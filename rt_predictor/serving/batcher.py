@@ -1,7 +1,8 @@
 """The micro-batcher: jobs of many callers become one run of the model.
 
 A run costs about as much for eight jobs as for one, so jobs that wait are scored together. Nothing
-waits for company: a batcher that is idle starts at once, and what arrives meanwhile is the next run.
+waits for company: an idle batcher starts at once, and what arrives meanwhile is the next run.
+
 A job that is alone is scored on the event loop, which is the quickest. But while the loop scores it
 takes in nothing, and would go on one by one however many calls wait outside; so now and then a run
 goes to a thread, and as long as others arrive during such runs, all go there.
