@@ -1,6 +1,7 @@
 """In this process: one prediction, and the graph alone, beside the three native libraries."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
@@ -49,23 +50,27 @@ def _native(plan: Plan, predictor: Predictor) -> Figures:
     if absent:
         why = Skipped(f"{', '.join(absent)} not installed (extra `train`)")
         return dict.fromkeys(names, why)
-    models = _boosters(plan, predictor)
+    one_thread, all_threads = _boosters(plan, predictor)
     random = np.random.default_rng(3)
     width = len(predictor.bundle.features.features)
     singles = random.random((plan.count(_SINGLES, 20), 1, width), dtype=np.float32)
     bulk = random.random((plan.count(_BULK_ROWS, 500), width), dtype=np.float32)
 
-    def all_of_them(matrix: NDArray[np.float32]) -> object:
-        return [predict(matrix) for predict in models]
-
     return {
-        names[0]: _each_us(plan, all_of_them, list(singles)),
-        names[1]: _per_s(plan, all_of_them, bulk),
+        names[0]: _each_us(plan, _in_turn(one_thread), list(singles)),
+        names[1]: _per_s(plan, _in_turn(all_threads), bulk),
     }
 
 
-def _boosters(plan: Plan, predictor: Predictor) -> list[Callable[[NDArray[np.float32]], object]]:
-    """Boosters as large as those of the bundle, each as its library predicts fastest.
+_Predict = Callable[[NDArray[np.float32]], object]
+
+
+def _in_turn(models: Sequence[_Predict]) -> _Predict:
+    return lambda matrix: [predict(matrix) for predict in models]
+
+
+def _boosters(plan: Plan, predictor: Predictor) -> tuple[list[_Predict], list[_Predict]]:
+    """Boosters as large as those of the bundle: on one thread, best for one row, and on all.
 
     They are trained on noise: what they say does not matter, how long they take does.
     """
@@ -95,7 +100,14 @@ def _boosters(plan: Plan, predictor: Predictor) -> list[Callable[[NDArray[np.flo
         verbose=False,
         allow_writing_files=False,
     ).fit(matrix, target)
-    return [xgb.inplace_predict, lgb.predict, cat.predict]
+    alone = xgb.copy()
+    alone.set_param({"nthread": 1})
+    one_thread = [
+        alone.inplace_predict,
+        partial(lgb.predict, num_threads=1),
+        partial(cat.predict, thread_count=1),
+    ]
+    return one_thread, [xgb.inplace_predict, lgb.predict, cat.predict]
 
 
 def _each_us(plan: Plan, work: Callable[[Any], object], items: Sequence[Any]) -> Figure:

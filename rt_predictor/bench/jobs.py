@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.client import Job
 from rt_predictor.errors import UsageError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.features.rules import null_invalid
@@ -63,9 +64,18 @@ class JobSource:
         rows = self.take(count).iter_rows(named=True)
         return [pb.PredictRequest(**_whole(row), partial=True) for row in rows]
 
+    def client_jobs(self, count: int) -> list[Job]:
+        """That many jobs as values of the client."""
+        rows = self.take(count).iter_rows(named=True)
+        return [Job(**_present(_whole(row)), partial=True) for row in rows]
+
     def tables(self, count: int, rows: int) -> Iterator[pl.DataFrame]:
         """That many tables."""
         return (self.take(rows) for _ in range(count))
+
+
+def _present(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def _whole(row: dict[str, Any]) -> dict[str, Any]:
