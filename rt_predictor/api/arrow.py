@@ -112,7 +112,7 @@ def _column(table: pl.DataFrame, name: str) -> pl.Expr:
         return pl.repeat(None, len(table), dtype=kind()).alias(name)
     column = pl.col(name).cast(kind)
     if kind is not pl.String:
-        return column
+        return column + 0.0  # -0.0 becomes 0.0, which is the same job
     longest = table[name].str.len_bytes().max()
     if isinstance(longest, int) and longest > MAX_TEXT_BYTES:
         # What is too long stays too long, but is no longer of any size.

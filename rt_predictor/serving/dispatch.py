@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 import polars as pl
 
 from rt_predictor.observability.metrics import Metrics
+from rt_predictor.serving.distinct import predict_distinct
 from rt_predictor.serving.port import PredictorPort
 from rt_predictor.serving.predictions import Predictions
 
@@ -93,7 +94,7 @@ class Dispatcher:
     def _predict(self, jobs: pl.DataFrame) -> Predictions:
         started = perf_counter()
         try:
-            predictions = self._predictor.predict(jobs)
+            predictions = predict_distinct(self._predictor.predict, jobs)
         except Exception:
             self.failing = True
             raise

@@ -48,12 +48,19 @@ class Predictions:
 
     def part(self, start: int, stop: int) -> "Predictions":
         """The answers for the jobs from `start` to before `stop`; views, not copies."""
+        return self._picked(slice(start, stop))
+
+    def rows(self, places: NDArray[np.intp]) -> "Predictions":
+        """The answers at those places, which may come several times."""
+        return self._picked(places)
+
+    def _picked(self, rows: slice | NDArray[np.intp]) -> "Predictions":
         return replace(
             self,
-            runtime_s=self.runtime_s[start:stop],
-            lower_s=self.lower_s[start:stop],
-            upper_s=self.upper_s[start:stop],
-            timeout_probability=self.timeout_probability[start:stop],
-            members_s=self.members_s[start:stop],
-            flags=self.flags[start:stop],
+            runtime_s=self.runtime_s[rows],
+            lower_s=self.lower_s[rows],
+            upper_s=self.upper_s[rows],
+            timeout_probability=self.timeout_probability[rows],
+            members_s=self.members_s[rows],
+            flags=self.flags[rows],
         )

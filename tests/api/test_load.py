@@ -209,8 +209,8 @@ async def test_what_arrives_while_a_stream_is_scored_is_scored_together(
         predictor.asked.clear()
         predictor.gate.clear()
         stream = service.stub.PredictStream()
-        for _ in range(6):
-            await stream.write(job())
+        for number in range(6):
+            await stream.write(job(nodes_req=1 + number))
             await arrived.acquire()
         predictor.gate.set()
         for _ in range(6):

@@ -73,7 +73,8 @@ async def busy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[_Serving]:
     serving = _Serving(GatedPredictor(), max_waiting_jobs=40)
     serving.predictor.gate.clear()
     for lane in range(LANES):
-        call = serving.batcher.score([_row(job_name=f"lane {lane}")] * LONG_RUN_JOBS)
+        jobs = [_row(job_name=f"lane {lane}, {n}") for n in range(LONG_RUN_JOBS)]
+        call = serving.batcher.score(jobs)
         serving.holding.append(asyncio.create_task(call))
         await _settle()
     yield serving
@@ -123,7 +124,9 @@ async def test_a_run_has_no_more_jobs_than_it_may(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "MAX_BATCH_JOBS", 5)
     serving = _Serving(FakePredictor())
     sizes = [2, 2, 2, 9, 1, 4, 1]
-    found = await asyncio.gather(*(serving.batcher.score([_row()] * size) for size in sizes))
+    limits = itertools.count(1.0)
+    calls = [[_row(next(limits)) for _ in range(size)] for size in sizes]
+    found = await asyncio.gather(*map(serving.batcher.score, calls))
     assert [len(_predicted(parts)) for parts in found] == sizes
     assert sorted(_sizes(serving.predictor)) == sorted([4, 2, 9, 5, 1])
     serving.close()
