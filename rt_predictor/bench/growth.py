@@ -84,7 +84,7 @@ async def memory(plan: Plan, running: Running) -> Figures:
     """Resident memory of a worker, and its growth over a million predictions, in percent."""
     async with Client(running.target, timeout_s=60) as client:
         for _ in range(plan.count(_WARMING_TABLES)):
-            async for _ in client.predict_frame(plan.source.take(_GROWTH_TABLE)):
+            async for _ in client.predict_frame(plan.source.take(plan.count(_GROWTH_TABLE))):
                 pass
         before = (await client.health()).memory_bytes
         if plan.scale < 1:

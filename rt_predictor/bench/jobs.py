@@ -10,7 +10,6 @@ import polars as pl
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.client import Job
-from rt_predictor.errors import UsageError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.features.rules import null_invalid
 from rt_predictor.traces import read_trace
@@ -40,12 +39,9 @@ class JobSource:
     def from_log(cls, path: Path) -> "JobSource":
         """The jobs of a log, in an order of chance.
 
-        Raises TraceError where it cannot be read, UsageError where it has no job.
+        Raises TraceError where it cannot be read.
         """
-        jobs = null_invalid(read_trace(path).jobs.select(list(REQUEST_SCHEMA)))
-        if not len(jobs):
-            raise UsageError(f"{path} has no job to measure with")
-        return cls(jobs)
+        return cls(null_invalid(read_trace(path).jobs.select(list(REQUEST_SCHEMA))))
 
     def take(self, count: int) -> pl.DataFrame:
         """That many jobs, now submitted; each differs from all that were ever taken."""
