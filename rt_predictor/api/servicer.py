@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from rt_predictor import __version__
-from rt_predictor.api.arrow import MAX_ROWS_SETTING, decode_table, encode_table
+from rt_predictor.api.arrow import MAX_ROWS_SETTING, JobTable, decode_table, encode_table
 from rt_predictor.api.codec import (
     JobReader,
     check_batch_id,
@@ -151,33 +151,42 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
     async def PredictArrow(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[pb.PredictArrowRequest], context: Context
     ) -> None:
-        """Predicts tables as they come, one after the other; reads and writes as above."""
+        """Predicts tables as they come; reads and writes through the context.
+
+        While one is scored the next one is read.
+        """
         del request_iterator
         tables = Tables(context)
         leave = self._admission.when_draining(tables.drain)
+        reading = asyncio.create_task(self._next_table(tables))
         try:
-            while (request := await tables.take()) is not None:
-                await context.write(await self._score_table(request, context))
+            while (table := await reading) is not None:
+                reading = asyncio.create_task(self._next_table(tables))
+                _remaining_s(context)
+                await context.write(await self._score_table(table))
         finally:
             leave()
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
-    async def _score_table(
-        self, request: pb.PredictArrowRequest, context: Context
-    ) -> pb.PredictArrowResponse:
-        on_thread = self._pool.run_on_thread
-        table = await on_thread(
+    async def _next_table(self, tables: Tables) -> JobTable | None:
+        request = await tables.take()
+        if request is None:
+            return None
+        return await self._pool.run_on_thread(
             decode_table,
             request.jobs,
             partial=request.partial,
             max_rows=self._limits.batch_jobs,
             clock=time.time,
         )
+
+    async def _score_table(self, table: JobTable) -> pb.PredictArrowResponse:
         self._count_invalid(table.errors)
-        _remaining_s(context)
         parts = await self._batcher.score_many(table.frame)
         self._count_failed(parts)
         models = self._predictor.member_names
-        stream, failed = await on_thread(encode_table, table, parts, models)
+        stream, failed = await self._pool.run_on_thread(encode_table, table, parts, models)
         return pb.PredictArrowResponse(
             predictions=stream,
             model_version=self._predictor.model_version,

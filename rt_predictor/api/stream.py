@@ -113,7 +113,7 @@ async def reading(
 class Tables:
     """The requests of one `PredictArrow` call, one at a time: each is many jobs.
 
-    While one is scored gRPC reads the next one ahead, and holds the client back after that.
+    A client that sends faster than it is answered is held back by gRPC's flow control.
     """
 
     def __init__(self, context: Context) -> None:
