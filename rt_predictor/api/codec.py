@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from rt_predictor.api.answer_bytes import answer_bytes
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
@@ -145,8 +146,6 @@ class AnswerWriter:
         self._invalid = jobs.errors
         self._request_ids = enumerate(jobs.request_ids)
         self._found = chain.from_iterable(map(_answers_of, parts))
-        self.failed = 0
-        """Messages written so far that carry an error."""
 
     def write(self, answers: Iterable[pb.PredictResponse]) -> None:
         """Fills empty messages for as many jobs as there are messages, or are left."""
@@ -156,7 +155,6 @@ class AnswerWriter:
             found = next(self._found) if invalid is None else _invalid_answer(invalid)
             if isinstance(found, pb.ItemError):
                 answer.error.CopyFrom(found)
-                self.failed += 1
             else:
                 _fill(answer, found)
 
@@ -185,27 +183,44 @@ def encode_batch(
     """The bytes of a `PredictBatchResponse`.
 
     Messages that follow one another add up to one whose repeated fields hold those of all; so the
-    answer is made in slices, and no step keeps the GIL for long.
+    answer is made job by job, in slices, and no step keeps the GIL for long.
     """
-    writer = AnswerWriter(jobs, parts)
-    pieces = []
-    for start in range(0, len(jobs), _SLICE_ROWS):
-        piece = pb.PredictBatchResponse()
-        size = min(_SLICE_ROWS, len(jobs) - start)
-        writer.write([piece.predictions.add() for _ in range(size)])
-        pieces.append(piece.SerializeToString())
-    rest = pb.PredictBatchResponse(
-        batch_id=batch_id, model_version=model_version, failed=writer.failed
-    )
+    pieces, failed = [b""] * len(jobs), len(jobs.errors)
+    for place, invalid in jobs.errors.items():
+        pieces[place] = _error_bytes(jobs.request_ids[place], _invalid_answer(invalid))
+    places = [place for place in range(len(jobs)) if place not in jobs.errors]
+    for part in parts:
+        where = places[part.rows.start : part.rows.stop]
+        if isinstance(part, Failed):
+            failed += len(where)
+            error = _failed_answer(part)
+            for place in where:
+                pieces[place] = _error_bytes(jobs.request_ids[place], error)
+            continue
+        for start in range(0, len(where), _SLICE_ROWS):
+            some = where[start : start + _SLICE_ROWS]
+            ids = [jobs.request_ids[place] for place in some]
+            answers = part.predictions.part(start, start + len(some))
+            for place, piece in zip(some, answer_bytes(answers, ids, FLAG_NUMBERS), strict=True):
+                pieces[place] = piece
+    rest = pb.PredictBatchResponse(batch_id=batch_id, model_version=model_version, failed=failed)
     return b"".join((*pieces, rest.SerializeToString()))
+
+
+def _error_bytes(request_id: str, error: pb.ItemError) -> bytes:
+    answer = pb.PredictResponse(request_id=request_id, error=error)
+    return pb.PredictBatchResponse(predictions=[answer]).SerializeToString()
 
 
 def _answers_of(part: Scored | Failed) -> Iterator[_Found | pb.ItemError]:
     if isinstance(part, Scored):
         return _rows_of(part.predictions)
+    return repeat(_failed_answer(part), len(part.rows))
+
+
+def _failed_answer(part: Failed) -> pb.ItemError:
     status = status_of(part.error)
-    error = pb.ItemError(code=status.number, message=status.message)
-    return repeat(error, len(part.rows))
+    return pb.ItemError(code=status.number, message=status.message)
 
 
 def _rows_of(predictions: Predictions) -> Iterator[_Found]:

@@ -21,7 +21,7 @@ DOCUMENT = {
         {"promise": "small", "limit": 1, "measured": {"skipped": "no room"}, "holds": None},
     ],
 }
-README = "before\n<!-- bench -->\nold\n\n| old |\n<!-- end -->\nafter\n<!-- end -->\n"
+README = "before\n<!-- bench -->\nstale\n\n| stale |\n<!-- end -->\nafter\n<!-- end -->\n"
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_the_table_takes_the_place_of_the_old_one(bench_table: ModuleType) -> No
     assert "| fast | 1.5 x | 1.25 to 1,234 | yes |\n" in text
     assert "| small | - | no room | not measured |\n<!-- end -->\nafter" in text
     assert "2 cores (x86_64, Linux)" in text
-    assert "old" not in text
+    assert "stale" not in text
     assert bench_table.filled(text, DOCUMENT) == text
 
 
