@@ -138,27 +138,6 @@ def check_batch_id(batch_id: str) -> None:
         raise InvalidRequestError(f"batch_id has {len(batch_id)} characters: it {_ID_RULE.text}")
 
 
-class AnswerWriter:
-    """Writes what was found for each job into messages, in the order of the request."""
-
-    def __init__(self, jobs: Jobs[list[Row]] | Jobs[pl.DataFrame], parts: Parts) -> None:
-        """`parts` are the answers for the valid jobs, in order."""
-        self._invalid = jobs.errors
-        self._request_ids = enumerate(jobs.request_ids)
-        self._found = chain.from_iterable(map(_answers_of, parts))
-
-    def write(self, answers: Iterable[pb.PredictResponse]) -> None:
-        """Fills empty messages for as many jobs as there are messages, or are left."""
-        for answer, (place, request_id) in zip(answers, self._request_ids, strict=False):
-            answer.request_id = request_id
-            invalid = self._invalid.get(place)
-            found = next(self._found) if invalid is None else _invalid_answer(invalid)
-            if isinstance(found, pb.ItemError):
-                answer.error.CopyFrom(found)
-            else:
-                _fill(answer, found)
-
-
 def encode_answer(request_id: str, predictions: Predictions) -> pb.PredictResponse:
     """The answer for one job."""
     answer = pb.PredictResponse(request_id=request_id)
@@ -168,9 +147,18 @@ def encode_answer(request_id: str, predictions: Predictions) -> pb.PredictRespon
 
 
 def encode_answers(jobs: Jobs[list[Row]], parts: Parts) -> list[pb.PredictResponse]:
-    """The answers for all jobs of a stream's chunk."""
-    answers = [pb.PredictResponse() for _ in range(len(jobs))]
-    AnswerWriter(jobs, parts).write(answers)
+    """The answers for all jobs of a stream's chunk; `parts` are those of the valid ones."""
+    found = chain.from_iterable(map(_answers_of, parts))
+    answers = []
+    for place, request_id in enumerate(jobs.request_ids):
+        answer = pb.PredictResponse(request_id=request_id)
+        invalid = jobs.errors.get(place)
+        one = next(found) if invalid is None else _invalid_answer(invalid)
+        if isinstance(one, pb.ItemError):
+            answer.error.CopyFrom(one)
+        else:
+            _fill(answer, one)
+        answers.append(answer)
     return answers
 
 
