@@ -14,6 +14,8 @@ from rt_predictor.bench.load import at_once
 from rt_predictor.bench.plan import Plan
 from rt_predictor.bench.processes import Running, service
 from rt_predictor.client import Client
+from rt_predictor.history.keys import KEYS
+from rt_predictor.history.store import EventStore
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import load_settings
 from rt_predictor.traces.generate import generate_jobs
@@ -21,9 +23,11 @@ from rt_predictor.traces.generate import generate_jobs
 BATCH_SIZES = (1, 10, 100, 1_000, 10_000, 100_000)
 TREES = (25, 100, 400)
 """Boosting rounds of each of the three boosters."""
+HISTORY_KEYS = (1_000, 10_000, 100_000, 1_000_000)
 CONNECTIONS = 8
 """Connections that the load on several workers comes over: the kernel spreads those."""
 _TREE_ROWS = 5_000
+_LOOK_UPS = 200
 _WORKER_CALLS, _GROWTH_JOBS, _GROWTH_TABLE = 4_000, 1_000_000, 50_000
 _WARMING_TABLES = 4
 """Until buffers have found their size."""
@@ -78,6 +82,36 @@ def _with_trees(count: int, folder: Path) -> Predictor:
     )
     train(generate_jobs(8_000, 1), ["generated"], folder, settings)
     return Predictor.load(settings)
+
+
+def history_keys(plan: Plan) -> Figures:
+    """Time to look up what history says of one job, by the keys that history knows."""
+    figures: Figures = {}
+    for keys in HISTORY_KEYS:
+        name = f"growth.history_{keys}_keys_us"
+        if plan.scale < 1 and keys > HISTORY_KEYS[1]:
+            figures[name] = _ONLY_IN_FULL
+            continue
+        events = _unlike_events(keys // len(KEYS) + 1)
+        store = EventStore(max_events=len(events), max_keys=2 * keys)
+        store.add(events)
+        asked = events.sample(plan.count(_LOOK_UPS, 20), seed=1, with_replacement=True)
+        found = []
+        for _ in range(plan.rounds):
+            jobs = [asked[row] for row in range(len(asked))]
+            found.append(statistics.median(_seconds(store.features, job) for job in jobs) * 1e6)
+        figures[name] = rounds(found, "us")
+    return figures
+
+
+def _unlike_events(count: int) -> pl.DataFrame:
+    """Finished jobs that share no key but that of their partition."""
+    number = pl.int_range(count)
+    return generate_jobs(count, 1).with_columns(
+        user=pl.format("user{}", number),
+        account=pl.format("account{}", number),
+        time_req=number + 60.0,
+    )
 
 
 async def memory(plan: Plan, running: Running) -> Figures:

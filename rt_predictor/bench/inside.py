@@ -33,11 +33,17 @@ def measure(plan: Plan, predictor: Predictor) -> Figures:
     def one(row: dict[str, Any]) -> object:
         return predictor.predict(pl.from_dicts([row], schema=REQUEST_SCHEMA))
 
-    inputs = predictor.inputs(bulk)
+    def bulk_score(_: pl.DataFrame) -> object:
+        return predictor.score(inputs, losses)
+
+    def one_score(row: int) -> object:
+        return predictor.score(inputs[row : row + 1], losses[row : row + 1])
+
+    inputs, losses = predictor.graph_inputs(bulk)
     figures: Figures = {
         "inside.one_us": _each_us(plan, one, rows),
-        "inside.graph_one_us": _each_us(plan, predictor.score, list(inputs[: len(rows), None])),
-        "inside.graph_bulk_per_s": _per_s(plan, predictor.score, inputs),
+        "inside.graph_one_us": _each_us(plan, one_score, range(len(rows))),
+        "inside.graph_bulk_per_s": _per_s(plan, bulk_score, bulk),
         "inside.bulk_per_s": _per_s(plan, predictor.predict, bulk),
     }
     return figures | _native(plan, predictor)

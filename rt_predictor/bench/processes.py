@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,29 +33,35 @@ def service(bundle: Path, *, workers: int = 1) -> Iterator[Running]:
     """A service of its own, ready; gone afterwards. Raises ServiceError if it does not start."""
     command = [sys.executable, "-m", "rt_predictor", "serve", "--bundle", str(bundle)]
     command += ["--port", "0", "--metrics-port", "0", "--workers", str(workers)]
-    settings = {"RT_PREDICTOR_LOGGING__FORMAT": "json", "RT_PREDICTOR_SERVER__HOST": "127.0.0.1"}
     started = perf_counter()
-    process = subprocess.Popen(
-        command,
-        env=os.environ | settings,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with _ended(process):
-        assert process.stderr is not None
-        port = _port(process.stderr)
-        yield Running(f"127.0.0.1:{port}", perf_counter() - started)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {
+            "RT_PREDICTOR_LOGGING__FORMAT": "json",
+            "RT_PREDICTOR_SERVER__HOST": "127.0.0.1",
+            # Never the history of a service that is in use.
+            "RT_PREDICTOR_HISTORY__PATH": str(Path(folder) / "history.sqlite"),
+        }
+        process = subprocess.Popen(
+            command,
+            env=os.environ | settings,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with _ended(process):
+            assert process.stderr is not None
+            port = _port(process.stderr)
+            yield Running(f"127.0.0.1:{port}", perf_counter() - started)
 
 
 def _port(log: IO[str]) -> int:
-    said = []
+    said = "it said nothing"
     for line in log:
-        said.append(line)
         entry = json.loads(line)
         if entry["message"] == _READY:
             return int(entry["port"])
-    raise ServiceError(f"the service did not start: {' '.join(said[-3:])}")
+        said = entry["message"]
+    raise ServiceError(f"the service did not start: {said}")
 
 
 @contextmanager

@@ -26,6 +26,8 @@ def run(plan: Plan, say: Say) -> Figures:
     figures |= inside.measure(plan, predictor)
     say("by the size of a batch")
     figures |= growth.batch_sizes(plan, predictor)
+    say("by the keys of history")
+    figures |= growth.history_keys(plan)
     say("by the number of trees")
     return figures | growth.trees(plan)
 
