@@ -49,10 +49,16 @@ class ServerSettings(_Section):
     metrics_port: Port = Field(8181, description="port of the metrics page; 0 takes any free one")
     metrics_enabled: bool = Field(True, description="serve the metrics page")
     reflection: bool = Field(True, description="serve gRPC reflection")
-    max_batch_jobs: int = Field(100_000, ge=1, description="jobs in one PredictBatch")
+    max_batch_jobs: int = Field(100_000, ge=1, description="jobs in one PredictBatch or table")
     max_message_mb: int = Field(64, ge=1, le=2047, description="size of one message, in MB")
     max_concurrent_calls: int = Field(
         1024, ge=1, description="calls in progress in one worker; more are told to try again"
+    )
+    max_waiting_jobs: int = Field(
+        16_384,
+        ge=1,
+        description="jobs of small calls that wait for the model in one worker; "
+        "callers of more are told to try again",
     )
     stream_chunk_jobs: int = Field(
         512, ge=1, description="jobs of one stream that are scored together at most"

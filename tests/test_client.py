@@ -1,9 +1,11 @@
 """The client against a service that does as it is told, in this process."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -24,8 +26,7 @@ from rt_predictor.client import (
     Recorded,
     Rejection,
 )
-from rt_predictor.errors import InvalidJobError, InvalidRequestError, ServiceError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.errors import InvalidRequestError, ServiceError
 from rt_predictor.serving.predictions import Flag
 from rt_predictor.traces.generate import generate_jobs
 
@@ -61,6 +62,23 @@ class FakeService(pb_grpc.RuntimePredictorServicer):
     ) -> pb.PredictBatchResponse:
         await self._enter(request, context)
         return pb.PredictBatchResponse(predictions=[_respond(job) for job in request.jobs])
+
+    async def PredictArrow(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.PredictArrowRequest], context: Any
+    ) -> AsyncIterator[pb.PredictArrowResponse]:
+        async for request in request_iterator:
+            await self._enter(request, context)
+            jobs = pl.read_ipc_stream(request.jobs)
+            answers = jobs.select(
+                *(["request_id"] if "request_id" in jobs.columns else []),
+                predicted_runtime=pl.col("time_req") / 2,
+                error=pl.lit(None, pl.String),
+            )
+            stream = io.BytesIO()
+            answers.write_ipc_stream(stream)
+            yield pb.PredictArrowResponse(
+                predictions=stream.getvalue(), model_version="m1", confidence_level=0.9
+            )
 
     async def PredictStream(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.PredictRequest], context: Any
@@ -290,25 +308,99 @@ async def test_a_bad_job_is_rejected_and_its_neighbours_answered() -> None:
         assert isinstance(third, Prediction)
 
 
-async def test_a_frame_travels_without_its_nulls_and_is_partial() -> None:
+async def _frames(parts: AsyncIterator[pl.DataFrame]) -> list[pl.DataFrame]:
+    return [part async for part in parts]
+
+
+async def test_a_frame_travels_as_tables_and_comes_back_in_order() -> None:
     service = FakeService()
-    frame = pl.DataFrame(
-        [{"processors_req": 8.0, "time_req": 100.0, "user": "u"}, {"gpus_req": 0.0}],
-        schema=REQUEST_SCHEMA,
+    jobs = pl.DataFrame({"time_req": range(10, 80, 10), "request_id": list("abcdefg"), "x": 0})
+    parts = await ask(service, lambda client: _frames(client.predict_frame(jobs, chunk_jobs=3)))
+    assert [len(part) for part in parts] == [3, 3, 1]
+    found = pl.concat(parts)
+    assert found["request_id"].to_list() == list("abcdefg")
+    assert found["predicted_runtime"].to_list() == [5, 10, 15, 20, 25, 30, 35]
+    assert found["model_version"].to_list() == ["m1"] * 7
+    assert found["confidence_level"].to_list() == [0.9] * 7
+    assert all(request.partial for request in service.requests)
+    assert await ask(service, lambda client: _frames(client.predict_frame(jobs[:0]))) == []
+
+
+async def test_the_columns_of_a_frame_may_be_of_many_types() -> None:
+    service = FakeService()
+    jobs = pl.DataFrame(
+        {
+            "submit_time": [datetime(2025, 1, 1, tzinfo=UTC)],
+            "time_req": [timedelta(hours=1, milliseconds=500)],
+            "nodes_req": pl.Series([3], dtype=pl.UInt8),
+            "mem_req": pl.Series(["4.5"], dtype=pl.Decimal(10, 2)),
+            "partition": pl.Series(["normal"], dtype=pl.Categorical),
+            "user": ["alice"],
+            "elsewhere": [[1, 2]],
+        }
     )
-    answers = await ask(service, lambda client: collect(client.predict_many(frame)))
-    assert len(answers) == 2
-    assert list(service.requests[0].jobs) == [
-        pb.PredictRequest(processors_req=8, time_req=100.0, user="u", partial=True),
-        pb.PredictRequest(gpus_req=0, partial=True),
+    await ask(service, lambda client: _frames(client.predict_frame(jobs, partial=False)))
+    (request,) = service.requests
+    assert not request.partial
+    assert pl.read_ipc_stream(request.jobs).to_dicts() == [
+        {
+            "submit_time": 1_735_689_600.0,
+            "nodes_req": 3.0,
+            "mem_req": 4.5,
+            "time_req": 3600.5,
+            "partition": "normal",
+            "user": "alice",
+        }
     ]
 
 
-@pytest.mark.parametrize("value", [1.5, float("nan"), float("inf")])
-async def test_a_frame_with_a_fraction_for_a_count_is_refused(value: float) -> None:
-    frame = pl.DataFrame({"nodes_req": [value]})
-    with pytest.raises(InvalidJobError, match=r"nodes_req = .*: must be a whole number"):
-        await ask(FakeService(), lambda client: collect(client.predict_many(frame)))
+@pytest.mark.parametrize(
+    ("jobs", "said"),
+    [
+        (pl.DataFrame({"time_req": ["an hour"]}), "the frame is no table of jobs: .*time_req"),
+        (pl.DataFrame({"limit": [1]}), "no column of a job; it has limit: name them submit_time"),
+    ],
+)
+async def test_a_frame_that_is_no_table_of_jobs_is_refused(jobs: pl.DataFrame, said: str) -> None:
+    service = FakeService()
+    with pytest.raises(InvalidRequestError, match=said):
+        await ask(service, lambda client: _frames(client.predict_frame(jobs)))
+    assert service.requests == []
+
+
+async def test_a_table_is_sent_again_where_that_may_help() -> None:
+    service = FakeService(failures=[(grpc.StatusCode.UNAVAILABLE, "draining", ())])
+    jobs = pl.DataFrame({"time_req": [10.0]})
+    (part,) = await ask(service, lambda client: _frames(client.predict_frame(jobs)))
+    assert part["predicted_runtime"].to_list() == [5.0]
+    assert len(service.requests) == 2
+
+
+async def test_who_stops_reading_a_frame_leaves_no_call_behind() -> None:
+    service = FakeService(hang=True)
+    jobs = pl.DataFrame({"time_req": range(100)})
+
+    async def stop_at_once(client: Client) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await _frames(client.predict_frame(jobs, chunk_jobs=10))
+
+    await ask(service, stop_at_once)
+    assert len(service.requests) <= 2
+
+
+async def test_calls_take_turns_on_the_connections() -> None:
+    peers: set[str] = set()
+
+    class _Peers(FakeService):
+        async def Predict(self, request: Any, context: Any) -> pb.PredictResponse:  # noqa: N802
+            peers.add(context.peer())
+            return await super().Predict(request, context)
+
+    async with serving(_Peers()) as target, Client(target, connections=3) as client:
+        for _ in range(6):
+            await client.predict(JOB)
+    assert len(peers) == 3
 
 
 # streams

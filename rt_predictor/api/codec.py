@@ -3,17 +3,22 @@
 Every job is read once, checked by the rules of `features.rules`, and put as one row into one frame.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
+from typing import Generic, TypeVar
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from rt_predictor.api.answer_bytes import answer_bytes
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
-from rt_predictor.features.rules import MAX_TEXT_CHARS, TextRule, check_job
+from rt_predictor.features.rules import MAX_TEXT_CHARS, TextRule, check_job, invalid_jobs
+from rt_predictor.serving.batcher import Parts, Row
 from rt_predictor.serving.isolation import Failed, Scored
 from rt_predictor.serving.predictions import Flag, Predictions
 
@@ -30,20 +35,18 @@ FLAG_NUMBERS: tuple[tuple[pb.PredictionFlag.ValueType, ...], ...] = tuple(
 )
 """Bits of `Flag` -> numbers of `PredictionFlag`."""
 
-_Row = dict[str, float | str | None]
+_Valid = TypeVar("_Valid", list[Row], pl.DataFrame)
 _Found = tuple[Predictions, float, float, float, float, list[float], int]
 """Where a row is from; its runtime, lower, upper, timeout probability, members and flags."""
 
 
 @dataclass(frozen=True)
-class Jobs:
+class Jobs(Generic[_Valid]):
     """The jobs of one request or chunk: those that can be scored, and why the others cannot."""
 
-    frame: pl.DataFrame
-    """Valid jobs, with the columns of `REQUEST_SCHEMA`."""
-    places: Sequence[int]
-    """[len(frame)] place of each valid job in the request."""
-    errors: dict[int, InvalidJobError]
+    valid: _Valid
+    """Valid jobs: a list of rows, or for many a frame; with the fields of `REQUEST_SCHEMA`."""
+    errors: Mapping[int, InvalidJobError]
     """Place in the request -> the rule that the job breaks."""
     request_ids: Sequence[str]
     """One for each job of the request."""
@@ -58,9 +61,7 @@ class JobReader:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._now = 0.0
-        self._frames: list[pl.DataFrame] = []
-        self._rows: list[_Row] = []
-        self._places: list[int] = []
+        self._rows: list[Row] = []
         self._errors: dict[int, InvalidJobError] = {}
         self._request_ids: list[str] = []
 
@@ -82,67 +83,59 @@ class JobReader:
             request_id = request_id if _ID_RULE.admits(request_id) else ""
         else:
             self._rows.append(row)
-            self._places.append(place)
-            if len(self._rows) == _SLICE_ROWS:
-                self._put_into_frame()
         self._request_ids.append(request_id)
 
-    def jobs(self) -> Jobs:
+    def jobs(self) -> Jobs[list[Row]]:
         """All jobs read so far."""
-        if self._rows or not self._frames:
-            self._put_into_frame()
-        frame = self._frames[0] if len(self._frames) == 1 else pl.concat(self._frames)
-        return Jobs(frame, self._places, self._errors, self._request_ids)
-
-    def _put_into_frame(self) -> None:
-        self._frames.append(pl.from_dicts(self._rows, schema=REQUEST_SCHEMA))
-        self._rows = []
+        return Jobs(self._rows, self._errors, self._request_ids)
 
 
-def decode_jobs(requests: Iterable[pb.PredictRequest], clock: Callable[[], float]) -> Jobs:
-    """Reads many jobs; `clock` gives the submit time (Unix s) of those that state none."""
+def decode_jobs(
+    requests: Iterable[pb.PredictRequest], clock: Callable[[], float]
+) -> Jobs[list[Row]]:
+    """Reads jobs; `clock` gives the submit time (Unix s) of those that state none."""
     reader = JobReader(clock)
     for request in requests:
         reader.add(request)
     return reader.jobs()
 
 
-def decode_job(request: pb.PredictRequest, clock: Callable[[], float]) -> pl.DataFrame:
+def decode_job(request: pb.PredictRequest, clock: Callable[[], float]) -> Row:
     """Reads one job. Raises InvalidJobError."""
-    jobs = decode_jobs((request,), clock)
-    for error in jobs.errors.values():
-        raise error
-    return jobs.frame
+    row = _row(request, clock())
+    try:
+        _check_request_id(request.request_id)
+        check_job(row, partial=request.partial)
+    except InvalidJobError as error:
+        raise _shortened(error) from None
+    return row
+
+
+def decode_many(
+    requests: Sequence[pb.PredictRequest], clock: Callable[[], float]
+) -> Jobs[pl.DataFrame]:
+    """Reads many jobs, column by column; says the same of each as `decode_jobs`."""
+    now = clock()
+    slices = range(0, len(requests), _SLICE_ROWS)
+    frames = [_frame(requests[start : start + _SLICE_ROWS], now) for start in slices]
+    jobs = pl.concat([pl.DataFrame(schema=REQUEST_SCHEMA), *frames])
+    request_ids = [request.request_id for request in requests]
+    partial = np.fromiter((request.partial for request in requests), np.bool_, len(requests))
+    broken = _broken(jobs, partial)
+    for place, request_id in enumerate(request_ids):
+        if not _ID_RULE.admits(request_id):
+            broken[place] = InvalidJobError(_ID_RULE.field, request_id, _ID_RULE.text)
+            request_ids[place] = ""
+    errors = {place: _shortened(error) for place, error in broken.items()}
+    if errors:
+        jobs = jobs[np.delete(np.arange(len(jobs)), list(errors))]
+    return Jobs(jobs, errors, request_ids)
 
 
 def check_batch_id(batch_id: str) -> None:
     """Checks the id of a batch. Raises InvalidRequestError."""
     if not _ID_RULE.admits(batch_id):
         raise InvalidRequestError(f"batch_id has {len(batch_id)} characters: it {_ID_RULE.text}")
-
-
-class AnswerWriter:
-    """Writes what was found for each job into messages, in the order of the request."""
-
-    def __init__(self, jobs: Jobs, parts: Sequence[Scored | Failed]) -> None:
-        """`parts` are the answers for the valid jobs, in order."""
-        self._invalid = jobs.errors
-        self._request_ids = enumerate(jobs.request_ids)
-        self._found = chain.from_iterable(map(_answers_of, parts))
-        self.failed = 0
-        """Messages written so far that carry an error."""
-
-    def write(self, answers: Iterable[pb.PredictResponse]) -> None:
-        """Fills empty messages for as many jobs as there are messages, or are left."""
-        for answer, (place, request_id) in zip(answers, self._request_ids, strict=False):
-            answer.request_id = request_id
-            invalid = self._invalid.get(place)
-            found = next(self._found) if invalid is None else _invalid_answer(invalid)
-            if isinstance(found, pb.ItemError):
-                answer.error.CopyFrom(found)
-                self.failed += 1
-            else:
-                _fill(answer, found)
 
 
 def encode_answer(request_id: str, predictions: Predictions) -> pb.PredictResponse:
@@ -153,40 +146,69 @@ def encode_answer(request_id: str, predictions: Predictions) -> pb.PredictRespon
     return answer
 
 
-def encode_answers(jobs: Jobs, parts: Sequence[Scored | Failed]) -> list[pb.PredictResponse]:
-    """The answers for all jobs of a stream's chunk."""
-    answers = [pb.PredictResponse() for _ in range(len(jobs))]
-    AnswerWriter(jobs, parts).write(answers)
+def encode_answers(jobs: Jobs[list[Row]], parts: Parts) -> list[pb.PredictResponse]:
+    """The answers for all jobs of a stream's chunk; `parts` are those of the valid ones."""
+    found = chain.from_iterable(map(_answers_of, parts))
+    answers = []
+    for place, request_id in enumerate(jobs.request_ids):
+        answer = pb.PredictResponse(request_id=request_id)
+        invalid = jobs.errors.get(place)
+        one = next(found) if invalid is None else _invalid_answer(invalid)
+        if isinstance(one, pb.ItemError):
+            answer.error.CopyFrom(one)
+        else:
+            _fill(answer, one)
+        answers.append(answer)
     return answers
 
 
 def encode_batch(
-    batch_id: str, model_version: str, jobs: Jobs, parts: Sequence[Scored | Failed]
+    batch_id: str,
+    model_version: str,
+    jobs: Jobs[list[Row]] | Jobs[pl.DataFrame],
+    parts: Parts,
 ) -> bytes:
     """The bytes of a `PredictBatchResponse`.
 
     Messages that follow one another add up to one whose repeated fields hold those of all; so the
-    answer is made in slices, and no step keeps the GIL for long.
+    answer is made job by job, in slices, and no step keeps the GIL for long.
     """
-    writer = AnswerWriter(jobs, parts)
-    pieces = []
-    for start in range(0, len(jobs), _SLICE_ROWS):
-        piece = pb.PredictBatchResponse()
-        size = min(_SLICE_ROWS, len(jobs) - start)
-        writer.write([piece.predictions.add() for _ in range(size)])
-        pieces.append(piece.SerializeToString())
-    rest = pb.PredictBatchResponse(
-        batch_id=batch_id, model_version=model_version, failed=writer.failed
-    )
+    pieces, failed = [b""] * len(jobs), len(jobs.errors)
+    for place, invalid in jobs.errors.items():
+        pieces[place] = _error_bytes(jobs.request_ids[place], _invalid_answer(invalid))
+    places = [place for place in range(len(jobs)) if place not in jobs.errors]
+    for part in parts:
+        where = places[part.rows.start : part.rows.stop]
+        if isinstance(part, Failed):
+            failed += len(where)
+            error = _failed_answer(part)
+            for place in where:
+                pieces[place] = _error_bytes(jobs.request_ids[place], error)
+            continue
+        for start in range(0, len(where), _SLICE_ROWS):
+            some = where[start : start + _SLICE_ROWS]
+            ids = [jobs.request_ids[place] for place in some]
+            answers = part.predictions.part(start, start + len(some))
+            for place, piece in zip(some, answer_bytes(answers, ids, FLAG_NUMBERS), strict=True):
+                pieces[place] = piece
+    rest = pb.PredictBatchResponse(batch_id=batch_id, model_version=model_version, failed=failed)
     return b"".join((*pieces, rest.SerializeToString()))
+
+
+def _error_bytes(request_id: str, error: pb.ItemError) -> bytes:
+    answer = pb.PredictResponse(request_id=request_id, error=error)
+    return pb.PredictBatchResponse(predictions=[answer]).SerializeToString()
 
 
 def _answers_of(part: Scored | Failed) -> Iterator[_Found | pb.ItemError]:
     if isinstance(part, Scored):
         return _rows_of(part.predictions)
+    return repeat(_failed_answer(part), len(part.rows))
+
+
+def _failed_answer(part: Failed) -> pb.ItemError:
     status = status_of(part.error)
-    error = pb.ItemError(code=status.number, message=status.message)
-    return repeat(error, len(part.rows))
+    return pb.ItemError(code=status.number, message=status.message)
 
 
 def _rows_of(predictions: Predictions) -> Iterator[_Found]:
@@ -226,7 +248,7 @@ def _invalid_answer(error: InvalidJobError) -> pb.ItemError:
     return pb.ItemError(code=status.number, message=status.message, field=error.field)
 
 
-def _row(request: pb.PredictRequest, now: float) -> _Row:
+def _row(request: pb.PredictRequest, now: float) -> Row:
     """The job as field -> value, None where missing.
 
     0 is asked for presence last because hardly any job has one.
@@ -245,6 +267,43 @@ def _row(request: pb.PredictRequest, now: float) -> _Row:
         "account": request.account or None,
         "job_name": request.job_name or None,
     }
+
+
+def _frame(requests: Sequence[pb.PredictRequest], now: float) -> pl.DataFrame:
+    """What `_row` reads, of many jobs at once."""
+    columns: dict[str, Sequence[float | str | None]] = {
+        "submit_time": [r.submit_time if r.HasField("submit_time") else now for r in requests],
+        "processors_req": [
+            r.processors_req or (0 if r.HasField("processors_req") else None) for r in requests
+        ],
+        "nodes_req": [r.nodes_req or (0 if r.HasField("nodes_req") else None) for r in requests],
+        "mem_req": [r.mem_req or (0.0 if r.HasField("mem_req") else None) for r in requests],
+        "gpus_req": [r.gpus_req or (0 if r.HasField("gpus_req") else None) for r in requests],
+        "time_req": [r.time_req or (0.0 if r.HasField("time_req") else None) for r in requests],
+        "partition": [r.partition or None for r in requests],
+        "qos": [r.qos or None for r in requests],
+        "user": [r.user or None for r in requests],
+        "account": [r.account or None for r in requests],
+        "job_name": [r.job_name or None for r in requests],
+    }
+    return pl.DataFrame(
+        [
+            pl.Series(name, columns[name], kind, strict=False)
+            for name, kind in REQUEST_SCHEMA.items()
+        ]
+    )
+
+
+def _broken(jobs: pl.DataFrame, partial: NDArray[np.bool_]) -> dict[int, InvalidJobError]:
+    """Place -> the rule that a job breaks, of jobs that are `partial` or not."""
+    broken: dict[int, InvalidJobError] = {}
+    for kind in (False, True):
+        places = np.flatnonzero(partial == kind)
+        if len(places):
+            some = jobs if len(places) == len(jobs) else jobs[places]
+            found = invalid_jobs(some, partial=kind)
+            broken |= {int(places[row]): error for row, error in found.items()}
+    return broken
 
 
 def _check_request_id(request_id: str) -> None:

@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from rt_predictor import __version__
+from rt_predictor.api.arrow import MAX_ROWS_SETTING, JobTable, decode_table, encode_table
 from rt_predictor.api.codec import (
     JobReader,
-    Jobs,
     check_batch_id,
     decode_job,
     decode_jobs,
+    decode_many,
     encode_answer,
     encode_answers,
     encode_batch,
@@ -19,18 +20,22 @@ from rt_predictor.api.codec import (
 from rt_predictor.api.info import encode_description, encode_health
 from rt_predictor.api.interceptors import Context
 from rt_predictor.api.outcomes import OUTCOMES_AT_ONCE, OutcomeReader, OutcomeTally
-from rt_predictor.api.stream import Arrivals, reading
+from rt_predictor.api.stream import Arrivals, Tables, reading
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
-from rt_predictor.errors import DeadlineExceededError, TooLargeError
+from rt_predictor.errors import DeadlineExceededError, InvalidJobError, TooLargeError
 from rt_predictor.history.history import History
 from rt_predictor.observability.memory import resident_memory_bytes
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving.admission import Admission
+from rt_predictor.serving.batcher import Batcher, Parts
 from rt_predictor.serving.dispatch import WorkPool
 from rt_predictor.serving.health import HealthReport
-from rt_predictor.serving.isolation import Failed, PredictMethod, Scored, predict_isolated
-from rt_predictor.serving.port import PredictorPort, Scorer
+from rt_predictor.serving.isolation import Failed
+from rt_predictor.serving.port import PredictorPort
+
+SMALL_JOBS = 64
+"""Jobs of a batch that is read at once and scored with those of others; more go to a thread."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +49,14 @@ class Limits:
 class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
     """Answers clients; errors become statuses in the interceptor.
 
-    The model is reached through `scorer`; `predictor` only tells what it is, and `served` how many
+    The model is reached through `batcher`; `predictor` only tells what it is, and `served` how many
     jobs it has answered.
     """
 
     def __init__(
         self,
         predictor: PredictorPort,
-        scorer: Scorer,
+        batcher: Batcher,
         history: History,
         *,
         served: Callable[[], int],
@@ -62,7 +67,7 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         limits: Limits,
     ) -> None:
         self._predictor = predictor
-        self._scorer = scorer
+        self._batcher = batcher
         self._history = history
         self._served = served
         self._pool = pool
@@ -76,24 +81,35 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         self, request: pb.PredictRequest, context: Context
     ) -> pb.PredictResponse:
         """Predicts one job."""
-        job = decode_job(request, time.time)
-        _check_deadline(context)
-        return encode_answer(request.request_id, await self._scorer.predict(job))
+        row = decode_job(request, time.time)
+        (part,) = await self._batcher.score((row,), remaining_s=_remaining_s(context))
+        if isinstance(part, Failed):
+            raise part.error
+        return encode_answer(request.request_id, part.predictions)
 
     async def PredictBatch(  # type: ignore[override]  # noqa: N802
         self, request: pb.PredictBatchRequest, context: Context
     ) -> bytes:
-        """Predicts many jobs in one run of the model. Returns the answer's bytes (`wire`)."""
+        """Predicts many jobs together. Returns the answer's bytes (`wire`)."""
         check_batch_id(request.batch_id)
         count = len(request.jobs)
         limit = self._limits.batch_jobs
         if count > limit:
-            raise TooLargeError("the number of jobs,", count, limit, "server.max_batch_jobs")
-        jobs = await self._pool.run(count, decode_jobs, request.jobs, time.time)
-        _check_deadline(context)
-        parts = await self._score(jobs, self._scorer.predict)
+            raise TooLargeError("the number of jobs,", count, limit, MAX_ROWS_SETTING)
+        if count <= SMALL_JOBS:
+            few = decode_jobs(request.jobs, time.time)
+            self._count_invalid(few.errors)
+            parts = await self._batcher.score(few.valid, remaining_s=_remaining_s(context))
+            self._count_failed(parts)
+            return encode_batch(request.batch_id, self._predictor.model_version, few, parts)
+        on_thread = self._pool.run_on_thread
+        jobs = await on_thread(decode_many, request.jobs, time.time)
+        self._count_invalid(jobs.errors)
+        _remaining_s(context)
+        parts = await self._batcher.score_many(jobs.valid)
+        self._count_failed(parts)
         version = self._predictor.model_version
-        return await self._pool.run(count, encode_batch, request.batch_id, version, jobs, parts)
+        return await on_thread(encode_batch, request.batch_id, version, jobs, parts)
 
     async def PredictStream(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[pb.PredictRequest], context: Context
@@ -104,11 +120,14 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         async with reading(arrivals, context, self._admission):
             while (reader := await arrivals.take()) is not None:
                 jobs = reader.jobs()
-                # A client that sends without waiting for answers sends more while these are scored.
-                scorer = self._scorer
-                predict = scorer.predict_meanwhile if arrivals.flowing else scorer.predict
-                parts = await self._score(jobs, predict)
-                for answer in await self._pool.run(len(jobs), encode_answers, jobs, parts):
+                self._count_invalid(jobs.errors)
+                parts = await self._batcher.score(
+                    jobs.valid,
+                    remaining_s=_remaining_s(context),
+                    more_coming=arrivals.flowing,
+                )
+                self._count_failed(parts)
+                for answer in encode_answers(jobs, parts):
                     await context.write(answer)
 
     async def RecordOutcomes(  # noqa: N802
@@ -128,6 +147,53 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
                 tally.add(outcomes, appended)
                 self._metrics.outcomes(appended, len(outcomes.errors))
         return tally.response()
+
+    async def PredictArrow(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.PredictArrowRequest], context: Context
+    ) -> None:
+        """Predicts tables as they come; reads and writes through the context.
+
+        While one is scored the next one is read.
+        """
+        del request_iterator
+        tables = Tables(context)
+        leave = self._admission.when_draining(tables.drain)
+        reading = asyncio.create_task(self._next_table(tables))
+        try:
+            while (table := await reading) is not None:
+                reading = asyncio.create_task(self._next_table(tables))
+                _remaining_s(context)
+                await context.write(await self._score_table(table))
+        finally:
+            leave()
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _next_table(self, tables: Tables) -> JobTable | None:
+        request = await tables.take()
+        if request is None:
+            return None
+        return await self._pool.run_on_thread(
+            decode_table,
+            request.jobs,
+            partial=request.partial,
+            max_rows=self._limits.batch_jobs,
+            clock=time.time,
+        )
+
+    async def _score_table(self, table: JobTable) -> pb.PredictArrowResponse:
+        self._count_invalid(table.errors)
+        parts = await self._batcher.score_many(table.frame)
+        self._count_failed(parts)
+        models = self._predictor.member_names
+        stream, failed = await self._pool.run_on_thread(encode_table, table, parts, models)
+        return pb.PredictArrowResponse(
+            predictions=stream,
+            model_version=self._predictor.model_version,
+            confidence_level=self._predictor.confidence_level,
+            failed=failed,
+            models=models,
+        )
 
     async def GetModelInfo(  # noqa: N802
         self, request: pb.GetModelInfoRequest, context: Context
@@ -154,20 +220,22 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         answer.service_version = __version__
         return answer
 
-    async def _score(self, jobs: Jobs, predict: PredictMethod) -> Sequence[Scored | Failed]:
-        for error in jobs.errors.values():
+    def _count_invalid(self, errors: Mapping[int, InvalidJobError]) -> None:
+        for error in errors.values():
             self._metrics.invalid_job(error.field)
-        parts = await predict_isolated(predict, jobs.frame)
+
+    def _count_failed(self, parts: Parts) -> None:
         for part in parts:
             if isinstance(part, Failed):
                 self._metrics.internal_errors.inc()
-        return parts
 
     def _uptime_s(self) -> float:
         return time.monotonic() - self._started_s
 
 
-def _check_deadline(context: Context) -> None:
-    remaining = context.time_remaining()
+def _remaining_s(context: Context) -> float | None:
+    """Time until the caller's deadline. Raises DeadlineExceededError if it has passed."""
+    remaining: float | None = context.time_remaining()
     if remaining is not None and remaining <= 0:
         raise DeadlineExceededError
+    return remaining

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import grpc
 
 from rt_predictor.api.interceptors import Context
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.wire import checked
 from rt_predictor.errors import DrainingError
 from rt_predictor.serving.admission import Admission
@@ -107,3 +108,40 @@ async def reading(
         leave()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+class Tables:
+    """The requests of one `PredictArrow` call, one at a time: each is many jobs.
+
+    A client that sends faster than it is answered is held back by gRPC's flow control.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._draining = asyncio.Event()
+
+    async def take(self) -> pb.PredictArrowRequest | None:
+        """The next request; None at the end.
+
+        Raises DrainingError if the service drains and none comes for `IDLE_S`, and
+        InvalidRequestError for what is not a request.
+        """
+        reading = asyncio.ensure_future(self._context.read())
+        draining = asyncio.create_task(self._draining.wait())
+        try:
+            await asyncio.wait((reading, draining), return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(IDLE_S):
+                request = await reading
+        except TimeoutError:
+            raise DrainingError from None
+        finally:
+            draining.cancel()
+            reading.cancel()
+        if request is grpc.aio.EOF:
+            return None
+        found: pb.PredictArrowRequest = checked(request)
+        return found
+
+    def drain(self) -> None:
+        """From now on the call is ended once it is idle."""
+        self._draining.set()

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from rt_predictor import __version__
+from rt_predictor.cli.bench import bench
 from rt_predictor.cli.evaluate import evaluate
 from rt_predictor.cli.health import health
 from rt_predictor.cli.history import history_app
@@ -78,6 +79,7 @@ app.command()(evaluate)
 app.add_typer(history_app)
 app.command(cls=JsonCommand)(info)
 app.command()(health)
+app.command()(bench)
 app.command()(version)
 
 

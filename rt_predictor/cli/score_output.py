@@ -7,7 +7,6 @@ from pathlib import Path
 import polars as pl
 
 from rt_predictor.cli.words import flag_names
-from rt_predictor.client import Answer, Prediction
 from rt_predictor.errors import UsageError
 from rt_predictor.serving.predictions import Flag, Predictions
 
@@ -43,24 +42,15 @@ def from_predictions(answers: Predictions) -> pl.DataFrame:
     )
 
 
-def from_answers(answers: Sequence[Answer]) -> pl.DataFrame:
-    """The table of what a service said."""
-    return pl.DataFrame([_row(a) for a in answers], schema=ANSWER_SCHEMA, orient="row")
-
-
-def _row(answer: Answer) -> tuple[object, ...]:
-    if isinstance(answer, Prediction):
-        return (
-            answer.predicted_runtime,
-            answer.confidence_lower,
-            answer.confidence_upper,
-            answer.confidence_level,
-            answer.timeout_probability,
-            answer.model_version,
-            _FLAG_TEXTS[answer.flags],
-            None,
-        )
-    return (None,) * 7 + (answer.message,)
+def from_table(answers: pl.DataFrame) -> pl.DataFrame:
+    """The table of what a service said (`Client.predict_frame`)."""
+    # A newer service may know more flags.
+    flags = (pl.col("flags") & (len(_FLAG_TEXTS) - 1)).replace_strict(
+        _FLAG_TEXTS, return_dtype=pl.String
+    )
+    return answers.with_columns(flags).select(
+        pl.col(name).cast(kind) for name, kind in ANSWER_SCHEMA.items()
+    )
 
 
 def from_errors(errors: Sequence[str]) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rt_predictor.cli.local import load_predictor, with_submit_times
 from rt_predictor.cli.score_input import Requests
-from rt_predictor.cli.score_output import from_answers, from_errors, from_predictions
+from rt_predictor.cli.score_output import from_errors, from_predictions, from_table
 from rt_predictor.client import Client
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 
@@ -39,7 +39,7 @@ class BundleScorer:
 
 
 class ServiceScorer:
-    """Scores with a service, one PredictBatch a chunk."""
+    """Scores with a service, one table a chunk."""
 
     def __init__(self, target: str, timeout_s: float) -> None:
         self._target = target
@@ -48,9 +48,8 @@ class ServiceScorer:
     async def score(self, jobs: pl.DataFrame, chunk_jobs: int) -> AsyncIterator[pl.DataFrame]:
         """See `Scorer`."""
         async with Client(self._target, timeout_s=self._timeout_s) as client:
-            for chunk in jobs.iter_slices(chunk_jobs):
-                answers = client.predict_many(chunk, chunk_jobs=chunk_jobs)
-                yield from_answers([answer async for answer in answers])
+            async for answers in client.predict_frame(jobs, chunk_jobs=chunk_jobs):
+                yield from_table(answers)
 
 
 async def score_all(requests: Requests, scorer: Scorer, chunk_jobs: int) -> pl.DataFrame:

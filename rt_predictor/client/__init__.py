@@ -5,7 +5,8 @@
         print(answer.predicted_runtime, answer.confidence_lower, answer.confidence_upper)
 
 A call that fails raises `ServiceError`, or `InvalidRequestError` where the service refuses what was
-asked. `predict_many` and `stream` give a `Rejection` for a job that breaks a rule, and go on.
+asked. For a job that breaks a rule `predict_many` and `stream` give a `Rejection`, `predict_frame`
+gives a row with an error; they go on.
 """
 
 from rt_predictor.client.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, SERVICE, Client

@@ -41,15 +41,12 @@ def request(job: Job) -> pb.PredictRequest:
     return pb.PredictRequest(**vars(job))
 
 
-def requests(jobs: "Iterable[Job] | pl.DataFrame") -> Iterator[pb.PredictRequest]:
-    """The messages for many jobs; those of a frame are `partial`.
+def frame_requests(jobs: "pl.DataFrame") -> Iterator[pb.PredictRequest]:
+    """The messages for the jobs of a frame; they are `partial`.
 
-    Raises InvalidJobError for a count in a frame that is not a whole number.
+    Raises InvalidJobError for a count that is not a whole number.
     """
-    if not hasattr(jobs, "iter_rows"):
-        yield from map(request, jobs)
-        return
-    for row in cast("pl.DataFrame", jobs).iter_rows(named=True):
+    for row in jobs.iter_rows(named=True):
         for name in _WHOLE_FIELDS:
             if row.get(name) is not None:
                 row[name] = _whole(name, row[name])
@@ -77,7 +74,7 @@ def _outcome_messages(
         return
     frame = cast("pl.DataFrame", outcomes)
     of_outcome = [name for name in _OUTCOME_FIELDS if name in frame.columns]
-    jobs = requests(frame.drop(of_outcome))
+    jobs = frame_requests(frame.drop(of_outcome))
     for job, row in zip(jobs, frame.select(of_outcome).iter_rows(named=True), strict=True):
         yield pb.JobOutcome(job=job, **row)
 

@@ -3,8 +3,9 @@
 import asyncio
 import random
 import re
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from itertools import islice
+from itertools import cycle, islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 DEFAULT_TARGET = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_CHUNK_JOBS = 2_000
+"""Jobs of one `PredictBatch`."""
+DEFAULT_TABLE_JOBS = 20_000
+"""Rows of one table of `PredictArrow`."""
 CALL_OUTCOMES = 20_000
 """Finished jobs that are recorded in one call."""
 MESSAGE_OUTCOMES = 1_000
@@ -42,6 +46,11 @@ _CHANNEL_OPTIONS = (
     # The default of a second would make every attempt after a refused connection fail at once.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
+    # A service that vanished without a word is noticed while a call waits for it.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # Channels to the same service would share one connection, and so one of its workers.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 _T = TypeVar("_T")
 
@@ -52,16 +61,29 @@ class Client:
     Args:
         target: "host:port".
         timeout_s: time that one call may take, with all its attempts.
+        connections: connections that calls take turns on. A service of several workers spreads
+            connections over them, not calls: take a few times as many as it has workers.
     """
 
     def __init__(
-        self, target: str = DEFAULT_TARGET, *, timeout_s: float = DEFAULT_TIMEOUT_S
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        connections: int = 1,
     ) -> None:
         self.target = target
         self.timeout_s = timeout_s
-        self._channel = grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
-        self._stub = pb_grpc.RuntimePredictorStub(self._channel)
-        self._health = health_pb2_grpc.HealthStub(self._channel)
+        self._channels = [
+            grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS) for _ in range(connections)
+        ]
+        self._stubs = cycle([pb_grpc.RuntimePredictorStub(one) for one in self._channels])
+        self._health = health_pb2_grpc.HealthStub(self._channels[0])
+
+    @property
+    def _stub(self) -> "pb_grpc.RuntimePredictorAsyncStub":
+        """The methods, on the connection whose turn it is."""
+        return next(self._stubs)
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,7 +94,7 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._channel.close()
+        await asyncio.gather(*(channel.close() for channel in self._channels))
 
     async def predict(self, job: Job) -> Prediction:
         """Predicts one job."""
@@ -82,16 +104,56 @@ class Client:
         )
 
     async def predict_many(
-        self, jobs: "Iterable[Job] | pl.DataFrame", *, chunk_jobs: int = DEFAULT_CHUNK_JOBS
+        self, jobs: Iterable[Job], *, chunk_jobs: int = DEFAULT_CHUNK_JOBS
     ) -> AsyncIterator[Answer]:
-        """Predicts jobs in batches of `chunk_jobs`; gives one answer for each, in order.
-
-        A frame has columns of `REQUEST_SCHEMA`, not necessarily all; its jobs count as `partial`.
-        """
-        requests = codec.requests(jobs)
+        """Predicts jobs in batches of `chunk_jobs`; gives one answer for each, in order."""
+        requests = map(codec.request, jobs)
         while chunk := list(islice(requests, chunk_jobs)):
             for response in await self._predict_batch(pb.PredictBatchRequest(jobs=chunk)):
                 yield codec.answer(response)
+
+    async def predict_frame(
+        self, jobs: "pl.DataFrame", *, chunk_jobs: int = DEFAULT_TABLE_JOBS, partial: bool = True
+    ) -> "AsyncIterator[pl.DataFrame]":
+        """Predicts a frame of jobs, the fastest way there is; gives frames, in order.
+
+        Args:
+            jobs: columns named as the fields of `Job`, any of them, numbers of any type; others
+                are left out.
+            chunk_jobs: rows that go into one call. Each is made again like any other call.
+            partial: predict jobs that lack required fields from what is there.
+
+        The rows that come back are those of `jobs`, in order. Columns: request_id (if `jobs` has
+        it), predicted_runtime, confidence_lower, confidence_upper (s), timeout_probability, what
+        each model says under its name, flags (bits of `Flag`), error_code, error_field and error of
+        a job that has no answer, confidence_level, model_version.
+
+        Raises InvalidRequestError where a column cannot be what its field is.
+        """
+        from rt_predictor.client.tables import answer_table, table_request
+
+        waiting: deque[asyncio.Task[pb.PredictArrowResponse]] = deque()
+        try:
+            for part in jobs.iter_slices(chunk_jobs):
+                call = self._predict_table(table_request(part, partial=partial))
+                waiting.append(asyncio.create_task(call))
+                # One more than there are connections: while one table travels others are scored.
+                if len(waiting) > len(self._channels):
+                    yield answer_table(await waiting.popleft())
+            while waiting:
+                yield answer_table(await waiting.popleft())
+        finally:
+            for call_ in waiting:
+                call_.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _predict_table(self, table: pb.PredictArrowRequest) -> pb.PredictArrowResponse:
+        async def once(left_s: float) -> pb.PredictArrowResponse:
+            call = self._stub.PredictArrow(_only(table), timeout=left_s)
+            (response,) = [response async for response in call]
+            return response
+
+        return await self._call(once)
 
     async def _predict_batch(self, batch: pb.PredictBatchRequest) -> Iterable[pb.PredictResponse]:
         response: pb.PredictBatchResponse = await self._call(
@@ -184,6 +246,10 @@ class Client:
                     raise _service_error(error, self.target, self.timeout_s) from error
             await asyncio.sleep(wait_s)
             backoff_s *= 2
+
+
+async def _only(message: _T) -> AsyncIterator[_T]:
+    yield message
 
 
 def _retry_wait_s(error: grpc.aio.AioRpcError, backoff_s: float) -> float | None:

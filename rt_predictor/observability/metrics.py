@@ -9,6 +9,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
 from rt_predictor import __version__
@@ -23,6 +24,7 @@ METHODS: tuple[str, ...] = (
     "Predict",
     "PredictBatch",
     "PredictStream",
+    "PredictArrow",
     "RecordOutcomes",
     "GetModelInfo",
     "HealthCheck",
@@ -147,7 +149,10 @@ class Metrics:
             ("flag",),
             registry=self._registry,
         )
-        self._flags = [(flag, flags.labels(str(flag.name).lower())) for flag in Flag]
+        by_flag = [(flag, flags.labels(str(flag.name).lower())) for flag in Flag]
+        self._flags = [
+            [counter for flag, counter in by_flag if bits & flag] for bits in range(1 << len(Flag))
+        ]
         invalid = Counter(
             "rt_predictor_invalid_jobs",
             "Jobs that break a rule, by the first field that does.",
@@ -206,13 +211,11 @@ class Metrics:
         self._prediction_duration.observe(duration_s)
         self._batch_jobs.observe(count)
         self._predicted.inc(count)
-        flags = predictions.flags
-        if not flags.any():
-            return
-        for flag, counter in self._flags:
-            flagged = int(((flags & flag) != 0).sum())
+        # One look at all rows, whatever the number of flags.
+        for bits, flagged in enumerate(np.bincount(predictions.flags).tolist()):
             if flagged:
-                counter.inc(flagged)
+                for counter in self._flags[bits]:
+                    counter.inc(flagged)
 
     def outcomes(self, appended: Appended, invalid: int) -> None:
         """Counts outcomes that clients have sent."""

@@ -14,11 +14,14 @@ from typing import ParamSpec, TypeVar
 import polars as pl
 
 from rt_predictor.observability.metrics import Metrics
+from rt_predictor.serving.distinct import predict_distinct
 from rt_predictor.serving.port import PredictorPort
 from rt_predictor.serving.predictions import Predictions
 
 INLINE_JOBS = 64
 """Jobs that are worked on at once; more go to a thread."""
+LANES = 2
+"""Runs of the micro-batcher at once: with one, a single job would wait for a stream's chunk."""
 _MIN_THREADS = 2
 """One would let a single large batch hold up all others."""
 
@@ -60,6 +63,7 @@ class Dispatcher:
     def __init__(self, predictor: PredictorPort, pool: WorkPool, metrics: Metrics) -> None:
         self._predictor = predictor
         self._pool = pool
+        self._lanes = WorkPool(LANES)
         self._metrics = metrics
         self.predicted = 0
         self.failing = False
@@ -70,8 +74,12 @@ class Dispatcher:
         return await self._counted(len(jobs), self._pool.run(len(jobs), self._predict, jobs))
 
     async def predict_meanwhile(self, jobs: pl.DataFrame) -> Predictions:
-        """Answers jobs in order, on a thread; raises what the predictor raises."""
-        return await self._counted(len(jobs), self._pool.run_on_thread(self._predict, jobs))
+        """Answers jobs in order, on a thread that no large work uses; raises likewise."""
+        return await self._counted(len(jobs), self._lanes.run_on_thread(self._predict, jobs))
+
+    def close(self) -> None:
+        """Drops what waits for a thread of its own."""
+        self._lanes.close()
 
     async def _counted(self, jobs: int, work: Coroutine[None, None, Predictions]) -> Predictions:
         in_flight = self._metrics.jobs_in_flight
@@ -86,10 +94,14 @@ class Dispatcher:
     def _predict(self, jobs: pl.DataFrame) -> Predictions:
         started = perf_counter()
         try:
-            predictions = self._predictor.predict(jobs)
+            predictions = predict_distinct(self._predictor.predict, jobs)
         except Exception:
             self.failing = True
             raise
+        except pl.exceptions.PanicException as error:
+            # Not an Exception: it would pass by all that keeps one job from harming another.
+            self.failing = True
+            raise RuntimeError("Polars failed on these jobs") from error
         self.failing = False
         self._metrics.predicted(predictions, perf_counter() - started)
         return predictions

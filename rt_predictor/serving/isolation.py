@@ -29,6 +29,13 @@ class Scored:
     rows: range
     predictions: Predictions
 
+    def within(self, start: int, stop: int) -> "Scored":
+        """What of it lies from `start` to before `stop`, counted from `start`."""
+        first, last = max(self.rows.start, start), min(self.rows.stop, stop)
+        offset = self.rows.start
+        part = self.predictions.part(first - offset, last - offset)
+        return Scored(range(first - start, last - start), part)
+
 
 @dataclass(frozen=True)
 class Failed:
@@ -36,6 +43,11 @@ class Failed:
 
     rows: range
     error: Exception
+
+    def within(self, start: int, stop: int) -> "Failed":
+        """What of it lies from `start` to before `stop`, counted from `start`."""
+        first, last = max(self.rows.start, start), min(self.rows.stop, stop)
+        return Failed(range(first - start, last - start), self.error)
 
 
 async def predict_isolated(predict: PredictMethod, jobs: pl.DataFrame) -> Sequence[Scored | Failed]:

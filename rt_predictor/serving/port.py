@@ -1,4 +1,4 @@
-"""What the server needs of a predictor, and what the API needs of whatever runs it."""
+"""What the server needs of a predictor."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -24,30 +24,17 @@ class PredictorPort(Protocol):
         """Level of the intervals; 0 to 1."""
         ...
 
+    @property
+    def member_names(self) -> tuple[str, ...]:
+        """Names of the models, as in `Predictions`."""
+        ...
+
     def predict(self, jobs: pl.DataFrame) -> Predictions:
         """Answers jobs in order; `jobs` has exactly the columns of `REQUEST_SCHEMA`."""
         ...
 
     def describe(self) -> ModelDescription:
         """What is known of the model."""
-        ...
-
-
-class Scorer(Protocol):
-    """Whatever brings jobs to the predictor without holding up the event loop."""
-
-    async def predict(self, jobs: pl.DataFrame) -> Predictions:
-        """Answers jobs in order; `jobs` has exactly the columns of `REQUEST_SCHEMA`.
-
-        Raises OverloadedError where too much is waiting, and whatever the predictor raises.
-        """
-        ...
-
-    async def predict_meanwhile(self, jobs: pl.DataFrame) -> Predictions:
-        """The same, but the event loop is free meanwhile even if the jobs are few.
-
-        For a caller that has more jobs coming in: what arrives meanwhile is scored together next.
-        """
         ...
 
 

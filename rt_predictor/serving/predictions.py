@@ -1,6 +1,6 @@
 """What the predictor answers: columns of numbers, one row a job."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 
 import numpy as np
@@ -45,3 +45,22 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.runtime_s)
+
+    def part(self, start: int, stop: int) -> "Predictions":
+        """The answers for the jobs from `start` to before `stop`; views, not copies."""
+        return self._picked(slice(start, stop))
+
+    def rows(self, places: NDArray[np.intp]) -> "Predictions":
+        """The answers at those places, which may come several times."""
+        return self._picked(places)
+
+    def _picked(self, rows: slice | NDArray[np.intp]) -> "Predictions":
+        return replace(
+            self,
+            runtime_s=self.runtime_s[rows],
+            lower_s=self.lower_s[rows],
+            upper_s=self.upper_s[rows],
+            timeout_probability=self.timeout_probability[rows],
+            members_s=self.members_s[rows],
+            flags=self.flags[rows],
+        )

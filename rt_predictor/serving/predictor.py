@@ -28,6 +28,8 @@ from rt_predictor.serving.predictions import Flag, Predictions
 from rt_predictor.settings import Settings
 
 _COLUMN = {item.name: place for place, item in enumerate(INPUTS)}
+_LEAST_CHUNK_ROWS = 64
+"""Rows that are worth the way to a thread."""
 _TIME_REQ = _COLUMN["time_req"]
 
 
@@ -49,7 +51,7 @@ class Predictor:
             bundle: what was learned.
             session: the compiled graph, with the bundle's outputs.
             history: what is known of finished jobs.
-            chunk_rows: rows that one thread scores at a time.
+            chunk_rows: rows that one thread scores at a time, at most.
             threads: threads that share a large batch; 0 takes one a core.
 
         Raises BundleError where the bundle was made for other inputs than this program assembles.
@@ -65,7 +67,8 @@ class Predictor:
         self.member_names = tuple(bundle.ensemble.models)
         self._least, self._greatest = _training_bounds(bundle)
         self._chunk_rows = chunk_rows
-        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "rt-predictor-score")
+        self._threads = threads or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._threads, "rt-predictor-score")
         history.use_judge(self)
 
     @classmethod
@@ -158,6 +161,11 @@ class Predictor:
             providers=self.session.nodes_by_provider(),
         )
 
+    def graph_inputs(self, jobs: pl.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What `score` takes for n jobs."""
+        known = self._history.known(jobs)
+        return self._assembler.assemble(jobs, known.features), known.expert_losses
+
     def score(
         self, inputs: NDArray[np.float32], losses: NDArray[np.float32]
     ) -> list[NDArray[np.float32]]:
@@ -167,11 +175,19 @@ class Predictor:
             inputs: [n, inputs] assembled jobs.
             losses: [n, SCOPES, experts + 1] sums of `ExpertLosses.as_of`.
         """
-        if len(inputs) <= self._chunk_rows:
+        pieces = self._pieces(len(inputs))
+        if pieces == 1:
             return self.session.run(inputs, losses)
-        rows = [slice(at, at + self._chunk_rows) for at in range(0, len(inputs), self._chunk_rows)]
-        chunks = self._pool.map(lambda part: self.session.run(inputs[part], losses[part]), rows)
+        chunks = self._pool.map(
+            self.session.run, np.array_split(inputs, pieces), np.array_split(losses, pieces)
+        )
         return [np.concatenate(output) for output in zip(*chunks, strict=True)]
+
+    def _pieces(self, rows: int) -> int:
+        """Into how many equal chunks rows are cut, so that all threads have the same to do."""
+        most = rows // _LEAST_CHUNK_ROWS
+        rounds = -(-rows // (self._chunk_rows * self._threads))
+        return max(1, min(most, rounds * self._threads))
 
     def _flags(
         self, inputs: NDArray[np.float32], knows_user: NDArray[np.bool_]

@@ -41,7 +41,7 @@ def run(settings: Settings, predictor_factory: PredictorFactory = load_predictor
 def exit_code_of(main: Coroutine[None, None, int]) -> int:
     """Runs a program to its end on the fastest event loop there is; errors become a log line."""
     try:
-        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             return runner.run(main)
     except RTPredictorError as error:
         logger.error(str(error))
@@ -51,7 +51,7 @@ def exit_code_of(main: Coroutine[None, None, int]) -> int:
         return outcome_of(error).exit_code
 
 
-def _new_event_loop() -> asyncio.AbstractEventLoop:
+def new_event_loop() -> asyncio.AbstractEventLoop:
     if sys.platform == "win32":
         return asyncio.new_event_loop()
     import uvloop

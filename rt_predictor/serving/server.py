@@ -23,6 +23,7 @@ from rt_predictor.observability.page import MetricsPage, open_metrics_page
 from rt_predictor.observability.worker_metrics import WorkerMetrics
 from rt_predictor.serving.admission import Admission
 from rt_predictor.serving.announce import log_serving
+from rt_predictor.serving.batcher import Batcher
 from rt_predictor.serving.dispatch import Dispatcher, WorkPool
 from rt_predictor.serving.health import (
     MODEL,
@@ -84,7 +85,7 @@ class Server:
         self._pool = WorkPool()
         self._admission = Admission(settings.max_concurrent_calls)
         self._health = StandardHealth()
-        dispatcher = Dispatcher(predictor, self._pool, metrics)
+        self._dispatcher = dispatcher = Dispatcher(predictor, self._pool, metrics)
         self._report = HealthReport(
             {
                 MODEL: model_check(dispatcher, predictor.model_version),
@@ -95,7 +96,7 @@ class Server:
         )
         self._servicer = RuntimePredictorServicer(
             predictor,
-            dispatcher,
+            Batcher(dispatcher, max_waiting_jobs=settings.max_waiting_jobs),
             history,
             served=lambda: dispatcher.predicted,
             pool=self._pool,
@@ -159,6 +160,7 @@ class Server:
             await closing
         self._sampling.cancel()
         self._pool.close()
+        self._dispatcher.close()
         await asyncio.to_thread(self._history.stop)
 
     async def _finish_calls(self, hurry: asyncio.Event) -> None:

@@ -10,8 +10,9 @@ from prometheus_client import CollectorRegistry
 from rt_predictor.api.servicer import Limits, RuntimePredictorServicer
 from rt_predictor.history.history import History
 from rt_predictor.observability.metrics import Metrics
-from rt_predictor.serving import dispatch
+from rt_predictor.serving import batcher
 from rt_predictor.serving.admission import Admission
+from rt_predictor.serving.batcher import Batcher
 from rt_predictor.serving.dispatch import Dispatcher, WorkPool
 from rt_predictor.serving.health import HealthReport
 from rt_predictor.serving.port import PredictorPort
@@ -52,7 +53,7 @@ def servicer() -> Iterator[Callable[..., RuntimePredictorServicer]]:
         dispatcher = Dispatcher(predictor, pool, metrics)
         return RuntimePredictorServicer(
             predictor,
-            dispatcher,
+            Batcher(dispatcher, max_waiting_jobs=10_000),
             History.off(),
             served=lambda: dispatcher.predicted,
             pool=pool,
@@ -69,4 +70,4 @@ def servicer() -> Iterator[Callable[..., RuntimePredictorServicer]]:
 @pytest.fixture
 def always_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even one job goes to a thread, so that a model that waits does not stop the event loop."""
-    monkeypatch.setattr(dispatch, "INLINE_JOBS", 0)
+    monkeypatch.setattr(batcher, "INLINE_JOBS", 0)

@@ -1,4 +1,4 @@
-"""Messages to frames and predictions to messages."""
+"""Messages to jobs and predictions to messages."""
 
 import math
 
@@ -14,6 +14,7 @@ from rt_predictor.api.codec import (
     check_batch_id,
     decode_job,
     decode_jobs,
+    decode_many,
     encode_answer,
     encode_answers,
     encode_batch,
@@ -52,11 +53,10 @@ valid_jobs = st.fixed_dictionaries(
 
 
 @given(st.lists(valid_jobs, max_size=8))
-def test_every_field_arrives_in_the_frame_and_missing_is_null(
+def test_every_field_arrives_and_missing_is_null(
     jobs: list[dict[str, object]],
 ) -> None:
     decoded = decode_jobs((pb.PredictRequest(**job, partial=True) for job in jobs), _now)
-    assert dict(decoded.frame.schema) == {name: kind() for name, kind in REQUEST_SCHEMA.items()}
     assert decoded.errors == {}
     expected = [
         {
@@ -65,7 +65,41 @@ def test_every_field_arrives_in_the_frame_and_missing_is_null(
         }
         for job in jobs
     ]
-    assert decoded.frame.to_dicts() == expected
+    assert decoded.valid == expected
+
+
+odd_jobs = st.lists(
+    st.fixed_dictionaries(
+        {
+            "processors_req": st.sampled_from([None, 0, 4, -1]),
+            "nodes_req": st.sampled_from([None, 1, 10**7]),
+            "gpus_req": st.sampled_from([None, 0, 2]),
+            "mem_req": st.sampled_from([None, 1.5, math.nan]),
+            "time_req": st.sampled_from([None, 60.0, math.inf]),
+            "submit_time": st.sampled_from([None, 0.0, -1.0]),
+            "partition": st.sampled_from(["", "p", "x" * 257]),
+            "user": st.sampled_from(["", "u", "é" * 257]),
+            "request_id": st.sampled_from(["", "1", "y" * 257]),
+            "partial": st.booleans(),
+        }
+    ),
+    max_size=12,
+)
+
+
+@given(odd_jobs, st.integers(1, 5))
+def test_many_jobs_are_read_as_few_are(jobs: list[dict[str, object]], slice_rows: int) -> None:
+    requests = [pb.PredictRequest(qos="normal", **fields) for fields in jobs]
+    few = decode_jobs(requests, _now)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "_SLICE_ROWS", slice_rows)
+        many = decode_many(requests, _now)
+    assert dict(many.valid.schema) == {name: kind() for name, kind in REQUEST_SCHEMA.items()}
+    assert many.valid.to_dicts() == few.valid
+    assert many.request_ids == few.request_ids
+    assert many.errors.keys() == few.errors.keys()
+    for place, error in few.errors.items():
+        assert (many.errors[place].field, many.errors[place].rule) == (error.field, error.rule)
 
 
 @given(st.integers(0, 40), st.sets(st.integers(0, 39)), st.integers(1, 7))
@@ -75,24 +109,23 @@ def test_invalid_jobs_are_left_out_of_the_frame_whatever_their_places(
     requests = [job(processors_req=-1 if n in bad else n + 1) for n in range(count)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codec, "_SLICE_ROWS", slice_rows)
-        decoded = decode_jobs(requests, _now)
+        decoded = decode_many(requests, _now)
     good = [n for n in range(count) if n not in bad]
-    assert list(decoded.places) == good
-    assert decoded.frame["processors_req"].to_list() == [n + 1 for n in good]
+    assert decoded.valid["processors_req"].to_list() == [n + 1 for n in good]
     assert set(decoded.errors) == bad & set(range(count))
     assert len(decoded) == count
 
 
 def test_zero_that_was_sent_is_not_missing() -> None:
-    assert decode_job(job(gpus_req=0), _now)["gpus_req"].to_list() == [0.0]
-    assert decode_job(job(), _now)["gpus_req"].to_list() == [None]
-    assert decode_job(job(submit_time=0.0), _now)["submit_time"].to_list() == [0.0]
+    assert decode_job(job(gpus_req=0), _now)["gpus_req"] == 0.0
+    assert decode_job(job(), _now)["gpus_req"] is None
+    assert decode_job(job(submit_time=0.0), _now)["submit_time"] == 0.0
 
 
 def test_the_clock_is_read_once_for_all_jobs_that_come_together() -> None:
     readings = iter((1.0, 2.0))
-    frame = decode_jobs([job(submit_time=None)] * 3, lambda: next(readings)).frame
-    assert frame["submit_time"].to_list() == [1.0, 1.0, 1.0]
+    rows = decode_jobs([job(submit_time=None)] * 3, lambda: next(readings)).valid
+    assert [row["submit_time"] for row in rows] == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -118,8 +151,8 @@ def test_a_job_that_breaks_a_rule_is_an_error_naming_the_field(
 
 
 def test_a_partial_job_may_lack_required_fields_but_not_break_rules() -> None:
-    frame = decode_job(pb.PredictRequest(partial=True), _now)
-    assert frame.drop("submit_time").null_count().sum_horizontal().item() == len(REQUEST_SCHEMA) - 1
+    row = decode_job(pb.PredictRequest(partial=True), _now)
+    assert row == {**dict.fromkeys(REQUEST_SCHEMA), "submit_time": NOW}
     with pytest.raises(InvalidJobError, match="nodes_req = 0"):
         decode_job(pb.PredictRequest(partial=True, nodes_req=0), _now)
 
@@ -196,13 +229,13 @@ def test_answers_come_in_the_order_of_the_jobs_however_they_were_found(
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codec, "_SLICE_ROWS", slice_rows)
-        jobs = decode_jobs(requests, _now)
+        jobs = decode_many(requests, _now)
         parts: list[Scored | Failed] = []
         failed_rows: set[int] = set()
-        for start in range(0, len(jobs.frame), part_rows):
-            rows = range(start, min(start + part_rows, len(jobs.frame)))
+        for start in range(0, len(jobs.valid), part_rows):
+            rows = range(start, min(start + part_rows, len(jobs.valid)))
             if data.draw(st.booleans()):
-                frame = jobs.frame[rows.start : rows.stop].with_columns(
+                frame = jobs.valid[rows.start : rows.stop].with_columns(
                     time_req=pl.col("processors_req") * 2, submit_time=pl.lit(0.0)
                 )
                 parts.append(Scored(rows, FakePredictor().predict(frame)))

@@ -11,6 +11,7 @@ from rt_predictor.api import stream as api_stream
 from rt_predictor.api.codec import JobReader
 from rt_predictor.api.interceptors import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.serving import batcher
 from rt_predictor.serving.dispatch import INLINE_JOBS
 from tests.serving.fakes import POISON, FakePredictor, GatedPredictor
 from tests.serving.harness import PATIENCE_S, Running, job, running
@@ -111,9 +112,11 @@ async def test_a_stream_takes_a_place_until_it_ends() -> None:
 
 
 @pytest.mark.usefixtures("always_on_threads")
-async def test_a_job_that_still_waits_when_its_caller_goes_is_never_scored(predictor) -> None:
+async def test_a_job_that_still_waits_when_its_caller_goes_is_never_scored(
+    predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batcher, "LANES", 1)
     async with running(predictor) as service:
-        service.server._pool._threads._max_workers = 1
         first = await _hold(predictor, service.stub.Predict(job(request_id="first")))
         second = service.stub.Predict(job(time_req=99.0))
         async with asyncio.timeout(PATIENCE_S):
@@ -206,8 +209,8 @@ async def test_what_arrives_while_a_stream_is_scored_is_scored_together(
         predictor.asked.clear()
         predictor.gate.clear()
         stream = service.stub.PredictStream()
-        for _ in range(6):
-            await stream.write(job())
+        for number in range(6):
+            await stream.write(job(nodes_req=1 + number))
             await arrived.acquire()
         predictor.gate.set()
         for _ in range(6):

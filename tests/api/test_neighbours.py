@@ -76,7 +76,7 @@ async def test_a_model_that_fails_on_every_job_is_not_asked_for_ever(
 
 async def test_a_valid_batch_is_one_run_of_the_model(servicer: _Make, context) -> None:
     predictor = FakePredictor()
-    request = pb.PredictBatchRequest(jobs=[job(), job(nodes_req=0), job()])
+    request = pb.PredictBatchRequest(jobs=[job(), job(nodes_req=0), job(nodes_req=2)])
     await servicer(predictor).PredictBatch(request, context())
     assert [len(frame) for frame in predictor.asked] == [2]
 

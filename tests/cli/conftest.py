@@ -1,7 +1,7 @@
 """Stand-ins for what answers: a model in this process, and a service."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from rt_predictor.cli import main
-from rt_predictor.client import SERVICE, Answer, Client, Job, ModelInfo, Prediction, Rejection
+from rt_predictor.client import SERVICE, Client, Job, ModelInfo, Prediction
 from rt_predictor.errors import ServiceError
 from rt_predictor.serving.description import (
     FeatureDescription,
@@ -170,17 +170,28 @@ class FakeClient(Client):
             request_id=job.request_id,
         )
 
-    async def predict_many(
-        self, jobs: Iterable[Job] | pl.DataFrame, *, chunk_jobs: int = 2000
-    ) -> AsyncIterator[Answer]:
-        assert isinstance(jobs, pl.DataFrame)
-        assert len(jobs) <= chunk_jobs
-        self.chunks.append(len(jobs))
-        for row in jobs.iter_rows(named=True):
-            if row["user"] == "mallory":
-                yield Rejection("user = 'mallory': is not welcome", "user", 3, "")
-            else:
-                yield await self.predict(Job(time_req=row["time_req"]))
+    async def predict_frame(
+        self, jobs: pl.DataFrame, *, chunk_jobs: int = 2000, partial: bool = True
+    ) -> AsyncIterator[pl.DataFrame]:
+        assert partial
+        for part in jobs.iter_slices(chunk_jobs):
+            self.chunks.append(len(part))
+            self.jobs += [Job(time_req=limit) for limit in part["time_req"]]
+            unwelcome = pl.col("user") == "mallory"
+            answer = {
+                "predicted_runtime": 2820.0,
+                "confidence_lower": 720.0,
+                "confidence_upper": 6600.0,
+                "confidence_level": 0.9,
+                "timeout_probability": pl.when(pl.col("time_req") > 0).then(0.12),
+                "model_version": pl.lit("m1"),
+                "flags": int(Flag.COLD_START_USER | Flag.UNSEEN_QOS) | 1 << 20,
+            }
+            error = pl.lit("user = 'mallory': is not welcome")
+            yield part.select(
+                *(pl.when(~unwelcome).then(value).alias(name) for name, value in answer.items()),
+                pl.when(unwelcome).then(error).alias("error"),
+            )
 
     async def model_info(self) -> ModelInfo:
         return ModelInfo("m1", 0.9, DESCRIPTION, "1.2.3", 7200.0, 4321)

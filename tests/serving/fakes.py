@@ -39,6 +39,7 @@ class FakePredictor:
 
     model_version: str = "fake-1"
     confidence_level: float = 0.9
+    member_names: tuple[str, ...] = MEMBERS
     asked: list[pl.DataFrame] = field(default_factory=list)
 
     def predict(self, jobs: pl.DataFrame) -> Predictions:

@@ -344,6 +344,84 @@ class PredictBatchResponse(_message.Message):
 Global___PredictBatchResponse: _TypeAlias = PredictBatchResponse  # noqa: Y015
 
 @_typing.final
+class PredictArrowRequest(_message.Message):
+    """A table of jobs to predict together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBS_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
+    jobs: _builtins.bytes
+    """One complete Arrow IPC stream (schema, record batches), as `DataFrame.write_ipc_stream` of Polars
+    or `pyarrow.ipc.new_stream` write it. Its columns are fields of PredictRequest by name, in any
+    order: processors_req, nodes_req, mem_req, time_req, gpus_req and submit_time as any integer or
+    floating-point type; partition, qos, user, account, job_name and request_id as strings. A column
+    that is left out is missing in every job; null and "" are missing. An unknown column is an error,
+    so that a misspelt one is not taken for a missing one. At most the service's
+    `server.max_batch_jobs` rows; no compression, no dictionaries.
+    """
+    partial: _builtins.bool
+    """As in PredictRequest, for all jobs of the table: predict from what is there."""
+    def __init__(
+        self,
+        *,
+        jobs: _builtins.bytes = ...,
+        partial: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "partial", b"partial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PredictArrowRequest: _TypeAlias = PredictArrowRequest  # noqa: Y015
+
+@_typing.final
+class PredictArrowResponse(_message.Message):
+    """The answers for a table of jobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREDICTIONS_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_LEVEL_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    predictions: _builtins.bytes
+    """One complete Arrow IPC stream with one row for each job, in order. Columns: request_id (if the
+    jobs have it), predicted_runtime, confidence_lower, confidence_upper, timeout_probability
+    (double; null where there is none), one double column for each model under its name, flags
+    (uint32; bit n - 1 stands for the PredictionFlag of number n), error_code (int32; a gRPC status
+    code), error_field and error (string). A job has either an answer or an error; the other is null.
+    """
+    model_version: _builtins.str
+    """Version of the model bundle that answered."""
+    confidence_level: _builtins.float
+    """Level of the intervals; 0 to 1."""
+    failed: _builtins.int
+    """How many rows carry an `error`."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the columns that hold what each model says on its own."""
+
+    def __init__(
+        self,
+        *,
+        predictions: _builtins.bytes = ...,
+        model_version: _builtins.str = ...,
+        confidence_level: _builtins.float = ...,
+        failed: _builtins.int = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence_level", b"confidence_level", "failed", b"failed", "model_version", b"model_version", "models", b"models", "predictions", b"predictions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PredictArrowResponse: _TypeAlias = PredictArrowResponse  # noqa: Y015
+
+@_typing.final
 class RecordOutcomesRequest(_message.Message):
     """Jobs that have finished."""
 

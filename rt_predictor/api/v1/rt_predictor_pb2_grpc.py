@@ -50,6 +50,11 @@ class RuntimePredictorStub:
                 request_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictRequest.SerializeToString,
                 response_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictResponse.FromString,
                 _registered_method=True)
+        self.PredictArrow = channel.stream_stream(
+                '/rt_predictor.v1.RuntimePredictor/PredictArrow',
+                request_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictArrowRequest.SerializeToString,
+                response_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictArrowResponse.FromString,
+                _registered_method=True)
         self.RecordOutcomes = channel.stream_unary(
                 '/rt_predictor.v1.RuntimePredictor/RecordOutcomes',
                 request_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesRequest.SerializeToString,
@@ -89,6 +94,16 @@ class RuntimePredictorServicer:
     def PredictStream(self, request_iterator, context):
         """Predicts jobs as they come; answers come in order, one for each job. What has arrived is scored
         together; nothing is waited for. A job that breaks a rule gets its own `error`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PredictArrow(self, request_iterator, context):
+        """Predicts tables of jobs: the fast way to score many. Every request is answered by one response,
+        in order. Tables are complete Arrow IPC streams; see PredictArrowRequest. A job that breaks a
+        rule gets its own `error`; a table that cannot be read is INVALID_ARGUMENT, one that is over a
+        limit RESOURCE_EXHAUSTED, and both end the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,6 +152,11 @@ def add_RuntimePredictorServicer_to_server(servicer, server):
                     servicer.PredictStream,
                     request_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictRequest.FromString,
                     response_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictResponse.SerializeToString,
+            ),
+            'PredictArrow': grpc.stream_stream_rpc_method_handler(
+                    servicer.PredictArrow,
+                    request_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictArrowRequest.FromString,
+                    response_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictArrowResponse.SerializeToString,
             ),
             'RecordOutcomes': grpc.stream_unary_rpc_method_handler(
                     servicer.RecordOutcomes,
@@ -236,6 +256,33 @@ class RuntimePredictor:
             '/rt_predictor.v1.RuntimePredictor/PredictStream',
             rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictRequest.SerializeToString,
             rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictArrow(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/rt_predictor.v1.RuntimePredictor/PredictArrow',
+            rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictArrowRequest.SerializeToString,
+            rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.PredictArrowResponse.FromString,
             options,
             channel_credentials,
             insecure,

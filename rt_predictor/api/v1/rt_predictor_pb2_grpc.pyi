@@ -48,6 +48,12 @@ class RuntimePredictorStub:
     """Predicts jobs as they come; answers come in order, one for each job. What has arrived is scored
     together; nothing is waited for. A job that breaks a rule gets its own `error`.
     """
+    PredictArrow: _grpc.StreamStreamMultiCallable[_rt_predictor_pb2.PredictArrowRequest, _rt_predictor_pb2.PredictArrowResponse]
+    """Predicts tables of jobs: the fast way to score many. Every request is answered by one response,
+    in order. Tables are complete Arrow IPC streams; see PredictArrowRequest. A job that breaks a
+    rule gets its own `error`; a table that cannot be read is INVALID_ARGUMENT, one that is over a
+    limit RESOURCE_EXHAUSTED, and both end the call.
+    """
     RecordOutcomes: _grpc.StreamUnaryMultiCallable[_rt_predictor_pb2.RecordOutcomesRequest, _rt_predictor_pb2.RecordOutcomesResponse]
     """Takes in jobs that have finished, from one message or many: later predictions learn from them.
     OK means that every valid outcome is on disk: it survives the death of the service. Without OK
@@ -75,6 +81,12 @@ class RuntimePredictorAsyncStub(RuntimePredictorStub):
     PredictStream: _aio.StreamStreamMultiCallable[_rt_predictor_pb2.PredictRequest, _rt_predictor_pb2.PredictResponse]  # type: ignore[assignment]
     """Predicts jobs as they come; answers come in order, one for each job. What has arrived is scored
     together; nothing is waited for. A job that breaks a rule gets its own `error`.
+    """
+    PredictArrow: _aio.StreamStreamMultiCallable[_rt_predictor_pb2.PredictArrowRequest, _rt_predictor_pb2.PredictArrowResponse]  # type: ignore[assignment]
+    """Predicts tables of jobs: the fast way to score many. Every request is answered by one response,
+    in order. Tables are complete Arrow IPC streams; see PredictArrowRequest. A job that breaks a
+    rule gets its own `error`; a table that cannot be read is INVALID_ARGUMENT, one that is over a
+    limit RESOURCE_EXHAUSTED, and both end the call.
     """
     RecordOutcomes: _aio.StreamUnaryMultiCallable[_rt_predictor_pb2.RecordOutcomesRequest, _rt_predictor_pb2.RecordOutcomesResponse]  # type: ignore[assignment]
     """Takes in jobs that have finished, from one message or many: later predictions learn from them.
@@ -118,6 +130,18 @@ class RuntimePredictorServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_rt_predictor_pb2.PredictResponse], _abc.AsyncIterator[_rt_predictor_pb2.PredictResponse]]:
         """Predicts jobs as they come; answers come in order, one for each job. What has arrived is scored
         together; nothing is waited for. A job that breaks a rule gets its own `error`.
+        """
+
+    @_abc_1.abstractmethod
+    def PredictArrow(
+        self,
+        request_iterator: _MaybeAsyncIterator[_rt_predictor_pb2.PredictArrowRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_rt_predictor_pb2.PredictArrowResponse], _abc.AsyncIterator[_rt_predictor_pb2.PredictArrowResponse]]:
+        """Predicts tables of jobs: the fast way to score many. Every request is answered by one response,
+        in order. Tables are complete Arrow IPC streams; see PredictArrowRequest. A job that breaks a
+        rule gets its own `error`; a table that cannot be read is INVALID_ARGUMENT, one that is over a
+        limit RESOURCE_EXHAUSTED, and both end the call.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,175 @@
+"""Tables of jobs in Arrow IPC streams to a frame of jobs, and predictions back to such a stream."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rt_predictor.api.ipc_stream import MAX_TEXT_BYTES, ColumnKind, check_stream, column_kinds
+from rt_predictor.api.status import status_of
+from rt_predictor.errors import InvalidJobError, InvalidRequestError
+from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.features.rules import MAX_TEXT_CHARS, TextRule, invalid_jobs
+from rt_predictor.serving.isolation import Failed, Scored
+from rt_predictor.serving.predictions import Predictions
+
+REQUEST_ID = "request_id"
+MAX_ROWS_SETTING = "server.max_batch_jobs"
+_SCHEMA: Mapping[str, type[pl.DataType]] = {**REQUEST_SCHEMA, REQUEST_ID: pl.String}
+_ID_RULE = TextRule(REQUEST_ID, required=False)
+_DECODING_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What Polars raises for bytes that the first look let pass and that are damaged all the same."""
+_OLDEST = pl.CompatLevel.oldest()
+"""Strings as every Arrow library reads them, not as views."""
+
+
+@dataclass(frozen=True)
+class JobTable:
+    """The jobs of one table: those that can be scored, and why the others cannot."""
+
+    frame: pl.DataFrame
+    """Valid jobs, with the columns of `REQUEST_SCHEMA`."""
+    places: NDArray[np.intp]
+    """[len(frame)] place of each valid job in the table, ascending."""
+    errors: Mapping[int, InvalidJobError]
+    """Place in the table -> the rule that the job breaks."""
+    request_ids: pl.Series | None
+    """One for each job of the table; None where it has no such column."""
+
+    def __len__(self) -> int:
+        return len(self.places) + len(self.errors)
+
+
+def decode_table(
+    stream: bytes, *, partial: bool, max_rows: int, clock: Callable[[], float]
+) -> JobTable:
+    """Reads a table; `clock` gives the submit time (Unix s) of jobs that state none.
+
+    Raises InvalidRequestError for a table that cannot be read, TooLargeError for one over a limit.
+    """
+    _check_columns(column_kinds(stream))
+    check_stream(stream, max_rows=max_rows, max_rows_setting=MAX_ROWS_SETTING)
+    try:
+        table = pl.read_ipc_stream(stream)
+    except _DECODING_ERRORS as error:
+        raise InvalidRequestError(f"jobs: the Arrow IPC stream is damaged: {error}") from error
+    jobs = table.select(_column(table, name) for name in REQUEST_SCHEMA)
+    jobs = jobs.with_columns(pl.col("submit_time").fill_null(clock()))
+    errors = invalid_jobs(jobs, partial=partial)
+    ids = None
+    if REQUEST_ID in table.columns:
+        ids = table.select(_column(table, REQUEST_ID)).to_series()
+        too_long = (ids.str.len_chars() > MAX_TEXT_CHARS).arg_true()
+        for row in too_long:
+            errors.setdefault(row, InvalidJobError(REQUEST_ID, ids[row], _ID_RULE.text))
+        ids = ids.scatter(too_long, None)
+    places = np.arange(len(jobs))
+    if errors:
+        places = np.delete(places, list(errors))
+        jobs = jobs[places]
+    return JobTable(jobs, places, errors, ids)
+
+
+def encode_table(
+    table: JobTable, parts: Sequence[Scored | Failed], models: Sequence[str]
+) -> tuple[bytes, int]:
+    """The stream of the answers, and how many of them are errors.
+
+    `parts` are the answers for the valid jobs, in order; `models` names those of the ensemble.
+    """
+    schema = _answer_schema(models)
+    answers = pl.concat([pl.DataFrame(schema=schema), *(_answered(p, schema) for p in parts)])
+    if table.errors:
+        answers = _with_refused(answers, table, models)
+    if table.request_ids is not None:
+        answers.insert_column(0, table.request_ids)
+    stream = io.BytesIO()
+    answers.write_ipc_stream(stream, compat_level=_OLDEST)
+    return stream.getvalue(), answers["error"].count()
+
+
+def _check_columns(kinds: Mapping[str, ColumnKind]) -> None:
+    for name, kind in kinds.items():
+        if name not in _SCHEMA:
+            raise InvalidRequestError(
+                f"jobs: the column {name!r} is not known: rename it or leave it out; known are "
+                f"{', '.join(_SCHEMA)}"
+            )
+        wanted = ColumnKind.TEXT if _SCHEMA[name] is pl.String else ColumnKind.NUMBER
+        if kind not in (wanted, ColumnKind.MISSING):
+            raise InvalidRequestError(
+                f"jobs: the column {name!r} is {kind.value}, it must be {wanted.value}"
+            )
+
+
+def _column(table: pl.DataFrame, name: str) -> pl.Expr:
+    """A column of a table as the schema has it: "" is missing, and so is what is not there."""
+    kind = _SCHEMA[name]
+    if name not in table.columns or table[name].dtype == pl.Null:
+        return pl.repeat(None, len(table), dtype=kind()).alias(name)
+    column = pl.col(name).cast(kind)
+    if kind is not pl.String:
+        return column + 0.0  # -0.0 becomes 0.0, which is the same job
+    longest = table[name].str.len_bytes().max()
+    if isinstance(longest, int) and longest > MAX_TEXT_BYTES:
+        # What is too long stays too long, but is no longer of any size.
+        column = column.str.head(MAX_TEXT_CHARS + 1)
+    return pl.when(column != "").then(column)
+
+
+def _answer_schema(models: Sequence[str]) -> dict[str, type[pl.DataType]]:
+    return {
+        "predicted_runtime": pl.Float64,
+        "confidence_lower": pl.Float64,
+        "confidence_upper": pl.Float64,
+        "timeout_probability": pl.Float64,
+        **dict.fromkeys(models, pl.Float64),
+        "flags": pl.UInt32,
+        "error_code": pl.Int32,
+        "error_field": pl.String,
+        "error": pl.String,
+    }
+
+
+def _answered(part: Scored | Failed, schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+    if isinstance(part, Failed):
+        status = status_of(part.error)
+        return _errors([(status.number, "", status.message)], schema).select(
+            pl.all().repeat_by(len(part.rows)).explode()
+        )
+    return _answers(part.predictions, schema)
+
+
+def _answers(said: Predictions, schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+    numbers = {
+        "predicted_runtime": said.runtime_s,
+        "confidence_lower": said.lower_s,
+        "confidence_upper": said.upper_s,
+        "timeout_probability": pl.Series(said.timeout_probability, nan_to_null=True),
+        **dict(zip(said.member_names, said.members_s.T, strict=True)),
+        "flags": said.flags,
+    }
+    missing = {name: None for name in schema if name not in numbers}
+    return pl.DataFrame({**numbers, **missing}, schema=schema)
+
+
+def _with_refused(answers: pl.DataFrame, table: JobTable, models: Sequence[str]) -> pl.DataFrame:
+    """The answers of the valid jobs and the errors of the others, each in its place."""
+    statuses = [(status_of(error), error.field) for error in table.errors.values()]
+    rows = [(status.number, field, status.message) for status, field in statuses]
+    refused = _errors(rows, _answer_schema(models))
+    places = np.concatenate([table.places, np.fromiter(table.errors, np.intp)])
+    return pl.concat([answers, refused])[np.argsort(places)]
+
+
+def _errors(
+    rows: Sequence[tuple[int, str, str]], schema: Mapping[str, type[pl.DataType]]
+) -> pl.DataFrame:
+    """Rows of a code, a field and a message, all else null."""
+    columns = dict(
+        zip(("error_code", "error_field", "error"), zip(*rows, strict=True), strict=True)
+    )
+    return pl.DataFrame({name: columns.get(name, [None] * len(rows)) for name in schema}, schema)

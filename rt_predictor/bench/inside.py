@@ -1,0 +1,141 @@
+"""In this process: one prediction, and the graph alone, beside the three native libraries."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rt_predictor.bench.figures import Figure, Figures, Skipped, rounds
+from rt_predictor.bench.plan import Plan
+from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.serving.predictor import Predictor
+from rt_predictor.settings import load_settings
+
+_SINGLES, _BULK_ROWS, _TRAINING_ROWS = 300, 20_000, 10_000
+_LIBRARIES = ("xgboost", "lightgbm", "catboost")
+
+
+def load(plan: Plan) -> Predictor:
+    """The predictor of the plan's bundle. Raises BundleError."""
+    return Predictor.load(load_settings().with_overrides({"model.path": plan.bundle}))
+
+
+def measure(plan: Plan, predictor: Predictor) -> Figures:
+    """One prediction from a dict of fields; the graph in bulk on all cores; the libraries."""
+    rows = plan.source.take(plan.count(_SINGLES, 20)).rows(named=True)
+    bulk = plan.source.take(plan.count(_BULK_ROWS, 500))
+
+    def one(row: dict[str, Any]) -> object:
+        return predictor.predict(pl.from_dicts([row], schema=REQUEST_SCHEMA))
+
+    def bulk_score(_: pl.DataFrame) -> object:
+        return predictor.score(inputs, losses)
+
+    def one_score(row: int) -> object:
+        return predictor.score(inputs[row : row + 1], losses[row : row + 1])
+
+    inputs, losses = predictor.graph_inputs(bulk)
+    figures: Figures = {
+        "inside.one_us": _each_us(plan, one, rows),
+        "inside.graph_one_us": _each_us(plan, one_score, range(len(rows))),
+        "inside.graph_bulk_per_s": _per_s(plan, bulk_score, bulk),
+        "inside.bulk_per_s": _per_s(plan, predictor.predict, bulk),
+    }
+    return figures | _native(plan, predictor)
+
+
+def _native(plan: Plan, predictor: Predictor) -> Figures:
+    """The libraries one after the other, on ready features: as many trees, as deep, as features."""
+    names = ("native.one_us", "native.bulk_per_s")
+    absent = [name for name in _LIBRARIES if find_spec(name) is None]
+    if absent:
+        why = Skipped(f"{', '.join(absent)} not installed (extra `train`)")
+        return dict.fromkeys(names, why)
+    one_thread, all_threads = _boosters(plan, predictor)
+    random = np.random.default_rng(3)
+    width = len(predictor.bundle.features.features)
+    singles = random.random((plan.count(_SINGLES, 20), 1, width), dtype=np.float32)
+    bulk = random.random((plan.count(_BULK_ROWS, 500), width), dtype=np.float32)
+
+    return {
+        names[0]: _each_us(plan, _in_turn(one_thread), list(singles)),
+        names[1]: _per_s(plan, _in_turn(all_threads), bulk),
+    }
+
+
+_Predict = Callable[[NDArray[np.float32]], object]
+
+
+def _in_turn(models: Sequence[_Predict]) -> _Predict:
+    return lambda matrix: [predict(matrix) for predict in models]
+
+
+def _boosters(plan: Plan, predictor: Predictor) -> tuple[list[_Predict], list[_Predict]]:
+    """Boosters as large as those of the bundle: on one thread, best for one row, and on all.
+
+    They are trained on noise: what they say does not matter, how long they take does.
+    """
+    import catboost
+    import lightgbm
+    import xgboost
+
+    trees = {name: entry.trees for name, entry in predictor.bundle.ensemble.models.items()}
+    width = len(predictor.bundle.features.features)
+    random = np.random.default_rng(2)
+    matrix = random.random((plan.count(_TRAINING_ROWS, 1000), width), dtype=np.float32)
+    target = matrix.sum(axis=1) + random.normal(size=len(matrix))
+    settings = load_settings().training
+    xgb = xgboost.train(
+        {"max_depth": settings.xgboost.max_depth},
+        xgboost.DMatrix(matrix, target),
+        trees.get("xgboost", settings.xgboost.trees),
+    )
+    lgb = lightgbm.train(
+        {"num_leaves": settings.lightgbm.num_leaves, "verbose": -1},
+        lightgbm.Dataset(matrix, target),
+        trees.get("lightgbm", settings.lightgbm.trees),
+    )
+    cat = catboost.CatBoostRegressor(
+        iterations=trees.get("catboost", settings.catboost.trees),
+        depth=settings.catboost.max_depth,
+        verbose=False,
+        allow_writing_files=False,
+    ).fit(matrix, target)
+    alone = xgb.copy()
+    alone.set_param({"nthread": 1})
+    one_thread = [
+        alone.inplace_predict,
+        partial(lgb.predict, num_threads=1),
+        partial(cat.predict, thread_count=1),
+    ]
+    return one_thread, [xgb.inplace_predict, lgb.predict, cat.predict]
+
+
+def _each_us(plan: Plan, work: Callable[[Any], object], items: Sequence[Any]) -> Figure:
+    """Time of one piece of work, in us: median over the pieces, round by round."""
+    work(items[0])
+    found = []
+    for _ in range(plan.rounds):
+        taken = []
+        for item in items:
+            started = perf_counter()
+            work(item)
+            taken.append(perf_counter() - started)
+        found.append(float(np.median(taken)) * 1e6)
+    return rounds(found, "us")
+
+
+def _per_s(plan: Plan, work: Callable[[Any], object], items: Any) -> Figure:
+    """Items a second, all in one piece of work."""
+    work(items)
+    found = []
+    for _ in range(plan.rounds):
+        started = perf_counter()
+        work(items)
+        found.append(len(items) / (perf_counter() - started))
+    return rounds(found, "1/s")

@@ -1,0 +1,65 @@
+"""Callers: so many at a time, so many a second, or as a stream."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+Call = Callable[[Any], Awaitable[Any]]
+Stream = Callable[[AsyncIterator[Any]], Any]
+"""Gives something to iterate over asynchronously."""
+
+
+async def at_once(call: Call, requests: Sequence[Any], in_flight: int) -> tuple[float, list[float]]:
+    """Makes all calls, that many at a time. Returns calls a second, and latencies in s."""
+    left = iter(requests)
+    latencies: list[float] = []
+
+    async def caller() -> None:
+        for request in left:
+            started = perf_counter()
+            await call(request)
+            latencies.append(perf_counter() - started)
+
+    started = perf_counter()
+    await asyncio.gather(*(caller() for _ in range(in_flight)))
+    return len(requests) / (perf_counter() - started), latencies
+
+
+async def a_second(call: Call, requests: Sequence[Any], rate: float) -> list[float]:
+    """Begins that many calls a second, whether or not others have been answered (open loop).
+
+    Returns the latency of each in s, from when it was due: that the caller was late (timers here
+    have steps of 1 ms) counts against what is measured.
+    """
+    latencies: list[float] = []
+
+    async def one(request: Any, due: float) -> None:
+        await call(request)
+        latencies.append(perf_counter() - due)
+
+    started = perf_counter()
+    async with asyncio.TaskGroup() as calls:
+        for number, request in enumerate(requests):
+            due = started + number / rate
+            if (wait := due - perf_counter()) > 0:
+                await asyncio.sleep(wait)
+            calls.create_task(one(request, due))
+    return latencies
+
+
+async def streamed(stream: Stream, requests: Sequence[Any]) -> float:
+    """Sends all on one stream as fast as it takes them. Returns answers a second."""
+
+    async def source() -> AsyncIterator[Any]:
+        for request in requests:
+            yield request
+
+    started = perf_counter()
+    answers = 0
+    async for _ in stream(source()):
+        answers += 1
+    seconds = perf_counter() - started
+    if answers != len(requests):
+        raise RuntimeError(f"{answers} answers to {len(requests)} requests")
+    return answers / seconds

@@ -1,0 +1,25 @@
+"""How much is measured."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rt_predictor.bench.jobs import JobSource
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run of the benchmark measures, and how often."""
+
+    bundle: Path
+    """Folder of the model bundle."""
+    source: JobSource
+    rounds: int
+    """How often each figure is taken."""
+    scale: float
+    """Share of the usual number of calls and jobs: 1 for figures to quote, less for a look."""
+    target: str | None = None
+    """A service that runs already; None starts one."""
+
+    def count(self, usual: int, least: int = 1) -> int:
+        """That many at scale 1."""
+        return max(least, round(usual * self.scale))

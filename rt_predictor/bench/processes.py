@@ -1,0 +1,95 @@
+"""The service and the echo, each in a process of its own, on free ports of this machine."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import IO
+
+from rt_predictor.errors import ServiceError
+
+_STOP_S = 30.0
+_READY = "serving"
+"""The log line that says so."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process that answers."""
+
+    target: str
+    ready_s: float
+    """From the start of its process until it served."""
+
+
+@contextmanager
+def service(bundle: Path, *, workers: int = 1) -> Iterator[Running]:
+    """A service of its own, ready; gone afterwards. Raises ServiceError if it does not start."""
+    command = [sys.executable, "-m", "rt_predictor", "serve", "--bundle", str(bundle)]
+    command += ["--port", "0", "--metrics-port", "0", "--workers", str(workers)]
+    started = perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {
+            "RT_PREDICTOR_LOGGING__FORMAT": "json",
+            "RT_PREDICTOR_SERVER__HOST": "127.0.0.1",
+            # Never the history of a service that is in use.
+            "RT_PREDICTOR_HISTORY__PATH": str(Path(folder) / "history.sqlite"),
+        }
+        process = subprocess.Popen(
+            command,
+            env=os.environ | settings,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with _ended(process):
+            assert process.stderr is not None
+            port = _port(process.stderr)
+            yield Running(f"127.0.0.1:{port}", perf_counter() - started)
+
+
+def _port(log: IO[str]) -> int:
+    said = "it said nothing"
+    for line in log:
+        entry = json.loads(line)
+        if entry["message"] == _READY:
+            return int(entry["port"])
+        said = entry["message"]
+    raise ServiceError(f"the service did not start: {said}")
+
+
+@contextmanager
+def echo() -> Iterator[Running]:
+    """The bare echo, ready; gone afterwards."""
+    started = perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rt_predictor.bench.echo"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with _ended(process):
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        if not port:
+            raise ServiceError("the echo did not start")
+        yield Running(f"127.0.0.1:{port}", perf_counter() - started)
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()

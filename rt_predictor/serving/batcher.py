@@ -1,0 +1,194 @@
+"""The micro-batcher: jobs of many callers become one run of the model.
+
+A run costs about as much for eight jobs as for one, so jobs that wait are scored together. Nothing
+waits for company: an idle batcher starts at once, and what arrives meanwhile is the next run.
+
+A job that is alone is scored on the event loop, which is the quickest. But while the loop scores it
+takes in nothing, and would go on one by one however many calls wait outside; so now and then a run
+goes to a thread, and as long as others arrive during such runs, all go there.
+"""
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rt_predictor.errors import DeadlineExceededError, OverloadedError
+from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.serving.dispatch import LANES, Dispatcher
+from rt_predictor.serving.isolation import Failed, Scored, predict_isolated
+
+Row = Mapping[str, float | str | None]
+"""A valid job as the fields of `REQUEST_SCHEMA`, in that order; None where missing."""
+Parts = Sequence[Scored | Failed]
+"""What was found for all jobs of one caller, in order."""
+
+MAX_BATCH_JOBS = 512
+"""Jobs of one run at most: about as long as another caller may wait for it."""
+INLINE_JOBS = 8
+"""Jobs of a run on the event loop at most; the way to a thread and back costs as much."""
+LONG_RUN_JOBS = 64
+"""From so many jobs on a run takes so long that another one is started beside it."""
+INLINE_RUNS = 15
+"""Runs on the event loop, at most, until one goes to a thread to see whether others arrive."""
+RETRY_AFTER_S = 0.1
+"""What a caller for whom there is no room is told to wait: the time of some runs."""
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """The jobs of one caller, until a run takes them or the caller leaves."""
+
+    rows: Sequence[Row]
+    found: asyncio.Future[Parts]
+    deadline_s: float | None
+    """By the event loop's clock."""
+    more_coming: bool
+
+
+class Batcher:
+    """Brings jobs to the predictor, those that wait together. Used by one event loop."""
+
+    def __init__(self, dispatcher: Dispatcher, *, max_waiting_jobs: int) -> None:
+        self._dispatcher = dispatcher
+        self._max_waiting_jobs = max_waiting_jobs
+        self._queue: deque[_Waiting] = deque()
+        self._waiting_jobs = 0
+        self._runs: dict[asyncio.Task[None], int] = {}
+        self._starting = False
+        self._inline_runs = 0
+        self._inline_left = 0
+
+    async def score(
+        self, rows: Sequence[Row], *, remaining_s: float | None = None, more_coming: bool = False
+    ) -> Parts:
+        """Answers some jobs, together with those of others.
+
+        Args:
+            rows: valid jobs.
+            remaining_s: time until the caller's deadline.
+            more_coming: the caller has more jobs on their way: the event loop is left free to read
+                them meanwhile.
+
+        Raises OverloadedError where too many jobs wait, and DeadlineExceededError where the
+        deadline passes first; then the model does not see the jobs.
+        """
+        if not rows:
+            return ()
+        if self._waiting_jobs + len(rows) > self._max_waiting_jobs and self._waiting_jobs:
+            raise OverloadedError(RETRY_AFTER_S)
+        loop = asyncio.get_running_loop()
+        deadline_s = None if remaining_s is None else loop.time() + remaining_s
+        waiting = _Waiting(rows, loop.create_future(), deadline_s, more_coming)
+        self._queue.append(waiting)
+        self._waiting_jobs += len(rows)
+        self._start_soon()
+        try:
+            return await waiting.found
+        except asyncio.CancelledError:
+            self._leave(waiting)
+            raise
+
+    async def score_many(self, jobs: pl.DataFrame) -> Parts:
+        """Answers many jobs of one caller by themselves; `jobs` as `PredictorPort` takes them."""
+        return await predict_isolated(self._dispatcher.predict, jobs)
+
+    def _leave(self, waiting: _Waiting) -> None:
+        """Gives the room of a caller that left back, if it is still held."""
+        try:
+            self._queue.remove(waiting)
+        except ValueError:
+            return
+        self._waiting_jobs -= len(waiting.rows)
+
+    def _start_soon(self) -> None:
+        free = len(self._runs) < LANES and min(self._runs.values(), default=LONG_RUN_JOBS)
+        if self._queue and not self._starting and free >= LONG_RUN_JOBS:
+            self._starting = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        self._starting = False
+        batch = list(self._take())
+        if not batch:
+            return
+        run = asyncio.get_running_loop().create_task(self._run(batch))
+        self._runs[run] = sum(len(waiting.rows) for waiting in batch)
+        run.add_done_callback(self._ended)
+
+    def _ended(self, run: asyncio.Task[None]) -> None:
+        del self._runs[run]
+        self._start_soon()
+
+    def _take(self) -> Iterator[_Waiting]:
+        """Those who have waited longest, as many as one run may have; without the expired."""
+        now_s = asyncio.get_running_loop().time()
+        jobs = 0
+        while self._queue and (not jobs or jobs + len(self._queue[0].rows) <= MAX_BATCH_JOBS):
+            waiting = self._queue.popleft()
+            self._waiting_jobs -= len(waiting.rows)
+            if waiting.found.done():
+                continue
+            if waiting.deadline_s is not None and waiting.deadline_s <= now_s:
+                waiting.found.set_exception(DeadlineExceededError())
+                continue
+            jobs += len(waiting.rows)
+            yield waiting
+
+    async def _run(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            rows = list(itertools.chain.from_iterable(waiting.rows for waiting in batch))
+            jobs = pl.from_dicts(rows, schema=REQUEST_SCHEMA)
+            if self._stays_here(batch, len(rows)):
+                parts = await predict_isolated(self._dispatcher.predict, jobs)
+            else:
+                parts = await predict_isolated(self._dispatcher.predict_meanwhile, jobs)
+                self._look_round()
+            shares = shared(parts, [len(waiting.rows) for waiting in batch])
+            for waiting, share in zip(batch, shares, strict=True):
+                if not waiting.found.done():
+                    waiting.found.set_result(share)
+        except asyncio.CancelledError:
+            for waiting in batch:
+                waiting.found.cancel()
+            raise
+        except Exception as error:
+            for waiting in batch:
+                if not waiting.found.done():
+                    waiting.found.set_exception(error)
+
+    def _stays_here(self, batch: Sequence[_Waiting], jobs: int) -> bool:
+        """Whether a run is made on the event loop."""
+        if jobs > INLINE_JOBS or any(waiting.more_coming for waiting in batch):
+            return False
+        self._inline_left -= 1
+        return self._inline_left >= 0
+
+    def _look_round(self) -> None:
+        """After a run on a thread: the longer nobody comes meanwhile, the more runs stay here."""
+        alone = not self._queue
+        self._inline_runs = min(2 * self._inline_runs + 1, INLINE_RUNS) if alone else 0
+        self._inline_left = self._inline_runs
+
+
+def shared(parts: Parts, sizes: Sequence[int]) -> Iterator[Parts]:
+    """The parts of each of several callers whose jobs lie one after the other, by their numbers."""
+    if len(sizes) == 1:
+        yield parts
+        return
+    waiting = deque(parts)
+    start = 0
+    for size in sizes:
+        stop = start + size
+        share: list[Scored | Failed] = []
+        while waiting and waiting[0].rows.start < stop:
+            part = waiting[0]
+            share.append(part.within(start, stop))
+            if part.rows.stop > stop:
+                break
+            waiting.popleft()
+        yield share
+        start = stop

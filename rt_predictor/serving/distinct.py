@@ -1,0 +1,48 @@
+"""Identical jobs are scored once: the jobs of an array share all that is known when they come.
+
+On a log of a large site about every third job of a batch is unlike those before it. To find them
+costs about 0.1 us a job in bulk, to score one 5 us and more.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rt_predictor.serving.predictions import Predictions
+
+_FEW_JOBS = 256
+"""Jobs that are compared one by one: it costs less than to set Polars to work."""
+
+
+def predict_distinct(
+    predict: Callable[[pl.DataFrame], Predictions], jobs: pl.DataFrame
+) -> Predictions:
+    """Predicts jobs in order, every one that differs from all before it once.
+
+    Jobs are identical where all columns are: so the answers are those that `predict` gives for all
+    of them. Raises what `predict` raises.
+    """
+    if len(jobs) < 2:
+        return predict(jobs)
+    which = _which_few(jobs) if len(jobs) <= _FEW_JOBS else _which_many(jobs)
+    distinct, first = np.unique(which, return_index=True)
+    if len(distinct) == len(jobs):
+        return predict(jobs)
+    return predict(jobs[first]).rows(which)
+
+
+def _which_few(jobs: pl.DataFrame) -> NDArray[np.intp]:
+    """[n] for each job the number of the distinct job that it is, counted as they come."""
+    numbers: dict[tuple[object, ...], int] = {}
+    return np.array([numbers.setdefault(row, len(numbers)) for row in jobs.rows()], dtype=np.intp)
+
+
+def _which_many(jobs: pl.DataFrame) -> NDArray[np.intp]:
+    """The same as `_which_few`."""
+    groups = jobs.with_row_index(" place").group_by(jobs.columns, maintain_order=True)
+    places = groups.agg(" place")[" place"]
+    which = np.empty(len(jobs), dtype=np.intp)
+    which[places.explode().to_numpy()] = np.repeat(np.arange(len(places)), places.list.len())
+    return which

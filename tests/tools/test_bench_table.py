@@ -1,0 +1,59 @@
+"""The table of measured figures in the README."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+DOCUMENT = {
+    "rounds": 3,
+    "scale": 1.0,
+    "machine": {"cores": 2, "processor": "x86_64", "system": "Linux", "python": "3.11.7"},
+    "promises": [
+        {
+            "promise": "fast",
+            "limit": 2.0,
+            "measured": {"median": 1.5, "min": 1.25, "max": 1234.5, "unit": "x"},
+            "holds": True,
+        },
+        {"promise": "small", "limit": 1, "measured": {"skipped": "no room"}, "holds": None},
+    ],
+}
+README = "before\n<!-- bench -->\nstale\n\n| stale |\n<!-- end -->\nafter\n<!-- end -->\n"
+
+
+@pytest.fixture
+def bench_table(load_tool: Callable[[str], ModuleType]) -> ModuleType:
+    return load_tool("bench_table")
+
+
+def test_the_table_takes_the_place_of_the_old_one(bench_table: ModuleType) -> None:
+    text = bench_table.filled(README, DOCUMENT)
+    assert "| fast | 1.5 x | 1.25 to 1,234 | yes |\n" in text
+    assert "| small | - | no room | not measured |\n<!-- end -->\nafter" in text
+    assert "2 cores (x86_64, Linux)" in text
+    assert "stale" not in text
+    assert bench_table.filled(text, DOCUMENT) == text
+
+
+def test_a_readme_without_a_place_is_an_error(bench_table: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="no place"):
+        bench_table.filled("nothing", DOCUMENT)
+
+
+@pytest.mark.parametrize(("scale", "code"), [(1.0, 0), (0.1, 1)])
+def test_figures_of_a_quick_look_are_not_written(
+    bench_table: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scale: float,
+    code: int,
+) -> None:
+    (tmp_path / "README.md").write_text(README)
+    (tmp_path / "bench.json").write_text(json.dumps({**DOCUMENT, "scale": scale}))
+    monkeypatch.setattr(bench_table, "PROJECT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["bench_table.py", str(tmp_path / "bench.json")])
+    assert bench_table.main() == code
+    assert ("| fast |" in (tmp_path / "README.md").read_text()) is (code == 0)
