@@ -125,7 +125,7 @@ class BoosterSettings(_Section):
     learning_rate: float = Field(0.1, gt=0, le=1, description="shrinkage of each tree")
     max_depth: int = Field(6, ge=1, le=16, description="depth of a tree at most")
     subsample: float = Field(0.8, gt=0, le=1, description="share of the jobs each tree sees")
-    feature_fraction: float = Field(0.8, gt=0, le=1, description="share of the features, likewise")
+    feature_fraction: float = Field(0.5, gt=0, le=1, description="share of the features, likewise")
     l2: float = Field(1.0, ge=0, description="L2 regularisation of leaf values")
 
 
@@ -146,6 +146,8 @@ class LightGBMSettings(BoosterSettings):
 class CatBoostSettings(BoosterSettings):
     """`[training.catboost]`."""
 
+    learning_rate: float = Field(0.2, gt=0, le=1, description="shrinkage of each tree")
+
 
 class TrainingSettings(_Section):
     """`[training]`: how a bundle is made."""
@@ -161,7 +163,7 @@ class TrainingSettings(_Section):
     early_stopping_share: Share = Field(
         0.1, description="share that ended before those: says when to stop adding trees"
     )
-    early_stopping_rounds: int = Field(25, ge=0, description="trees without gain; 0 never stops")
+    early_stopping_rounds: int = Field(0, ge=0, description="trees without gain; 0 never stops")
     max_jobs: int = Field(
         1_000_000,
         ge=1000,

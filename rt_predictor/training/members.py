@@ -2,7 +2,8 @@
 
 Most jobs repeat one that has ended, and trees cannot copy a number. So three members learn how far
 a job's runtime is from that of the most alike finished jobs (the reference), one in which ratio it
-stands to it, and one learns the runtime itself, which is best where there is little to refer to.
+stands to it, and one learns the runtime itself, which is best where there is little to refer to. A
+last one sees the request alone: where history misleads, it does not follow.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_predictor.features.declared import REQUEST_FEATURES
 from rt_predictor.settings import TrainingSettings
 from rt_predictor.training.boosters import (
     Boosting,
@@ -46,6 +48,8 @@ class Member:
     name: str
     library: str
     target: Target
+    sees_history: bool = True
+    """Whether it is fitted with what was known of finished jobs, or with the request alone."""
 
 
 MEMBERS: tuple[Member, ...] = (
@@ -54,6 +58,7 @@ MEMBERS: tuple[Member, ...] = (
     Member("catboost", "catboost", Target.CORRECTION),
     Member("lightgbm_ratio", "lightgbm", Target.RATIO),
     Member("lightgbm_runtime", "lightgbm", Target.RUNTIME),
+    Member("lightgbm_request", "lightgbm", Target.RUNTIME, sees_history=False),
 )
 """In the order of the outputs of the graph's trees."""
 
@@ -69,9 +74,13 @@ class Examples:
     runtime_s: Array
     """[n] above zero"""
 
-    def samples(self, target: Target) -> Samples:
-        """What a member with that target learns from."""
-        return Samples(self.features, _encoded(target, self.runtime_s, self.reference_s))
+    def samples(self, member: Member) -> Samples:
+        """What a member learns from."""
+        features = self.features
+        if not member.sees_history:
+            features = features.copy()
+            features[:, len(REQUEST_FEATURES) :] = np.nan
+        return Samples(features, _encoded(member.target, self.runtime_s, self.reference_s))
 
 
 def fit_members(
@@ -81,10 +90,10 @@ def fit_members(
     return tuple(
         fit_booster(
             member.library,
-            fit.samples(member.target),
+            fit.samples(member),
             Boosting(
                 getattr(settings, member.library).trees,
-                stop.samples(member.target),
+                stop.samples(member),
                 settings.early_stopping_rounds,
             ),
             settings,
@@ -104,7 +113,7 @@ def refit_members(
     return tuple(
         fit_booster(
             member.library,
-            examples.samples(member.target),
+            examples.samples(member),
             Boosting(fitted.trees),
             settings,
             _reporting(progress, member),

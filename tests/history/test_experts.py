@@ -16,6 +16,7 @@ from rt_predictor.history.experts import (
     ExpertLosses,
     LossRows,
     bytes_a_row,
+    mean_losses,
     replay_losses,
 )
 from rt_predictor.history.key_ids import NO_KEY
@@ -64,7 +65,8 @@ def mean_by_hand(jobs: Jobs, seen: list[int], decay: float) -> np.ndarray:
 @settings(max_examples=100, deadline=None)
 @given(some_jobs)
 def test_the_mean_is_over_what_had_ended_by_the_submit(jobs: Jobs) -> None:
-    found = replay_losses(jobs.users, jobs.submit_s, jobs.end_s, jobs.losses, DECAYS)
+    sums = replay_losses(jobs.users, jobs.submit_s, jobs.end_s, jobs.losses, DECAYS)
+    found = mean_losses(sums)
     assert found.dtype == np.float32
     by_end = np.argsort(jobs.end_s, kind="stable").tolist()
     for row, (user, submit) in enumerate(zip(jobs.users, jobs.submit_s, strict=True)):
@@ -118,7 +120,8 @@ def folded(*events: tuple[int, float, float], max_events: int = 100) -> ExpertLo
 
 
 def known(losses: ExpertLosses, user: int, submit_s: float) -> list[float]:
-    return losses.as_of(np.array([user], np.uint64), np.array([submit_s])).ravel().tolist()
+    sums = losses.as_of(np.array([user], np.uint64), np.array([submit_s]))
+    return mean_losses(sums).ravel().tolist()
 
 
 def test_an_event_counts_from_the_second_of_its_end() -> None:
@@ -179,7 +182,9 @@ def test_beyond_the_limit_the_rows_that_arrived_first_go(
     if not kept:
         return
     first_s = jobs.end_s[count - kept]
-    found, expected = (x.as_of(jobs.users, jobs.submit_s) for x in (losses, everything))
+    found, expected = (
+        mean_losses(x.as_of(jobs.users, jobs.submit_s)) for x in (losses, everything)
+    )
     visible = jobs.submit_s >= first_s  # a user who was forgotten starts anew: only GLOBAL is equal
     np.testing.assert_array_equal(found[visible, GLOBAL], expected[visible, GLOBAL])
     assert np.isnan(found[jobs.submit_s < first_s]).all()

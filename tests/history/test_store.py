@@ -137,10 +137,10 @@ def test_an_empty_store_knows_nothing() -> None:
     assert filled.features(asked[:0]).shape == (0, filled.features(asked).shape[1])
 
 
-def test_events_without_any_key_are_kept_and_change_nothing() -> None:
+def test_events_that_name_nobody_say_nothing_of_jobs_elsewhere() -> None:
     filled = EventStore(100)
     filled.add(frame(job(user=None, partition=None, end_time=1.0, runtime=5.0)))
-    assert (len(filled), filled.keys) == (1, 0)
+    assert (len(filled), filled.keys) == (1, 2)
     asked = frame(job(submit_time=9.0))
     np.testing.assert_array_equal(filled.features(asked), EventStore(100).features(asked))
 

@@ -30,7 +30,7 @@ def bundle() -> Bundle:
         graph=b"not a graph, but bytes",
         ensemble=EnsembleConfig(
             models={"xgboost": ModelEntry(weight=1.0, trees=3)},
-            graph_input="inputs",
+            graph_inputs=("inputs", "expert_losses"),
             graph_outputs=("prediction",),
         ),
         features=FeaturesDocument(inputs=("a",), features=(), categories=(), ranges={}),

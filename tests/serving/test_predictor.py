@@ -125,7 +125,7 @@ def test_a_user_is_known_once_a_job_has_ended(
 def test_an_empty_frame_gives_no_predictions(predictor: Predictor, jobs: pl.DataFrame) -> None:
     found = predictor.predict(jobs[:0])
     assert len(found) == 0
-    assert found.members_s.shape == (0, 3)
+    assert found.members_s.shape == (0, predictor.experts)
 
 
 def test_a_bundle_for_other_inputs_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
