@@ -35,8 +35,7 @@ def baselines(log: pl.DataFrame, test: pl.DataFrame) -> dict[str, Array]:
     `last2` is the mean of the user's last two finished jobs (Tsafrir et al. 2007), `user_median5`
     the median of the last five, `backoff_median5` that of the first of several keys which has
     enough. Who has nothing to go by says the time limit, and of a job without one the median
-    runtime of what had ended before the first job of `test`. A log that names no partition at all
-    has one.
+    runtime of what had ended before the first job of `test`. Jobs that name no partition share one.
 
     Args:
         log: all jobs of the log (`JOB_SCHEMA`, with submit, end and a runtime > 0), any order.

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rt_predictor.features.assemble import Assembler
 from rt_predictor.features.categories import Category, fit_category
 from rt_predictor.features.declared import CATEGORY_FIELDS, FEATURES, INPUTS, STATISTICS, Op
+from rt_predictor.history.replay import LogHistory
 from rt_predictor.model.session import CPU, ModelSession
 from rt_predictor.traces.generate import generate_jobs
 from rt_predictor.training.export.graph import feature_model
@@ -66,6 +67,12 @@ def by_declaration(inputs: np.ndarray, categories: tuple[Category, ...]) -> dict
                     value = a == b
                 case Op.IS_CONSTANT:
                     value = a == constant
+                case Op.IF_AT_LEAST:
+                    value = np.where(b >= constant, a, np.nan)
+                case Op.FIRST_PRESENT:
+                    value = a
+                    for name in feature.inputs[1:]:
+                        value = np.where(np.isnan(value), known[name], value)
         known[feature.name] = value.astype(np.float32)
     return {feature.name: known[feature.name] for feature in FEATURES}
 
@@ -80,7 +87,8 @@ def test_graph_computes_what_is_declared(
         .alias(name)
         for place, name in enumerate(("time_req", "mem_req", "nodes_req", "partition", "qos"))
     )
-    inputs = Assembler(categories).assemble(holes)
+    inputs = Assembler(categories).assemble(holes, LogHistory(jobs).features(holes))
+    assert 0 < np.isnan(inputs[:, -1]).sum() < len(inputs)
     (computed,) = session.run(inputs)
     for place, (name, expected) in enumerate(by_declaration(inputs, categories).items()):
         np.testing.assert_array_equal(computed[:, place], expected, err_msg=name)
@@ -104,7 +112,8 @@ def test_a_row_is_the_same_alone_and_among_others(rows: list[int]) -> None:
     )
     session = ModelSession(feature_model(categories).SerializeToString(), ("features",), (CPU,))
     assembler = Assembler(categories)
-    together = session.run(assembler.assemble(jobs[rows]))[0]
+    history = LogHistory(jobs).features(jobs)
+    together = session.run(assembler.assemble(jobs[rows], history[rows]))[0]
     for place, row in enumerate(rows):
-        alone = session.run(assembler.assemble(jobs[row : row + 1]))[0]
+        alone = session.run(assembler.assemble(jobs[row : row + 1], history[row : row + 1]))[0]
         np.testing.assert_array_equal(together[place : place + 1], alone)

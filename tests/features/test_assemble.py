@@ -7,12 +7,16 @@ from hypothesis import strategies as st
 from rt_predictor.features import categories
 from rt_predictor.features.assemble import NUMBERS, Assembler, Range, training_ranges
 from rt_predictor.features.categories import fit_category
-from rt_predictor.features.declared import CATEGORY_FIELDS, INPUTS
+from rt_predictor.features.declared import CATEGORY_FIELDS, HISTORY_INPUTS, INPUTS
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 
 _USED = [*NUMBERS, "submit_time", *CATEGORY_FIELDS]
 COLUMN = {item.name: place for place, item in enumerate(INPUTS)}
+
+
+def nothing_known(jobs: pl.DataFrame) -> np.ndarray:
+    return np.full((len(jobs), len(HISTORY_INPUTS)), np.nan, dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,7 @@ def assembler(jobs: pl.DataFrame) -> Assembler:
 
 def test_numbers_pass_through_and_missing_is_nan(jobs: pl.DataFrame, assembler: Assembler) -> None:
     holes = jobs.with_columns(mem_req=pl.lit(None, dtype=pl.Float64))
-    matrix = assembler.assemble(holes)
+    matrix = assembler.assemble(holes, nothing_known(holes))
     assert matrix.dtype == np.float32
     assert matrix.shape == (500, len(INPUTS))
     assert np.isnan(matrix[:, COLUMN["mem_req"]]).all()
@@ -51,7 +55,8 @@ def test_calendar_is_counted_from_midnight_and_monday_utc(
     jobs: pl.DataFrame,
     assembler: Assembler,
 ) -> None:
-    row = assembler.assemble(jobs[:1].with_columns(submit_time=pl.lit(submit_time)))[0]
+    job = jobs[:1].with_columns(submit_time=pl.lit(submit_time))
+    row = assembler.assemble(job, nothing_known(job))[0]
     assert row[COLUMN["second_of_day"]] == second_of_day
     assert row[COLUMN["second_of_week"]] == second_of_week
 
@@ -79,15 +84,17 @@ def test_a_job_is_assembled_alone_as_in_bulk(
             jobs[sorted(known)].select(_USED),
         ]
     )
+    history = np.arange(len(some) * len(HISTORY_INPUTS), dtype=np.float32)
+    history = history.reshape(len(some), len(HISTORY_INPUTS))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(categories, "_FEW_VALUES", 0)
-        bulk = assembler.assemble(some)
-    alone = [assembler.assemble(some[row]) for row in range(len(some))]
+        bulk = assembler.assemble(some, history)
+    alone = [assembler.assemble(some[row], history[row : row + 1]) for row in range(len(some))]
     assert bulk.tobytes() == b"".join(row.tobytes() for row in alone)
 
 
 def test_an_empty_frame_gives_an_empty_matrix(jobs: pl.DataFrame, assembler: Assembler) -> None:
-    assert assembler.assemble(jobs[:0]).shape == (0, len(INPUTS))
+    assert assembler.assemble(jobs[:0], nothing_known(jobs[:0])).shape == (0, len(INPUTS))
 
 
 def test_categories_in_another_order_are_refused(assembler: Assembler) -> None:

@@ -86,12 +86,12 @@ def test_one_finished_job_is_not_two() -> None:
     assert (found["last2"], found["user_median5"]) == ([1000], [7])
 
 
-def test_a_log_without_partitions_is_one_partition() -> None:
+def test_jobs_without_a_partition_share_one() -> None:
     others = [job(user="bob", partition=None, end_time=float(n), runtime=50.0) for n in range(10)]
     asked = job(partition=None, submit_time=99.0)
     assert baselines(frame(*others), frame(asked))["backoff_median5"] == [50]
-    elsewhere = job(user="eve", end_time=1.0)
-    assert baselines(frame(*others, elsewhere), frame(asked))["backoff_median5"] == [1000]
+    elsewhere = job(user="eve", partition="big", submit_time=99.0)
+    assert baselines(frame(*others), frame(elsewhere))["backoff_median5"] == [1000]
 
 
 def test_no_baseline_says_more_than_the_limit() -> None:

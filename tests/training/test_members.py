@@ -40,7 +40,7 @@ def training(tiny_settings: Settings) -> TrainingSettings:
 @given(runtime=RUNTIMES_S, reference=REFERENCES_S)
 def test_what_is_learned_decodes_to_the_runtime(runtime: np.ndarray, reference: np.ndarray) -> None:
     learned = Examples(np.empty((JOBS, 0), np.float32), reference, runtime)
-    raw = np.column_stack([learned.samples(member.target).target for member in MEMBERS])
+    raw = np.column_stack([learned.samples(member).target for member in MEMBERS])
     said = answers_s(raw, reference)
     np.testing.assert_allclose(said, np.tile(runtime, (len(MEMBERS), 1)).T, rtol=1e-6)
 
@@ -49,7 +49,7 @@ def test_each_target_is_what_it_is_called() -> None:
     learned = Examples(
         np.empty((1, 0), np.float32), np.array([100.0], np.float32), np.array([150.0])
     )
-    found = {target: learned.samples(target).target.tolist() for target in Target}
+    found = {member.target: learned.samples(member).target.tolist() for member in MEMBERS[2:5]}
     assert found == {
         Target.CORRECTION: [50.0],
         Target.RATIO: [pytest.approx(np.log(1.5))],

@@ -9,7 +9,8 @@ from rt_predictor.features.declared import FEATURES
 from rt_predictor.model.bundle import read_bundle
 from rt_predictor.settings import Settings
 from rt_predictor.traces.generate import generate_jobs
-from rt_predictor.training import pipeline
+from rt_predictor.training import ensemble
+from rt_predictor.training.combine import EXPERTS
 from rt_predictor.training.pipeline import TrainingReport, train
 
 
@@ -38,7 +39,8 @@ def test_every_feature_is_recorded_with_its_importance(report: TrainingReport) -
 def test_the_evaluation_is_of_later_jobs_and_beats_the_request(report: TrainingReport) -> None:
     evaluation = report.evaluation
     assert evaluation.jobs_test == pytest.approx(1200, rel=0.05)
-    assert set(evaluation.models) == {"ensemble", "xgboost", "lightgbm", "catboost"}
+    assert set(evaluation.models) == {"ensemble", *EXPERTS}
+    assert {"xgboost", "lightgbm", "catboost"} < set(EXPERTS)
     assert evaluation.models["ensemble"].mae < evaluation.baselines["request"].mae
     assert len(evaluation.interval.block_coverage) == 10
 
@@ -91,14 +93,14 @@ def test_progress_names_every_step(tiny_settings: Settings, tmp_path: Path) -> N
 def test_a_bundle_that_does_not_verify_is_not_written(
     tiny_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = pipeline.fit_combination
+    real = ensemble.raw_answers
 
-    def with_another_weight(*args: object) -> object:
-        found = real(*args)  # type: ignore[arg-type]
-        monkeypatch.setattr(type(found), "apply", lambda _, raw, __: raw.mean(axis=1) + 50)
-        return found
+    def later_wrong(boosters: object, features: np.ndarray) -> np.ndarray:
+        raw = real(boosters, features)  # type: ignore[arg-type]
+        raw[:, 0] += 5000.0
+        return raw
 
-    monkeypatch.setattr(pipeline, "fit_combination", with_another_weight)
+    monkeypatch.setattr(ensemble, "raw_answers", later_wrong)
     with pytest.raises(ParityError, match="no bundle is written"):
         train(generate_jobs(2000, seed=1), ["x"], tmp_path / "b", tiny_settings)
     assert not (tmp_path / "b").exists()
