@@ -34,6 +34,14 @@ def session(categories: tuple[Category, ...]) -> ModelSession:
     return ModelSession(feature_model(categories).SerializeToString(), ("features",), (CPU,))
 
 
+OF_TWO = {Op.RATIO: np.divide, Op.PRODUCT: np.multiply, Op.SUM: np.add}
+
+
+def first_present(columns: list[np.ndarray]) -> np.ndarray:
+    rows = np.column_stack(columns)
+    return rows[np.arange(len(rows)), np.argmin(np.isnan(rows), axis=1)]
+
+
 def by_declaration(inputs: np.ndarray, categories: tuple[Category, ...]) -> dict[str, np.ndarray]:
     """Every declared feature, one at a time, in float32."""
     known = {item.name: inputs[:, place] for place, item in enumerate(INPUTS)}
@@ -49,12 +57,8 @@ def by_declaration(inputs: np.ndarray, categories: tuple[Category, ...]) -> dict
                 case Op.LOOKUP:
                     column = STATISTIC_COLUMN[feature.statistic or ""]
                     value = tables[feature.inputs[0]][a.astype(int), column]
-                case Op.RATIO:
-                    value = a / b
-                case Op.PRODUCT:
-                    value = a * b
-                case Op.SUM:
-                    value = a + b
+                case Op.RATIO | Op.PRODUCT | Op.SUM:
+                    value = OF_TWO[feature.op](a, b)
                 case Op.REMAINDER:
                     value = np.fmod(a, constant)
                 case Op.IS_MULTIPLE:
@@ -70,9 +74,7 @@ def by_declaration(inputs: np.ndarray, categories: tuple[Category, ...]) -> dict
                 case Op.IF_AT_LEAST:
                     value = np.where(b >= constant, a, np.nan)
                 case Op.FIRST_PRESENT:
-                    value = a
-                    for name in feature.inputs[1:]:
-                        value = np.where(np.isnan(value), known[name], value)
+                    value = first_present([known[name] for name in feature.inputs])
         known[feature.name] = value.astype(np.float32)
     return {feature.name: known[feature.name] for feature in FEATURES}
 
