@@ -38,7 +38,7 @@ async def test_a_job_is_answered() -> None:
         assert answer.request_id == "mine"
         assert answer.confidence_lower < answer.predicted_runtime < answer.confidence_upper
         assert answer.model_version == "fake-1"
-        assert set(answer.model_predictions) == {"xgboost", "lightgbm", "catboost"}
+        assert {"xgboost", "lightgbm", "catboost"} <= set(answer.model_predictions)
         assert service.metric("requests_total", method="Predict", status="OK") == 1
         assert service.metric("request_duration_seconds_count", method="Predict") == 1
         assert service.metric("predictions_total") == 1

@@ -36,7 +36,7 @@ def _assert_sound(answer: object) -> Prediction:
     assert isinstance(answer, Prediction), answer
     assert 0 < answer.confidence_lower <= answer.predicted_runtime <= answer.confidence_upper
     assert answer.confidence_level == pytest.approx(0.9)
-    assert set(answer.model_predictions) == {"xgboost", "lightgbm", "catboost"}
+    assert {"xgboost", "lightgbm", "catboost"} <= set(answer.model_predictions)
     assert all(value > 0 for value in answer.model_predictions.values())
     return answer
 
