@@ -28,7 +28,7 @@ sys.path.insert(0, str(PROJECT))
 
 from rt_predictor.cli import main as rt_predictor  # noqa: E402
 from rt_predictor.cli.words import duration, percent  # noqa: E402
-from rt_predictor.client import Answer, Client, Job, Rejection  # noqa: E402
+from rt_predictor.client import Answer, Client, Job, Outcome, Rejection  # noqa: E402
 from rt_predictor.errors import (  # noqa: E402
     EXIT_FAILURE,
     EXIT_OK,
@@ -64,6 +64,9 @@ PYTHON_JOB = Job(
     processors_req=32, nodes_req=4, mem_req=128_000, time_req=3600, qos="normal", user="alice"
 )
 STREAM_LIMITS_S = (600.0, 3600.0, 86_400.0)
+FRANKS_RUNTIMES_S = (2986.0, 3011.0, 3002.0, 2994.0, 3007.0)
+KNOWN_WITHIN_S = 1.0
+"""How long it takes at most until an outcome counts."""
 METRICS = (
     "rt_predictor_requests_total",
     "rt_predictor_request_duration_seconds_count",
@@ -215,6 +218,8 @@ def show(stage: Stage) -> None:
     asyncio.run(show_batch(stage))
     say("A stream from Python; each answer comes as soon as its job has been sent:")
     asyncio.run(show_stream(stage))
+    say("What it learns when jobs end:")
+    asyncio.run(show_learning(stage))
     say("What model answers:")
     run_command(["info", "--top", "5", *target])
     if stage.metrics:
@@ -259,6 +264,28 @@ async def show_stream(stage: Stage) -> None:
     async with Client(stage.target) as client:
         async for answer in client.stream(jobs):
             print(in_words(answer), flush=True)
+
+
+async def show_learning(stage: Stage) -> None:
+    """Predicts a job, tells how the same user's last jobs ended, and predicts it again."""
+    job = replace(PYTHON_JOB, partition=stage.partition, user="frank")
+    now_s = time.time()
+    ended = [
+        Outcome(
+            job=replace(job, submit_time=now_s - (6 - number) * 3600.0),
+            job_id=f"frank-{number}",
+            end_time=now_s - (6 - number) * 3600.0 + runtime_s,
+            runtime=runtime_s,
+        )
+        for number, runtime_s in enumerate(FRANKS_RUNTIMES_S)
+    ]
+    async with Client(stage.target) as client:
+        print(f"before: {in_words(await client.predict(job))}", flush=True)
+        recorded = await client.record(ended)
+        runtimes = ", ".join(duration(runtime_s) for runtime_s in FRANKS_RUNTIMES_S)
+        print(f"recorded {recorded.recorded} finished jobs, which took {runtimes}")
+        await asyncio.sleep(KNOWN_WITHIN_S)
+        print(f"after:  {in_words(await client.predict(job))}", flush=True)
 
 
 def in_words(answer: Answer) -> str:

@@ -39,7 +39,19 @@ def test_the_show_asks_a_real_service_and_stops_it(settings: dict[str, str]) -> 
     assert result.stdout.count("90 % interval") == 2
     assert "not predicted: nodes_req = 0: must be a whole number" in result.stdout
     assert 'rt_predictor_requests_total{method="PredictStream",status="OK"} 1.0' in result.stdout
+    before, after = (minutes(name, result.stdout) for name in ("before", "after"))
+    assert "which took 50 min" in result.stdout
+    assert abs(after - 50) < abs(before - 50)
     assert "Traceback" not in result.stderr
+
+
+def minutes(name: str, text: str) -> float:
+    """What was predicted before or after outcomes were told."""
+    found = re.search(
+        rf"^{name}: +(?:(\d+) h ?)?(?:(\d+) min ?)?(?:[\d.]+ s )?\(", text, re.MULTILINE
+    )
+    assert found is not None, text
+    return 60 * float(found[1] or 0) + float(found[2] or 0)
 
 
 @pytest.mark.parametrize("ask", [signal.SIGTERM, signal.SIGINT])
