@@ -149,6 +149,20 @@ class CatBoostSettings(BoosterSettings):
     learning_rate: float = Field(0.2, gt=0, le=1, description="shrinkage of each tree")
 
 
+class QuantileSettings(BoosterSettings):
+    """`[training.quantiles]`: one CatBoost model that says all quantiles."""
+
+    learning_rate: float = Field(0.15, gt=0, le=1, description="shrinkage of each tree")
+    l2: float = Field(3.0, ge=0, description="L2 regularisation of leaf values")
+
+
+class TimeoutSettings(LightGBMSettings):
+    """`[training.timeouts]`: the LightGBM model of reaching the time limit."""
+
+    trees: int = Field(40, ge=1, le=10_000, description="boosting rounds")
+    num_leaves: int = Field(16, ge=2, le=4096, description="leaves of a tree at most")
+
+
 class TrainingSettings(_Section):
     """`[training]`: how a bundle is made."""
 
@@ -178,6 +192,8 @@ class TrainingSettings(_Section):
     xgboost: XGBoostSettings = XGBoostSettings()
     lightgbm: LightGBMSettings = LightGBMSettings()
     catboost: CatBoostSettings = CatBoostSettings()
+    quantiles: QuantileSettings = QuantileSettings()
+    timeouts: TimeoutSettings = TimeoutSettings()
 
 
 class PredictionSettings(_Section):

@@ -127,7 +127,7 @@ def _fit_xgboost(
         native=booster,
         predict=lambda rows: booster.predict(xgboost.DMatrix(rows)).astype(np.float64),
         trees=booster.num_boosted_rounds(),
-        importance=_shares(gains),
+        importance=gain_shares(gains),
         parameters={**parameters, "trees": boosting.trees},
     )
 
@@ -177,7 +177,7 @@ def _fit_lightgbm(
         native=booster,
         predict=lambda rows: np.asarray(booster.predict(rows), dtype=np.float64),
         trees=trees,
-        importance=_shares(booster.feature_importance("gain", iteration=trees)),
+        importance=gain_shares(booster.feature_importance("gain", iteration=trees)),
         parameters={**parameters, "trees": boosting.trees},
     )
 
@@ -220,7 +220,7 @@ def _fit_catboost(
         native=model,
         predict=lambda rows: np.asarray(model.predict(rows), dtype=np.float64),
         trees=model.tree_count_,
-        importance=_shares(model.get_feature_importance(type="PredictionValuesChange")),
+        importance=gain_shares(model.get_feature_importance(type="PredictionValuesChange")),
         parameters={**parameters, "trees": boosting.trees},
     )
 
@@ -233,7 +233,8 @@ _LIBRARIES: Mapping[str, _Fit] = {
 }
 
 
-def _shares(gains: object) -> NDArray[np.float64]:
+def gain_shares(gains: object) -> NDArray[np.float64]:
+    """Gains of features as shares of their sum; equal shares where there is none."""
     values = np.asarray(gains, dtype=np.float64)
     total = values.sum()
     return values / total if total > 0 else np.full(len(values), 1 / len(values))

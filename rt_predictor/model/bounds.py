@@ -1,0 +1,141 @@
+"""From raw quantiles and their offsets to the ends of intervals, and to the limit to ask for.
+
+Quantiles live on the cube-root scale: `(runtime / scale) ** (1 / 3)`, where the scale is the job's
+limit, or a typical runtime where it has none. Runtimes span six orders of magnitude; on seconds the
+short jobs are invisible to the loss, on logarithms a small error in the upper quantile of a long
+job costs hours. The cube is two multiplications, exact in any order of evaluation that a runtime
+may choose. Offsets widen (or, below zero, narrow) each quantile by what outcomes have taught:
+conformalised quantile regression (Romano, Patterson, Candes 2019), one tail at a time.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LEVELS: Final = (0.5, 0.9, 0.95)
+"""Levels of the intervals, ascending."""
+
+QUANTILES: Final = (0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975)
+"""Probabilities of the raw quantiles: the median, and both ends of each level."""
+
+MEDIAN: Final = QUANTILES.index(0.5)
+
+LOWER: Final = tuple(MEDIAN - 1 - place for place in range(len(LEVELS)))
+UPPER: Final = tuple(MEDIAN + 1 + place for place in range(len(LEVELS)))
+"""Places in `QUANTILES` of the ends of each level."""
+
+TAILS: Final = 2 * len(LEVELS)
+"""Numbers of an offset row: the lower ends of `LEVELS`, then the upper ends."""
+
+MISS_SHARES: Final = tuple((1 - level) / 2 for level in LEVELS) * 2
+"""Share of jobs that may lie outside of each tail."""
+
+GROUPS: Final = 3
+"""Groups of jobs, each with offsets of its own, by how many jobs of the user have ended."""
+
+_SOME_RUNS, _MANY_RUNS = 1, 5
+
+MIN_RUNTIME_S: Final = 1.0
+
+
+def history_group(user_runs: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Group of n jobs: 0 without history of the user, 1 with one to four runs, 2 with more.
+
+    Args:
+        user_runs: [n] finished jobs of the user that are known; NaN counts as none.
+    """
+    group = (user_runs >= _SOME_RUNS).astype(np.int64)
+    return np.asarray(group + (user_runs >= _MANY_RUNS))
+
+
+def quantile_scale_s(time_req_s: Array, typical_runtime_s: float) -> Array:
+    """[n] limits, NaN for none -> [n] what runtimes are measured in, at least a second."""
+    scale = np.where(np.isnan(time_req_s), typical_runtime_s, time_req_s)
+    return np.maximum(scale, MIN_RUNTIME_S)
+
+
+def to_cube_root(runtime_s: Array, scale_s: Array) -> Array:
+    """[n] runtimes in s -> [n] on the scale of the quantiles."""
+    return np.asarray(np.cbrt(runtime_s / scale_s))
+
+
+def from_cube_root(relative: Array, scale_s: Array) -> Array:
+    """The inverse of `to_cube_root`; what lies below zero is a runtime of nothing."""
+    positive = np.maximum(relative, 0.0)
+    return np.asarray(positive * positive * positive * scale_s)
+
+
+def tail_scores(quantiles: Array, relative: Array) -> Array:
+    """How far outcomes lie outside of each raw quantile; below zero inside.
+
+    Args:
+        quantiles: [n, len(QUANTILES)] raw, on the cube-root scale.
+        relative: [n] outcomes, likewise.
+
+    Returns [n, TAILS]: an offset of at least the score would have held the job.
+    """
+    outcome = relative[:, np.newaxis]
+    return np.hstack([quantiles[:, LOWER] - outcome, outcome - quantiles[:, UPPER]])
+
+
+def interval_s(
+    quantiles: Array, offsets: Array, scale_s: Array, point_s: Array, ceiling_s: Array
+) -> tuple[Array, Array]:
+    """Both ends of the interval of every level, in s: two arrays [n, len(LEVELS)].
+
+    A wider level encloses the narrower ones, each encloses the point, and no end is below a second.
+
+    Args:
+        quantiles: [n, len(QUANTILES)] raw, on the cube-root scale.
+        offsets: [n, TAILS] as `TailOffsets.as_of` gives them.
+        scale_s: [n] as `quantile_scale_s` gives it.
+        point_s: [n] predictions, at least a second.
+        ceiling_s: [n] what no upper end may exceed, unless the point does; infinite for none.
+    """
+    levels = len(LEVELS)
+    scale, point, ceiling = (column[:, np.newaxis] for column in (scale_s, point_s, ceiling_s))
+    lower = from_cube_root(quantiles[:, LOWER] - offsets[:, :levels], scale)
+    upper = from_cube_root(quantiles[:, UPPER] + offsets[:, levels:], scale)
+    lower = np.maximum(np.minimum(lower, point), MIN_RUNTIME_S)
+    upper = np.maximum(np.minimum(upper, ceiling), point)
+    return np.minimum.accumulate(lower, axis=1), np.maximum.accumulate(upper, axis=1)
+
+
+def upper_quantile_s(upper_s: Array, point_s: Array, confidence: float) -> Array:
+    """[n] runtimes that are not exceeded with the asked confidence, in s.
+
+    Interpolates between the upper ends, which hold with (1 + level) / 2 each, on the cube-root
+    scale; the point stands for the median.
+
+    Args:
+        upper_s: [n, len(LEVELS)] upper ends, as `interval_s` gives them.
+        point_s: [n] predictions.
+        confidence: 0.5 to the highest that the levels allow.
+
+    Raises ValueError for a confidence that the levels say nothing of.
+    """
+    known = np.array([0.5, *(1 - share for share in MISS_SHARES[len(LEVELS) :])])
+    if not known[0] <= confidence <= known[-1]:
+        raise ValueError(
+            f"confidence is {confidence:g}, but the intervals know {known[0]:g} to {known[-1]:g}: "
+            "ask for one of these"
+        )
+    ends = np.cbrt(np.column_stack([point_s, upper_s]))
+    above = int(np.clip(np.searchsorted(known, confidence), 1, len(known) - 1))
+    share = (confidence - known[above - 1]) / (known[above] - known[above - 1])
+    return np.asarray((ends[:, above - 1] * (1 - share) + ends[:, above] * share) ** 3)
+
+
+def recommended_time_req_s(quantile_s: Array, granularity_s: float) -> Array:
+    """[n] the smallest multiples of the granularity that hold these runtimes, in s.
+
+    Raises ValueError for a granularity that is not above zero.
+    """
+    if not granularity_s > 0:
+        raise ValueError(f"granularity is {granularity_s:g} s: give one above zero")
+    # A runtime that was rounded up in its last bits must not cost a whole step.
+    steps = np.ceil(quantile_s / granularity_s * (1 - 4 * np.finfo(np.float64).eps))
+    return np.asarray(np.maximum(steps, 1.0) * granularity_s)
