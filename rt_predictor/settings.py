@@ -153,7 +153,7 @@ class QuantileSettings(BoosterSettings):
     """`[training.quantiles]`: one CatBoost model that says all quantiles."""
 
     learning_rate: float = Field(0.15, gt=0, le=1, description="shrinkage of each tree")
-    feature_fraction: float = Field(0.8, gt=0, le=1, description="share of the features, likewise")
+    feature_fraction: float = Field(1.0, gt=0, le=1, description="share of the features, likewise")
     l2: float = Field(3.0, ge=0, description="L2 regularisation of leaf values")
 
 
@@ -161,7 +161,6 @@ class TimeoutSettings(LightGBMSettings):
     """`[training.timeouts]`: the LightGBM model of reaching the time limit."""
 
     trees: int = Field(40, ge=1, le=10_000, description="boosting rounds")
-    feature_fraction: float = Field(0.8, gt=0, le=1, description="share of the features, likewise")
     num_leaves: int = Field(16, ge=2, le=4096, description="leaves of a tree at most")
 
 
