@@ -15,7 +15,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from rt_predictor.settings import TrainingSettings
+from rt_predictor.settings import BoosterSettings, LightGBMSettings, TrainingSettings
 
 Progress = Callable[[str, float], None]
 """Called with the name of a step and the share of it that is done, 0 to 1."""
@@ -139,19 +139,7 @@ def _fit_lightgbm(
     parameters: dict[str, object] = {
         "objective": "regression_l1",
         "metric": "l1",
-        "learning_rate": chosen.learning_rate,
-        "num_leaves": chosen.num_leaves,
-        "max_depth": chosen.max_depth,
-        "min_data_in_leaf": chosen.min_child_samples,
-        "bagging_fraction": chosen.subsample,
-        "bagging_freq": 1,
-        "feature_fraction": chosen.feature_fraction,
-        "lambda_l2": chosen.l2,
-        "seed": settings.seed,
-        "num_threads": settings.threads,
-        "deterministic": True,
-        "force_col_wise": True,
-        "verbosity": -1,
+        **lightgbm_parameters(chosen, settings),
     }
 
     def rounds(environment: lightgbm.callback.CallbackEnv) -> None:
@@ -189,15 +177,7 @@ def _fit_catboost(
     parameters: dict[str, object] = {
         "loss_function": "MAE",
         "iterations": boosting.trees,
-        "learning_rate": chosen.learning_rate,
-        "depth": chosen.max_depth,
-        "bootstrap_type": "Bernoulli",
-        "subsample": chosen.subsample,
-        "rsm": chosen.feature_fraction,
-        "l2_leaf_reg": chosen.l2,
-        "random_seed": settings.seed,
-        "thread_count": settings.threads or -1,
-        "allow_writing_files": False,
+        **catboost_parameters(chosen, settings),
     }
 
     class Rounds:
@@ -231,6 +211,40 @@ _LIBRARIES: Mapping[str, _Fit] = {
     "lightgbm": _fit_lightgbm,
     "catboost": _fit_catboost,
 }
+
+
+def lightgbm_parameters(chosen: LightGBMSettings, settings: TrainingSettings) -> dict[str, object]:
+    """What LightGBM is given, whatever it is to learn."""
+    return {
+        "learning_rate": chosen.learning_rate,
+        "num_leaves": chosen.num_leaves,
+        "max_depth": chosen.max_depth,
+        "min_data_in_leaf": chosen.min_child_samples,
+        "bagging_fraction": chosen.subsample,
+        "bagging_freq": 1,
+        "feature_fraction": chosen.feature_fraction,
+        "lambda_l2": chosen.l2,
+        "seed": settings.seed,
+        "num_threads": settings.threads,
+        "deterministic": True,
+        "force_col_wise": True,
+        "verbosity": -1,
+    }
+
+
+def catboost_parameters(chosen: BoosterSettings, settings: TrainingSettings) -> dict[str, object]:
+    """What CatBoost is given, whatever it is to learn."""
+    return {
+        "learning_rate": chosen.learning_rate,
+        "depth": chosen.max_depth,
+        "bootstrap_type": "Bernoulli",
+        "subsample": chosen.subsample,
+        "rsm": chosen.feature_fraction,
+        "l2_leaf_reg": chosen.l2,
+        "random_seed": settings.seed,
+        "thread_count": settings.threads or -1,
+        "allow_writing_files": False,
+    }
 
 
 def gain_shares(gains: object) -> NDArray[np.float64]:

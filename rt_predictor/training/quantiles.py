@@ -14,7 +14,13 @@ from rt_predictor.errors import TrainingError
 from rt_predictor.history.offsets import OffsetState, Scored, replay_offsets
 from rt_predictor.model.bounds import GROUPS, MISS_SHARES, QUANTILES
 from rt_predictor.settings import TrainingSettings
-from rt_predictor.training.boosters import FittedBooster, Samples, gain_shares
+from rt_predictor.training.boosters import (
+    FittedBooster,
+    Samples,
+    catboost_parameters,
+    gain_shares,
+    lightgbm_parameters,
+)
 
 Array = NDArray[np.float64]
 
@@ -28,18 +34,10 @@ def fit_quantiles(samples: Samples, settings: TrainingSettings) -> FittedBooster
     `predict` of the answer gives [n, len(QUANTILES)], which may cross; `interval_s` mends that.
     """
     chosen = settings.quantiles
-    parameters: dict[str, object] = {
+    parameters = {
         "loss_function": "MultiQuantile:alpha=" + ",".join(map(str, QUANTILES)),
         "iterations": chosen.trees,
-        "learning_rate": chosen.learning_rate,
-        "depth": chosen.max_depth,
-        "bootstrap_type": "Bernoulli",
-        "subsample": chosen.subsample,
-        "rsm": chosen.feature_fraction,
-        "l2_leaf_reg": chosen.l2,
-        "random_seed": settings.seed,
-        "thread_count": settings.threads or -1,
-        "allow_writing_files": False,
+        **catboost_parameters(chosen, settings),
     }
     model = catboost.CatBoostRegressor(**parameters)
     model.fit(catboost.Pool(samples.features, samples.target), logging_level="Silent")
@@ -67,22 +65,7 @@ def fit_timeouts(samples: Samples, settings: TrainingSettings) -> FittedBooster:
             "answer with that share"
         )
     chosen = settings.timeouts
-    parameters: dict[str, object] = {
-        "objective": "binary",
-        "learning_rate": chosen.learning_rate,
-        "num_leaves": chosen.num_leaves,
-        "max_depth": chosen.max_depth,
-        "min_data_in_leaf": chosen.min_child_samples,
-        "bagging_fraction": chosen.subsample,
-        "bagging_freq": 1,
-        "feature_fraction": chosen.feature_fraction,
-        "lambda_l2": chosen.l2,
-        "seed": settings.seed,
-        "num_threads": settings.threads,
-        "deterministic": True,
-        "force_col_wise": True,
-        "verbosity": -1,
-    }
+    parameters = {"objective": "binary", **lightgbm_parameters(chosen, settings)}
     data = lightgbm.Dataset(samples.features, samples.target, params=parameters)
     model = lightgbm.train(parameters, data, num_boost_round=chosen.trees)
     return FittedBooster(
