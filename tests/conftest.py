@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
@@ -11,6 +12,9 @@ from rt_predictor.traces.generate import generate_jobs
 from rt_predictor.training.evaluate import Evaluation, evaluate
 from rt_predictor.training.replayed import Replayed
 from tests.training.replays import a_log, a_replay
+
+if TYPE_CHECKING:
+    from rt_predictor.training.pipeline import TrainingReport
 
 TRACES = Path(__file__).resolve().parents[2] / "shared" / "traces"
 
@@ -61,10 +65,23 @@ def tiny_settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real bundle, small, trained on a generated log."""
+def tiny_log() -> pl.DataFrame:
+    """The log that the tiny bundle was trained on."""
+    return generate_jobs(4000, seed=9)
+
+
+@pytest.fixture(scope="session")
+def tiny_training(
+    tiny_log: pl.DataFrame, tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> "TrainingReport":
+    """What became of training on it, and what the model said of the held-out jobs."""
     from rt_predictor.training.pipeline import train  # slow to import; few tests need it
 
     folder = tmp_path_factory.mktemp("bundle") / "tiny"
-    train(generate_jobs(4000, seed=9), ["generated"], folder, tiny_settings)
-    return folder
+    return train(tiny_log, ["generated"], folder, tiny_settings)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_training: "TrainingReport") -> Path:
+    """A real bundle, small, trained on a generated log."""
+    return tiny_training.folder

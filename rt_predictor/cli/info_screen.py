@@ -39,7 +39,10 @@ def _facts(info: ModelInfo) -> list[tuple[str, str]]:
     model = info.model
     start, end = moment(model.training_span_start), moment(model.training_span_end)
     traces = f" of {', '.join(model.training_traces)}" if model.training_traces else ""
-    members = (f"{m.name} {m.weight:.2f} ({m.trees} trees)" for m in model.members)
+    members = (
+        f"{m.name} {m.weight:.2f} ({f'{m.trees} trees' if m.trees else 'rule'})"
+        for m in model.members
+    )
     facts = [
         ("model", info.model_version),
         ("trained", moment(model.trained_at)),

@@ -58,14 +58,11 @@ class LossRows:
     user_visible_s: Times
     """[n] and for the user's"""
     sums: Float
-    """[n, SCOPES, m + 1] decayed sums of each expert's losses, and of ones: the weight"""
+    """[n, SCOPES, m + 1] decayed sums of each expert's losses, and of ones: the weight; NaN for the
+    user of jobs that had none"""
 
     def __len__(self) -> int:
         return len(self.users)
-
-    def mean_s(self) -> Float:
-        """[n, 2, m] mean absolute errors; NaN where there is no user."""
-        return mean_losses(self.sums)
 
 
 @dataclass
@@ -271,12 +268,6 @@ def replay_losses(
 def losses_of(experts_s: Float, runtime_s: Float) -> Float:
     """[n, m] absolute errors in s of [n, m] answers against [n] runtimes."""
     return np.asarray(np.abs(experts_s - runtime_s[:, None]))
-
-
-def mean_losses(sums: Float) -> Float:
-    """[..., m] exponentially weighted means of [..., m + 1] sums; NaN where nothing is known."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(sums[..., :-1] / sums[..., -1:])
 
 
 def _grown(array: NDArray[_F], rows: int) -> NDArray[_F]:

@@ -10,8 +10,6 @@ from rt_predictor.errors import BundleError
 SCHEMA_VERSION = 2
 """Changes when an older program could not read the bundle, or would read it wrongly."""
 
-MODEL_NAMES: tuple[str, ...] = ("xgboost", "lightgbm", "catboost")
-
 
 class Document(BaseModel):
     """Base of all documents: unknown keys are errors."""

@@ -17,12 +17,13 @@ class FeatureDescription:
 
 @dataclass(frozen=True)
 class MemberDescription:
-    """One model of the ensemble."""
+    """One expert of the ensemble: a model, or a rule that needs none."""
 
     name: str
     weight: float
-    """Weight in the ensemble; the weights sum to 1."""
+    """Share of the vote before any job has ended; the shares sum to 1."""
     trees: int
+    """0 for a rule."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import hashlib
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -41,11 +41,8 @@ from rt_predictor.training.export.graph import (
     IntervalShape,
     ensemble_model,
 )
+from rt_predictor.training.export.native import read
 from rt_predictor.training.export.normalise import normalise
-from rt_predictor.training.export.read_catboost import read_catboost
-from rt_predictor.training.export.read_lightgbm import read_lightgbm
-from rt_predictor.training.export.read_xgboost import read_xgboost
-from rt_predictor.training.export.trees import TreeEnsemble
 from rt_predictor.training.export.verify import ParityReport, verify
 from rt_predictor.training.held_out import answer_without_history, replay_held_out
 from rt_predictor.training.members import MEMBERS
@@ -53,11 +50,6 @@ from rt_predictor.training.prepare import Encoded, PreparedLog, prepare_log, run
 from rt_predictor.training.replayed import Replayed
 
 _LIBRARIES = ("xgboost", "lightgbm", "catboost", "onnx", "onnxruntime", "numpy", "polars")
-_READERS: Mapping[str, Callable[[Any], TreeEnsemble]] = {
-    "xgboost": read_xgboost,
-    "lightgbm": read_lightgbm,
-    "catboost": read_catboost,
-}
 _PARITY_SAMPLE_JOBS = 20_000
 _ANSWER_TOLERANCE = 1e-4
 """Of the answer, and a hundredth of it of the longest runtime: leaves may be as large as that, and
@@ -193,7 +185,6 @@ def _export(ensemble: Ensemble) -> _Exported:
 
 def _head(name: str, booster: FittedBooster) -> Head:
     """The trees of a booster in canonical form, as one output of the graph."""
-    read = _READERS[booster.library]
     return Head(name, (normalise(read(booster.native)),), (name,))
 
 

@@ -7,17 +7,22 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rt_predictor.client import Client, Job
+from rt_predictor.client import Client, Job, Prediction
 from rt_predictor.errors import ServiceError
+from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.history.place import logs_set_aside, open_log
 from rt_predictor.serving.predictions import Flag
 from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.traces.generate import generate_jobs
+from rt_predictor.training.pipeline import TrainingReport
+from tests.serving.replayed import ended_before, steps
 
 from .conftest import PATIENCE_S, Program, Service, running
 
 EVENTS = generate_jobs(4000, seed=5).sort("end_time")
 A_CALL = 100
+COUNTS = ("processors_req", "nodes_req", "gpus_req")
+ASKED = [pl.col(name).cast(int) if name in COUNTS else name for name in REQUEST_SCHEMA]
 (USER,) = EVENTS["user"][:1]
 JOB = Job(processors_req=4, time_req=3600, user=USER, partial=True)
 
@@ -163,3 +168,31 @@ async def test_without_history_outcomes_are_refused(bundle: Path) -> None:
             with pytest.raises(ServiceError, match=r"switched off \(history.enabled\)"):
                 await some.record(pl.DataFrame(EVENTS[:1]))
             assert (await some.health()).status == "SERVING"
+
+
+async def test_over_grpc_a_service_predicts_what_the_held_out_replay_did_bit_for_bit(
+    tiny_training: TrainingReport, tiny_log: pl.DataFrame, path: Path, program: Program
+) -> None:
+    mark_s = tiny_training.bundle.info.training_span_end
+    before, trace = ended_before(tiny_log, mark_s), path.with_name("before.parquet")
+    before.write_parquet(trace)
+    imported = program("history", "import", trace, "--history", path)
+    assert imported.returncode == 0, imported.stderr
+    answers: list[Prediction] = []
+    with running(tiny_training.folder, **at(path)) as service:
+        async with client(service) as some:
+            told = len(before)
+            for step in steps(tiny_log, mark_s, jobs_a_step=100):
+                if len(step.ended):
+                    assert (await some.record(step.ended)).recorded == len(step.ended)
+                told += len(step.ended)
+                await until_metric(service, "rt_predictor_history_events", told)
+                jobs = (Job(**job) for job in step.asked.select(ASKED).iter_rows(named=True))
+                async for answer in some.predict_many(jobs):
+                    assert isinstance(answer, Prediction), answer
+                    answers.append(answer)
+    replayed = tiny_training.replayed
+    assert [answer.predicted_runtime for answer in answers] == replayed.predicted_s.tolist()
+    assert [answer.confidence_upper for answer in answers] == replayed.upper_s[:, 0].tolist()
+    for name, says in replayed.members.items():
+        assert [answer.model_predictions[name] for answer in answers] == says.tolist(), name

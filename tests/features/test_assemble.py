@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rt_predictor.features import categories
 from rt_predictor.features.assemble import NUMBERS, Assembler, Range, training_ranges
 from rt_predictor.features.categories import fit_category
-from rt_predictor.features.declared import CATEGORY_FIELDS, HISTORY_INPUTS, INPUTS
+from rt_predictor.features.declared import CATEGORY_FIELDS, HISTORY_INPUTS, INPUTS, REQUEST_INPUTS
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 
@@ -38,6 +38,14 @@ def test_numbers_pass_through_and_missing_is_nan(jobs: pl.DataFrame, assembler: 
     assert matrix.shape == (500, len(INPUTS))
     assert np.isnan(matrix[:, COLUMN["mem_req"]]).all()
     np.testing.assert_array_equal(matrix[:, COLUMN["time_req"]], jobs["time_req"].to_numpy())
+
+
+def test_history_stands_after_the_request(jobs: pl.DataFrame, assembler: Assembler) -> None:
+    history = np.arange(2 * len(HISTORY_INPUTS), dtype=np.float32).reshape(2, -1)
+    matrix = assembler.assemble(jobs[:2], history)
+    np.testing.assert_array_equal(matrix[:, len(REQUEST_INPUTS) :], history)
+    names = tuple(item.name for item in HISTORY_INPUTS)
+    assert tuple(item.name for item in INPUTS[len(REQUEST_INPUTS) :]) == names
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from rt_predictor.history.experts import (
     ExpertLosses,
     LossRows,
     bytes_a_row,
-    mean_losses,
     replay_losses,
 )
 from rt_predictor.history.key_ids import NO_KEY
@@ -54,27 +53,25 @@ some_jobs = st.lists(
 some_cuts = st.lists(st.integers(0, 40), max_size=5).map(lambda cuts: sorted({0, *cuts, 40}))
 
 
-def mean_by_hand(jobs: Jobs, seen: list[int], decay: float) -> np.ndarray:
-    """Exponentially weighted mean loss of the jobs in the order given; NaN where there is none."""
+def sums_by_hand(jobs: Jobs, seen: list[int], decay: float) -> np.ndarray:
+    """Decayed sums of losses, and of ones, of the jobs in the order given; zeros for none."""
     weights = decay ** np.arange(len(seen))[::-1]
-    if not seen:
-        return np.full(EXPERTS, np.nan)
-    return (weights[:, None] * jobs.losses[seen].astype(np.float64)).sum(0) / weights.sum()
+    losses = np.column_stack([jobs.losses[seen].astype(np.float64), np.ones(len(seen))])
+    return weights @ losses
 
 
 @settings(max_examples=100, deadline=None)
 @given(some_jobs)
-def test_the_mean_is_over_what_had_ended_by_the_submit(jobs: Jobs) -> None:
-    sums = replay_losses(jobs.users, jobs.submit_s, jobs.end_s, jobs.losses, DECAYS)
-    found = mean_losses(sums)
+def test_the_sums_are_over_what_had_ended_by_the_submit(jobs: Jobs) -> None:
+    found = replay_losses(jobs.users, jobs.submit_s, jobs.end_s, jobs.losses, DECAYS)
     assert found.dtype == np.float32
     by_end = np.argsort(jobs.end_s, kind="stable").tolist()
     for row, (user, submit) in enumerate(zip(jobs.users, jobs.submit_s, strict=True)):
         seen = [place for place in by_end if jobs.end_s[place] <= submit]
         own = [place for place in seen if jobs.users[place] == user != NO_KEY]
-        expected = mean_by_hand(jobs, seen, DECAYS.overall)
+        expected = sums_by_hand(jobs, seen, DECAYS.overall)
         np.testing.assert_allclose(found[row, GLOBAL], expected, rtol=1e-4, atol=1e-30)
-        expected = mean_by_hand(jobs, own, DECAYS.user)
+        expected = sums_by_hand(jobs, own, DECAYS.user)
         np.testing.assert_allclose(found[row, USER], expected, rtol=1e-4, atol=1e-30)
 
 
@@ -119,28 +116,37 @@ def folded(*events: tuple[int, float, float], max_events: int = 100) -> ExpertLo
     return losses
 
 
-def known(losses: ExpertLosses, user: int, submit_s: float) -> list[float]:
-    sums = losses.as_of(np.array([user], np.uint64), np.array([submit_s]))
-    return mean_losses(sums).ravel().tolist()
+NOTHING = [[0.0, 0.0], [0.0, 0.0]]
+
+
+def known(losses: ExpertLosses, user: int, submit_s: float) -> list[list[float]]:
+    """The sum of losses, and of ones, in each scope."""
+    found: list[list[list[float]]] = losses.as_of(
+        np.array([user], np.uint64), np.array([submit_s])
+    ).tolist()
+    return found[0]
 
 
 def test_an_event_counts_from_the_second_of_its_end() -> None:
     losses = folded((1, 10.0, 4.0))
-    assert known(losses, 1, 10.0) == [4, 4]
-    assert np.isnan(known(losses, 1, 9.5)).all()
+    assert known(losses, 1, 10.0) == [[4, 1], [4, 1]]
+    assert known(losses, 1, 9.5) == NOTHING
 
 
 def test_other_users_have_only_the_global_scope() -> None:
-    overall, own = known(folded((1, 10.0, 4.0)), 2, 20.0)
-    assert overall == 4
-    assert np.isnan(own)
+    losses = folded((1, 10.0, 4.0), (int(NO_KEY), 11.0, 2.0))
+    for other in (2, int(NO_KEY)):
+        overall, own = known(losses, other, 20.0)
+        assert overall == pytest.approx([2 + 4 * 0.9, 1 + 0.9])
+        assert own == NOTHING[USER]
 
 
 def test_an_event_that_arrives_late_counts_once_all_before_it_had_ended() -> None:
     losses = folded((1, 10.0, 8.0), (2, 100.0, 5.0), (1, 50.0, 2.0))
-    assert known(losses, 1, 60.0) == [8, pytest.approx(4)]  # the user's own came in order
+    # The user's own came in order.
+    assert known(losses, 1, 60.0) == [[8, 1], [2 + 8 * 0.5, 1 + 0.5]]
     assert known(losses, 1, 100.0)[GLOBAL] == pytest.approx(
-        (2 + 5 * 0.9 + 8 * 0.81) / (1 + 0.9 + 0.81)
+        [2 + 5 * 0.9 + 8 * 0.81, 1 + 0.9 + 0.81]
     )
 
 
@@ -157,9 +163,9 @@ def test_rows_give_what_stood_after_each_event() -> None:
         np.array([1, 0], np.uint64), np.array([1.0, 2.0]), np.array([[4], [1]], np.float32)
     )
     assert len(rows) == len(losses) == 2
-    assert rows.mean_s()[0].tolist() == [[4], [4]]
-    assert rows.mean_s()[1, GLOBAL, 0] == pytest.approx((1 + 0.9 * 4) / 1.9)
-    assert np.isnan(rows.mean_s()[1, USER, 0])
+    assert rows.sums[0].tolist() == [[4, 1], [4, 1]]
+    assert rows.sums[1, GLOBAL].tolist() == pytest.approx([1 + 0.9 * 4, 1.9])
+    assert np.isnan(rows.sums[1, USER]).all()
 
 
 @settings(max_examples=60, deadline=None)
@@ -182,19 +188,17 @@ def test_beyond_the_limit_the_rows_that_arrived_first_go(
     if not kept:
         return
     first_s = jobs.end_s[count - kept]
-    found, expected = (
-        mean_losses(x.as_of(jobs.users, jobs.submit_s)) for x in (losses, everything)
-    )
+    found, expected = (x.as_of(jobs.users, jobs.submit_s) for x in (losses, everything))
     visible = jobs.submit_s >= first_s  # a user who was forgotten starts anew: only GLOBAL is equal
     np.testing.assert_array_equal(found[visible, GLOBAL], expected[visible, GLOBAL])
-    assert np.isnan(found[jobs.submit_s < first_s]).all()
+    assert not found[jobs.submit_s < first_s].any()
 
 
 def test_a_user_whose_rows_are_gone_starts_anew() -> None:
     others = [(2, float(end), 1.0) for end in range(2, 20)]
     with mock.patch.object(eviction, "EVICTION_EVERY", 1):
         losses = folded((1, 1.0, 100.0), *others, (1, 30.0, 6.0), max_events=10)
-    assert known(losses, 1, 40.0)[USER] == 6
+    assert known(losses, 1, 40.0)[USER] == [6, 1]
 
 
 @settings(max_examples=60, deadline=None)
@@ -217,7 +221,7 @@ def test_losses_are_restored_within_a_smaller_limit() -> None:
     restored.evict()
     assert len(restored) == 5
     assert known(restored, 1, 19.0) == known(losses, 1, 19.0)
-    assert np.isnan(known(restored, 1, 14.0)).all()
+    assert known(restored, 1, 14.0) == NOTHING
 
 
 def test_pieces_in_which_events_are_folded_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:

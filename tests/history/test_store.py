@@ -137,12 +137,16 @@ def test_an_empty_store_knows_nothing() -> None:
     assert filled.features(asked[:0]).shape == (0, filled.features(asked).shape[1])
 
 
-def test_events_that_name_nobody_say_nothing_of_jobs_elsewhere() -> None:
+def test_an_event_without_user_and_partition_counts_among_its_like_alone() -> None:
     filled = EventStore(100)
-    filled.add(frame(job(user=None, partition=None, end_time=1.0, runtime=5.0)))
-    assert (len(filled), filled.keys) == (1, 2)
+    nameless = job(user=None, partition=None, submit_time=9.0)
+    filled.add(frame(nameless | {"end_time": 1.0, "runtime": 5.0}))
+    assert (len(filled), filled.keys) == (1, 2)  # its partition, with its limit and without
     asked = frame(job(submit_time=9.0))
     np.testing.assert_array_equal(filled.features(asked), EventStore(100).features(asked))
+    known = filled.features(frame(nameless))
+    for key, runs in (("partition", 1), ("partition_time", 1), ("user", 0)):
+        assert column(known, key, "runs") == runs, key
 
 
 def test_events_are_numbered_in_the_order_of_arrival() -> None:

@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 from rt_predictor.errors import BundleError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.features.rules import NUMBER_RULES, check_job
+from rt_predictor.history.experts import SCOPES
 from rt_predictor.history.history import History
+from rt_predictor.history.replay import LogHistory
+from rt_predictor.model.learned import assembler_from
 from rt_predictor.serving.predictions import Flag, Predictions
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import HistorySettings, Settings
 from rt_predictor.traces.generate import generate_jobs
+from rt_predictor.training.combine import weighted_median
 
 COLUMNS = (
     "runtime_s", "lower_s", "upper_s", "timeout_probability", "members_s", "flags",
@@ -126,6 +130,36 @@ def test_an_empty_frame_gives_no_predictions(predictor: Predictor, jobs: pl.Data
     found = predictor.predict(jobs[:0])
     assert len(found) == 0
     assert found.members_s.shape == (0, predictor.experts)
+
+
+def test_the_judge_tells_how_far_off_each_expert_was(
+    predictor: Predictor, tiny_log: pl.DataFrame
+) -> None:
+    features = LogHistory(tiny_log).features(tiny_log)
+    losses = predictor(tiny_log, features)
+    assert losses.dtype == np.float32
+    assert losses.shape == (len(tiny_log), predictor.experts)
+    trained_on = tiny_log["end_time"].to_numpy() <= predictor.bundle.info.training_span_end
+    assert 0 < trained_on.sum() < len(tiny_log)
+    assert np.isnan(losses[trained_on]).all(), "the model has seen these"
+    inputs = assembler_from(predictor.bundle.features).assemble(tiny_log, features)
+    nothing = np.zeros((len(tiny_log), SCOPES, predictor.experts + 1), np.float32)
+    experts = predictor.score(inputs, nothing)[2]
+    expected = np.abs(experts - tiny_log["runtime"].to_numpy().astype(np.float32)[:, None])
+    np.testing.assert_array_equal(losses[~trained_on], expected[~trained_on])
+    alone = predictor(tiny_log[-1:], features[-1:])
+    np.testing.assert_array_equal(alone, losses[-1:])
+
+
+def test_without_history_experts_vote_by_what_they_were_worth_in_training(
+    predictor: Predictor, jobs: pl.DataFrame
+) -> None:
+    found = predictor.predict(jobs)
+    weights = np.array([entry.weight for entry in predictor.bundle.ensemble.models.values()])
+    shares = np.tile(weights, (len(jobs), 1))
+    least, most = (weighted_median(found.members_s, shares, at) for at in (0.4999, 0.5001))
+    assert ((least <= found.runtime_s) & (found.runtime_s <= most)).all()
+    assert (least == most).mean() > 0.9
 
 
 def test_a_bundle_for_other_inputs_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
