@@ -1,92 +1,78 @@
-"""The evaluation is what a service would have answered, and nothing in it looks ahead."""
-
-import time
-from pathlib import Path
+"""The replay of the held-out span: causal, and robust where the workload changes."""
 
 import numpy as np
 import polars as pl
 import pytest
 
-from rt_predictor.features.jobs import JOB_SCHEMA, REQUEST_SCHEMA
-from rt_predictor.history.history import History
-from rt_predictor.serving.predictor import Predictor
+from rt_predictor.model.session import ModelSession
 from rt_predictor.settings import Settings
 from rt_predictor.traces.generate import generate_jobs
 from rt_predictor.training.baselines import baselines
-from rt_predictor.training.pipeline import TrainingReport, train
+from rt_predictor.training.combine import EXPERTS
+from rt_predictor.training.ensemble import nothing_known
+from rt_predictor.training.held_out import answer_without_history, replay_held_out
+from rt_predictor.training.prepare import prepare_log
 from rt_predictor.training.replay import replay
+from rt_predictor.training.replayed import Replayed
 from rt_predictor.training.split import scorable
-
-FEW = 200
-
-
-@pytest.fixture(scope="module")
-def log() -> pl.DataFrame:
-    return generate_jobs(2500, seed=21)
+from tests.training.fitted import Fitted, fit_prepared
 
 
 @pytest.fixture(scope="module")
-def report(
-    log: pl.DataFrame, tiny_settings: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> TrainingReport:
-    folder = tmp_path_factory.mktemp("held-out") / "bundle"
-    return train(log, ["made-up"], folder, tiny_settings)
+def session(fitted: Fitted) -> ModelSession:
+    return fitted.graph()
 
 
-def test_a_service_fed_in_the_order_of_ends_gives_the_answers_of_the_evaluation(
-    log: pl.DataFrame, report: TrainingReport, tiny_settings: Settings, tmp_path: Path
+def replayed(fitted: Fitted, session: ModelSession, jobs: pl.DataFrame) -> Replayed:
+    """What the same model says of a log."""
+    log = prepare_log(jobs, fitted.settings.training)
+    return replay_held_out(log, fitted.ensemble, session, {}, None)
+
+
+def said(found: Replayed, rows: np.ndarray) -> list[np.ndarray]:
+    answers = (found.predicted_s, found.lower_s, found.upper_s, *found.members.values())
+    return [answer[rows] for answer in answers]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_jobs_that_had_not_ended_change_no_prediction(
+    share: float, fitted: Fitted, session: ModelSession
 ) -> None:
-    settings = tiny_settings.with_overrides(
-        {"model.path": report.folder, "history.path": tmp_path / "history.sqlite"}
+    jobs = fitted.log.jobs.drop("row")
+    test = fitted.log.split.test
+    now = test["submit_time"][int(share * len(test))]
+    later = pl.col("end_time") > now
+    changed = jobs.with_columns(
+        runtime=pl.when(later).then(pl.col("runtime") * 5 + 3).otherwise("runtime"),
+        end_time=pl.when(later).then(pl.col("end_time") + 1000).otherwise("end_time"),
+        user=pl.when(pl.col("submit_time") > now).then(pl.lit("mallory")).otherwise("user"),
     )
-    history = History(settings.history)
-    predictor = Predictor.load(settings, history)
-    history.start()
-    try:
-        asked = report.replayed.jobs[:FEW].select(*REQUEST_SCHEMA)
-        ended = scorable(log).sort("end_time", maintain_order=True).select(*JOB_SCHEMA)
-        ends_s, recorded, said = ended["end_time"].to_numpy(), 0, []
-        for row, submit_s in enumerate(asked["submit_time"].to_list()):
-            visible = int(np.searchsorted(ends_s, submit_s, side="right"))
-            if visible > recorded:
-                history.record(ended[recorded:visible]).result(timeout=30)
-                recorded = visible
-                wait_until_folded(history, recorded)
-            said.append(predictor.predict(asked[row : row + 1]))
-    finally:
-        history.stop()
-    found = np.concatenate([one.runtime_s for one in said])
-    np.testing.assert_array_equal(found, report.replayed.predicted_s[:FEW])
-    for place, name in enumerate(predictor.member_names):
-        one = np.concatenate([answer.members_s[:, place] for answer in said])
-        np.testing.assert_array_equal(one, report.replayed.members[name][:FEW])
-    lower = np.concatenate([one.lower_s for one in said])
-    np.testing.assert_array_equal(lower, report.replayed.lower_s[:FEW, 0])
+    before, after = (replayed(fitted, session, log) for log in (jobs, changed))
+    visible = (before.jobs["submit_time"] <= now).to_numpy()
+    assert visible.any()
+    for found, expected in zip(said(after, visible), said(before, visible), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert (after.predicted_s[~visible] != before.predicted_s[~visible]).any()
 
 
-def wait_until_folded(history: History, events: int) -> None:
-    for _ in range(3000):
-        if history.state().position >= events:
-            return
-        time.sleep(0.01)
-    pytest.fail("the outcomes were not folded within 30 s")
+def test_outcomes_move_the_weights_of_experts(fitted: Fitted, session: ModelSession) -> None:
+    """Not the history features alone: the same inputs without losses give other answers."""
+    log = fitted.log
+    found = replay_held_out(log, fitted.ensemble, session, {}, None)
+    inputs = fitted.ensemble.encoder.encode(log, log.split.test).inputs
+    without = session.run(inputs, nothing_known(len(inputs)))[0]
+    assert (found.predicted_s != without).mean() > 0.02
+    assert tuple(found.members) == EXPERTS
 
 
-def test_no_answer_depends_on_a_job_that_had_not_ended(
-    log: pl.DataFrame, report: TrainingReport, tiny_settings: Settings, tmp_path: Path
-) -> None:
-    now_s = float(report.replayed.jobs["submit_time"][FEW])
-    later = pl.col("end_time") > now_s
-    changed = log.with_columns(
-        runtime=pl.when(later).then(pl.col("runtime") * 5).otherwise("runtime")
-    )
-    again = train(changed, ["made-up"], tmp_path / "b", tiny_settings).replayed
-    asked_by_then = (report.replayed.jobs["submit_time"] <= now_s).to_numpy()
-    assert asked_by_then.sum() > FEW
-    np.testing.assert_array_equal(
-        again.predicted_s[asked_by_then], report.replayed.predicted_s[asked_by_then]
-    )
-    assert (again.predicted_s != report.replayed.predicted_s).any()
+def test_a_model_without_history_says_the_same_whoever_asks(fitted: Fitted) -> None:
+    blind = fit_prepared(fitted.log.without_history(), fitted.settings)
+    answers = answer_without_history(blind.log, blind.ensemble)
+    renamed = prepare_log(
+        fitted.log.jobs.drop("row").with_columns(user=pl.lit("one")), fitted.settings.training
+    ).without_history()
+    np.testing.assert_array_equal(answer_without_history(renamed, blind.ensemble), answers)
+    assert len(answers) == len(fitted.log.split.test)
 
 
 def test_after_a_change_of_the_workload_it_is_not_much_worse_than_the_last_runs(

@@ -1,0 +1,62 @@
+"""A service that hears of every end in time says what the evaluation said it would."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.history.history import History
+from rt_predictor.history.place import open_log
+from rt_predictor.serving.predictor import Predictor
+from rt_predictor.settings import HistorySettings, Settings
+from rt_predictor.training.pipeline import TrainingReport
+from tests.serving.replayed import ended_before, steps
+
+PATIENCE_S = 60.0
+
+
+def until_folded(history: History, events: int) -> None:
+    give_up = time.monotonic() + PATIENCE_S
+    while history.state().position < events:
+        assert time.monotonic() < give_up, "history does not follow its log"
+        time.sleep(0.001)
+
+
+def test_a_service_predicts_what_the_held_out_replay_did_bit_for_bit(
+    tiny_training: TrainingReport, tiny_log: pl.DataFrame, tmp_path: Path
+) -> None:
+    mark_s = tiny_training.bundle.info.training_span_end
+    before = ended_before(tiny_log, mark_s)
+    log = open_log(tmp_path / "history.sqlite")
+    log.append(before)
+    log.close()
+    history = History(HistorySettings(path=tmp_path / "history.sqlite"))
+    predictor = Predictor.load(
+        Settings().with_overrides({"model.path": tiny_training.folder}), history
+    )
+    history.start()
+    try:
+        told = len(before)
+        until_folded(history, told)
+        answers = []
+        for step in steps(tiny_log, mark_s):
+            if len(step.ended):
+                assert history.record(step.ended).result(PATIENCE_S).recorded == len(step.ended)
+                told += len(step.ended)
+                until_folded(history, told)
+            answers.append(predictor.predict(step.asked.select(list(REQUEST_SCHEMA))))
+    finally:
+        history.stop()
+    replayed = tiny_training.replayed
+    assert len(answers) > 100, "outcomes and predictions took turns too seldom"
+    for name, expected in (
+        ("runtime_s", replayed.predicted_s),
+        ("lower_s", replayed.lower_s[:, 0]),
+        ("upper_s", replayed.upper_s[:, 0]),
+        ("timeout_probability", replayed.timeout_probability),
+        ("members_s", np.column_stack([*replayed.members.values()])),
+    ):
+        found = np.concatenate([getattr(answer, name) for answer in answers])
+        np.testing.assert_array_equal(found, expected, err_msg=name)
