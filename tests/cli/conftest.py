@@ -32,7 +32,11 @@ DESCRIPTION = ModelDescription(
     features=tuple(
         FeatureDescription(f"feature_{n}", "s", f"reason {n}", 0.5 / 2**n) for n in range(20)
     ),
-    members=(MemberDescription("xgboost", 0.4, 100), MemberDescription("lightgbm", 0.6, 90)),
+    members=(
+        MemberDescription("xgboost", 0.4, 100),
+        MemberDescription("lightgbm", 0.5, 90),
+        MemberDescription("backoff_last", 0.1, 0),
+    ),
     providers={"CPUExecutionProvider": 55},
 )
 

@@ -19,6 +19,7 @@ from rt_predictor import __version__
 from rt_predictor.client import SERVICE, Client, Job, Prediction, Rejection
 from rt_predictor.errors import InvalidRequestError, ServiceError
 from rt_predictor.serving.predictions import Flag
+from rt_predictor.training.combine import EXPERTS
 
 from .conftest import PATIENCE_S, Service, running
 
@@ -36,7 +37,7 @@ def _assert_sound(answer: object) -> Prediction:
     assert isinstance(answer, Prediction), answer
     assert 0 < answer.confidence_lower <= answer.predicted_runtime <= answer.confidence_upper
     assert answer.confidence_level == pytest.approx(0.9)
-    assert {"xgboost", "lightgbm", "catboost"} <= set(answer.model_predictions)
+    assert set(answer.model_predictions) == set(EXPERTS)
     assert all(value > 0 for value in answer.model_predictions.values())
     return answer
 

@@ -207,7 +207,11 @@ class PredictResponse(_message.Message):
     """The request's `request_id`."""
     @_builtins.property
     def model_predictions(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """What each model of the ensemble says on its own, in seconds: "xgboost", "lightgbm", "catboost"."""
+        """What each expert of the ensemble says on its own, in seconds, by name: models such as "xgboost",
+        "lightgbm" and "catboost", and two rules that need no model: "backoff_median5", the median of
+        the last five runs of the most alike finished jobs, and "backoff_last", the last of them.
+        GetModelInfo lists all of them.
+        """
 
     @_builtins.property
     def flags(self) -> _containers.RepeatedScalarFieldContainer[Global___PredictionFlag.ValueType]:
@@ -723,7 +727,7 @@ Global___FeatureInfo: _TypeAlias = FeatureInfo  # noqa: Y015
 
 @_typing.final
 class ModelWeight(_message.Message):
-    """One model of the ensemble."""
+    """One expert of the ensemble: a model, or a rule that needs none."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -731,11 +735,13 @@ class ModelWeight(_message.Message):
     WEIGHT_FIELD_NUMBER: _builtins.int
     TREES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"xgboost", "lightgbm" or "catboost"."""
+    """Its name, as in `PredictResponse.model_predictions`."""
     weight: _builtins.float
-    """Weight in the ensemble; the weights sum to 1."""
+    """Share of the vote before any job has ended; the shares sum to 1. Afterwards an expert's vote
+    follows how far off it was of late, for all jobs and for the user's.
+    """
     trees: _builtins.int
-    """Number of trees."""
+    """Number of trees; 0 for a rule."""
     def __init__(
         self,
         *,
