@@ -38,6 +38,7 @@ from rt_predictor.errors import (  # noqa: E402
 )
 from rt_predictor.features.declared import FIRST_KNOWN_CODE  # noqa: E402
 from rt_predictor.model.bundle import Bundle, read_bundle  # noqa: E402
+from rt_predictor.serving.predictions import Flag  # noqa: E402
 from rt_predictor.settings import Settings, load_settings  # noqa: E402
 
 START_TIMEOUT_S = 60.0
@@ -65,8 +66,8 @@ PYTHON_JOB = Job(
 )
 STREAM_LIMITS_S = (600.0, 3600.0, 86_400.0)
 FRANKS_RUNTIMES_S = (2986.0, 3011.0, 3002.0, 2994.0, 3007.0)
-KNOWN_WITHIN_S = 1.0
-"""How long it takes at most until an outcome counts."""
+LEARN_TIMEOUT_S = 30.0
+"""How long the service may take to know of outcomes: it takes a moment."""
 METRICS = (
     "rt_predictor_requests_total",
     "rt_predictor_request_duration_seconds_count",
@@ -83,6 +84,8 @@ class Stage:
     metrics: int
     """0 where the metrics page is switched off."""
     partition: str
+    takes_outcomes: bool
+    """Whether history is switched on."""
 
     @property
     def target(self) -> str:
@@ -99,12 +102,11 @@ class Service:
         command = [sys.executable, "-m", "rt_predictor", "serve"]
         command += ["--port", str(stage.grpc), "--metrics-port", str(stage.metrics)]
         self._folder = tempfile.TemporaryDirectory(prefix="rt-predictor-")
-        chosen = {
-            "RT_PREDICTOR_LOGGING__LEVEL": "WARNING",
-            "RT_PREDICTOR_HISTORY__PATH": str(Path(self._folder.name) / "history.sqlite"),
-        }
+        environment = {"RT_PREDICTOR_LOGGING__LEVEL": "WARNING", **os.environ}
+        # Whatever is set: made-up outcomes must not get into a real log.
+        environment["RT_PREDICTOR_HISTORY__PATH"] = str(Path(self._folder.name) / "history.sqlite")
         # In a group of its own: a Ctrl-C is for this program, which stops the service once.
-        self.process = subprocess.Popen(command, env={**chosen, **os.environ}, process_group=0)
+        self.process = subprocess.Popen(command, env=environment, process_group=0)
 
     async def until_ready(self) -> None:
         """Waits until the service can answer.
@@ -181,7 +183,7 @@ def set_up(settings: Settings, bundle: Bundle) -> Stage:
     server = settings.server
     port = _free_port(server.port, "server.port")
     metrics = server.metrics_enabled and _free_port(server.metrics_port, "server.metrics_port")
-    return Stage(port, int(metrics), _usual_partition(bundle))
+    return Stage(port, int(metrics), _usual_partition(bundle), settings.history.enabled)
 
 
 def _usual_partition(bundle: Bundle) -> str:
@@ -218,8 +220,9 @@ def show(stage: Stage) -> None:
     asyncio.run(show_batch(stage))
     say("A stream from Python; each answer comes as soon as its job has been sent:")
     asyncio.run(show_stream(stage))
-    say("What it learns when jobs end:")
-    asyncio.run(show_learning(stage))
+    if stage.takes_outcomes:
+        say("What it learns when jobs end:")
+        asyncio.run(show_learning(stage))
     say("What model answers:")
     run_command(["info", "--top", "5", *target])
     if stage.metrics:
@@ -267,7 +270,10 @@ async def show_stream(stage: Stage) -> None:
 
 
 async def show_learning(stage: Stage) -> None:
-    """Predicts a job, tells how the same user's last jobs ended, and predicts it again."""
+    """Predicts a job, tells how the same user's last jobs ended, and predicts it again.
+
+    Raises ServiceError where the service does not take them in.
+    """
     job = replace(PYTHON_JOB, partition=stage.partition, user="frank")
     now_s = time.time()
     ended = [
@@ -284,8 +290,12 @@ async def show_learning(stage: Stage) -> None:
         recorded = await client.record(ended)
         runtimes = ", ".join(duration(runtime_s) for runtime_s in FRANKS_RUNTIMES_S)
         print(f"recorded {recorded.recorded} finished jobs, which took {runtimes}")
-        await asyncio.sleep(KNOWN_WITHIN_S)
-        print(f"after:  {in_words(await client.predict(job))}", flush=True)
+        give_up = time.monotonic() + LEARN_TIMEOUT_S
+        while Flag.COLD_START_USER in (after := await client.predict(job)).flags:
+            if time.monotonic() > give_up:
+                raise ServiceError(f"outcomes were not known within {LEARN_TIMEOUT_S:g} s")
+            await asyncio.sleep(0.05)
+        print(f"after:  {in_words(after)}", flush=True)
 
 
 def in_words(answer: Answer) -> str:

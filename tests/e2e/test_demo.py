@@ -76,13 +76,29 @@ def test_the_service_keeps_running_until_it_is_asked_to_stop(
         demo.stdout.close()
 
 
-def test_the_show_goes_on_without_a_metrics_page(settings: dict[str, str]) -> None:
+def test_the_show_goes_on_without_metrics_and_history(settings: dict[str, str]) -> None:
+    off = dict.fromkeys(
+        ("RT_PREDICTOR_SERVER__METRICS_ENABLED", "RT_PREDICTOR_HISTORY__ENABLED"), "false"
+    )
     result = subprocess.run(
-        [*DEMO, "--once"], env={**settings, "RT_PREDICTOR_SERVER__METRICS_ENABLED": "false"},
+        [*DEMO, "--once"], env={**settings, **off},
         capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "Prometheus" not in result.stdout
+    assert "What it learns" not in result.stdout
+
+
+def test_outcomes_of_the_show_stay_out_of_the_log_that_is_set(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "history.sqlite"
+    result = subprocess.run(
+        [*DEMO, "--once"], env={**settings, "RT_PREDICTOR_HISTORY__PATH": str(log)},
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert "recorded 5 finished jobs" in result.stdout, result.stderr
+    assert not log.exists()
 
 
 def test_a_service_that_does_not_start_ends_the_show_with_its_exit_code(
