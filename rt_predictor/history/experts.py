@@ -1,9 +1,11 @@
 """How far off each of several experts was of late: for all jobs, and for each user's.
 
 Prediction with expert advice needs each expert's recent loss. When a job ends, every sum of losses
-decays and the expert's absolute error on that job is added; the same is done with ones, and the
-quotient is the exponentially weighted mean absolute error. What was known at an earlier time can be
-asked for, so that a job is scored with what stood when it was submitted.
+decays and the expert's loss on that job is added; the same is done with ones, and the quotient is
+the exponentially weighted mean. The loss over all jobs is the absolute error, in seconds; that over
+one user's is relative and at most 1, so that one bad answer does not outweigh many good ones and
+users of short jobs are heard too. What was known at an earlier time can be asked for, so that a job
+is scored with what stood when it was submitted.
 """
 
 from array import array
@@ -41,7 +43,7 @@ class Decays:
     """What is left of a sum after one more job."""
 
     overall: float = 0.9995
-    user: float = 0.98
+    user: float = 0.9
 
 
 DECAYS = Decays()
@@ -128,7 +130,7 @@ class ExpertLosses:
         Args:
             users: [n] ids of their users (column `USER_KEY` of `key_ids`).
             end_s: [n] when they ended.
-            losses: [n, m] |expert - runtime|, in s.
+            losses: [n, SCOPES, m] as `losses_of` gives them.
 
         Raises ValueError where a loss is not finite: it would stay for ever.
         """
@@ -189,9 +191,9 @@ class ExpertLosses:
         return rows
 
     def _rows_after(self, users: Ids, end_s: Times, losses: Float) -> LossRows:
-        errors = np.ones((len(users), self._experts + 1), dtype=np.float32)
-        errors[:, :-1] = losses
-        sums = np.empty((len(users), 2, self._experts + 1), dtype=np.float32)
+        errors = np.ones((len(users), SCOPES, self._experts + 1), dtype=np.float32)
+        errors[:, :, :-1] = losses
+        sums = np.empty_like(errors)
         user_visible_s = np.empty(len(users))
         decay, user_decay = np.float32(self.decays.overall), np.float32(self.decays.user)
         last, latest_s = self._last_row(self._count - 1, GLOBAL), -np.inf
@@ -200,9 +202,9 @@ class ExpertLosses:
         names = users.tolist()
         own = {user: self._last_of(user) for user in names}
         for place, (user, error, end) in enumerate(zip(names, errors, end_s.tolist(), strict=True)):
-            sums[place, GLOBAL] = last = last * decay + error
+            sums[place, GLOBAL] = last = last * decay + error[GLOBAL]
             before, before_s = own[user]
-            own[user] = now, now_s = before * user_decay + error, max(before_s, end)
+            own[user] = now, now_s = before * user_decay + error[USER], max(before_s, end)
             sums[place, USER] = now
             user_visible_s[place] = now_s
         visible_s = np.maximum.accumulate(np.append(latest_s, end_s))[1:]
@@ -260,14 +262,19 @@ def replay_losses(
     Takes the jobs in any order; those that end in the same second are folded in the order given.
     """
     by_end = np.argsort(end_s, kind="stable")
-    folded = ExpertLosses(losses.shape[1], len(users), decays)
+    folded = ExpertLosses(losses.shape[2], len(users), decays)
     folded.fold(users[by_end], end_s[by_end], losses[by_end])
     return folded.as_of(users, submit_s)
 
 
 def losses_of(experts_s: Float, runtime_s: Float) -> Float:
-    """[n, m] absolute errors in s of [n, m] answers against [n] runtimes."""
-    return np.asarray(np.abs(experts_s - runtime_s[:, None]))
+    """[n, SCOPES, m] losses of [n, m] answers against [n] runtimes, both above zero.
+
+    For all jobs: |answer - runtime|, in s. For the user: 1 - min / max of the two, 0 to 1.
+    """
+    runtime_s = runtime_s[:, None]
+    error_s = np.abs(experts_s - runtime_s)
+    return np.stack((error_s, error_s / np.maximum(experts_s, runtime_s)), axis=1)
 
 
 def _grown(array: NDArray[_F], rows: int) -> NDArray[_F]:

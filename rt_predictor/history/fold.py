@@ -15,7 +15,7 @@ from loguru import logger
 
 from rt_predictor.features.outcome_rules import broken_outcomes
 from rt_predictor.history.eviction import is_eviction_due
-from rt_predictor.history.experts import DECAYS, Decays, ExpertLosses, bytes_a_row
+from rt_predictor.history.experts import DECAYS, SCOPES, Decays, ExpertLosses, bytes_a_row
 from rt_predictor.history.key_ids import USER_KEY, Ids, key_ids
 from rt_predictor.history.store import BYTES_A_KEY, BYTES_AN_EVENT, EventStore
 from rt_predictor.history.windows import Float
@@ -40,7 +40,7 @@ class Judge(Protocol):
         ...
 
     def __call__(self, events: pl.DataFrame, history_features: Float) -> Float:
-        """[n, experts] float32: |expert - runtime| of n finished jobs, in s.
+        """[n, SCOPES, experts] float32: the experts' losses on n finished jobs, as `losses_of`.
 
         Args:
             events: [n] `JOB_SCHEMA`.
@@ -57,9 +57,9 @@ class NoExperts:
     decays = DECAYS
 
     def __call__(self, events: pl.DataFrame, history_features: Float) -> Float:
-        """[n, 0]"""
+        """[n, SCOPES, 0]"""
         del history_features
-        return np.empty((len(events), 0), dtype=np.float32)
+        return np.empty((len(events), SCOPES, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Piece:
     features: Float
     """[n, len(KEYS) * COLUMNS_A_KEY] what was known when each was submitted"""
     losses: Float
-    """[n, experts] s"""
+    """[n, SCOPES, experts]"""
 
 
 class FoldedState(Protocol):
@@ -128,7 +128,7 @@ class Fold:
         self.store.add(events)
         features = self.store.features_at(ids, events["submit_time"].to_numpy())
         losses = self._judged(events, features)
-        judged = np.isfinite(losses).all(axis=1)
+        judged = np.isfinite(losses).all(axis=(1, 2))
         end_s = events["end_time"].to_numpy()
         self.losses.fold(ids[judged, USER_KEY], end_s[judged], losses[judged])
         for state in self.further:
@@ -141,7 +141,7 @@ class Fold:
         except Exception as error:
             if len(events) == 1:
                 logger.warning("a finished job cannot be judged", reason=type(error).__name__)
-                return np.full((1, self.judge.experts), np.nan, dtype=np.float32)
+                return np.full((1, SCOPES, self.judge.experts), np.nan, dtype=np.float32)
         half = len(events) // 2
         halves = (slice(half), slice(half, None))
         return np.concatenate([self._judged(events[part], features[part]) for part in halves])

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.features.declared import BACKOFF_LAST, BACKOFF_MEDIAN
-from rt_predictor.history.experts import GLOBAL, USER
 from rt_predictor.training.members import MEMBERS
 
 Array = NDArray[np.float64]
@@ -31,17 +30,14 @@ RULES: tuple[str, ...] = (BACKOFF_MEDIAN, BACKOFF_LAST)
 EXPERTS: tuple[str, ...] = (*(member.name for member in MEMBERS), *RULES)
 """Names of the experts, in the order of their columns."""
 
-SHARPNESS = 4.0
-"""How fast an expert's weight falls with its loss: exp(-SHARPNESS * (loss / least loss - 1))."""
+SHARPNESS = 6.0
+"""How fast an expert's weight falls with its loss: exp(-SHARPNESS * (relative loss - least))."""
 
-PRIOR_JOBS = 500.0
-"""Finished jobs that the losses on the calibration jobs count as, beside those seen since."""
+PRIOR_JOBS = (500.0, 2.0)
+"""By scope: finished jobs that the losses on the calibration jobs count as, beside those seen."""
 
-USER_PRIOR_JOBS = 2.0
-"""Finished jobs of a user that the losses on all jobs count as, beside the user's own."""
-
-MIN_LOSS_S = 1.0
-"""Losses below this are all alike."""
+MIN_LOSSES = (1.0, 0.05)
+"""By scope, in s and as a share: losses below this are all alike."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +71,8 @@ class Combination:
     """The greatest answer of jobs without a limit, and of all where `limit_cap` is None."""
     typical_runtime_s: float
     """The reference of jobs of which nothing at all is known."""
-    prior_losses_s: tuple[float, ...]
-    """[len(EXPERTS)] mean absolute errors before any job has ended."""
+    prior_losses: tuple[tuple[float, ...], ...]
+    """[SCOPES, len(EXPERTS)] mean losses before any job has ended, as `losses_of`."""
 
     def cap(self, time_req_s: Array) -> Array:
         """The greatest answer for each job: [n] limits, NaN for none -> [n]."""
@@ -91,26 +87,26 @@ class Combination:
 
     def answer_s(self, experts_s: Array, sums: Float32) -> Array:
         """The weighted median of the experts: [n, k], and sums as for `expert_weights` -> [n]."""
-        return weighted_median(experts_s, expert_weights(sums, np.array(self.prior_losses_s)))
+        return weighted_median(experts_s, expert_weights(sums, np.array(self.prior_losses)))
 
 
-def expert_weights(sums: Float32, prior_losses_s: Array) -> Array:
+def expert_weights(sums: Float32, prior_losses: Array) -> Array:
     """Weights of k experts from their recent losses.
 
-    What is known of all jobs starts from `prior_losses_s`, what is known of a user from that; the
-    mean of the two is the loss.
+    In each scope the loss starts from the prior and is taken relative to the best expert's; the
+    mean over the scopes decides.
 
     Args:
         sums: [n, SCOPES, k + 1] as `ExpertLosses.as_of` gives them.
-        prior_losses_s: [k] mean absolute errors on the calibration jobs.
+        prior_losses: [SCOPES, k] mean losses on the calibration jobs.
 
     Returns [n, k], at most 1; that of the best expert is 1.
     """
-    overall, user = sums[:, GLOBAL], sums[:, USER]
-    loss = (overall[:, :-1] + PRIOR_JOBS * prior_losses_s) / (overall[:, -1:] + PRIOR_JOBS)
-    own = (user[:, :-1] + USER_PRIOR_JOBS * loss) / (user[:, -1:] + USER_PRIOR_JOBS)
-    mean = np.maximum((loss + own) / 2, MIN_LOSS_S)
-    return np.asarray(np.exp(-SHARPNESS * (mean / mean.min(axis=1, keepdims=True) - 1)))
+    jobs = np.array(PRIOR_JOBS)[:, None]
+    loss = (sums[..., :-1] + jobs * prior_losses) / (sums[..., -1:] + jobs)
+    loss = np.maximum(loss, np.array(MIN_LOSSES)[:, None])
+    relative = (loss / loss.min(axis=2, keepdims=True)).mean(axis=1)
+    return np.asarray(np.exp(-SHARPNESS * (relative - relative.min(axis=1, keepdims=True))))
 
 
 def weighted_median(values: Array, weights: Array, share: float = 0.5) -> Array:

@@ -129,11 +129,12 @@ def _combined(
         limit_cap=choose_cap(members, encoded.time_req_s, runtime_s),
         max_runtime_s=float(np.max(learned["runtime"].to_numpy())),
         typical_runtime_s=typical_s,
-        prior_losses_s=(1.0,) * len(EXPERTS),
+        prior_losses=((1.0,) * len(EXPERTS),) * SCOPES,
     )
     experts = combination.experts_s(members, encoded.recent, encoded.time_req_s)
-    prior = np.abs(experts - runtime_s[:, None]).mean(axis=0)
-    combination = replace(combination, prior_losses_s=tuple(prior.tolist()))
+    losses = losses_of(experts.astype(np.float32), runtime_s.astype(np.float32))
+    prior = losses.mean(axis=0, dtype=np.float64)
+    combination = replace(combination, prior_losses=tuple(map(tuple, prior.tolist())))
     return combination, combination.answer_s(experts, replayed_sums(jobs, experts))
 
 

@@ -235,7 +235,7 @@ def _verify_answers(
     expected = ensemble.experts_s(encoded)
     rounding = ensemble.combination.max_runtime_s * _ANSWER_TOLERANCE / 100
     _check_close(experts, expected, expected, rounding)
-    weights = expert_weights(losses, np.array(ensemble.combination.prior_losses_s))
+    weights = expert_weights(losses, np.array(ensemble.combination.prior_losses))
     least, greatest = (
         weighted_median(expected, weights, share) for share in (_HALF - _TIE, _HALF + _TIE)
     )
@@ -271,7 +271,7 @@ def _answer_without_history(
 
 def _prior_weights(ensemble: Ensemble) -> NDArray[np.float64]:
     """[len(EXPERTS)] shares of the vote before any job has ended."""
-    prior = np.array(ensemble.combination.prior_losses_s)
+    prior = np.array(ensemble.combination.prior_losses)
     weights = expert_weights(nothing_known(1), prior)[0]
     return np.asarray(weights / weights.sum())
 

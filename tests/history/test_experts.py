@@ -11,11 +11,13 @@ from rt_predictor.history import eviction, experts
 from rt_predictor.history.eviction import EVICTED_SHARE
 from rt_predictor.history.experts import (
     GLOBAL,
+    SCOPES,
     USER,
     Decays,
     ExpertLosses,
     LossRows,
     bytes_a_row,
+    losses_of,
     replay_losses,
 )
 from rt_predictor.history.key_ids import NO_KEY
@@ -32,7 +34,8 @@ class Jobs:
         self.users = np.array(users, dtype=np.uint64)
         self.submit_s = np.array(submit, dtype=np.float64)
         self.end_s = self.submit_s + np.array(took)
-        self.losses = (np.array(loss)[:, None] * np.arange(1, EXPERTS + 1)).astype(np.float32)
+        of_all = np.array(loss)[:, None] * np.arange(1, EXPERTS + 1)
+        self.losses = np.stack((of_all, of_all / 7), axis=1).astype(np.float32)
 
     def fold(self, losses: ExpertLosses, rows: slice) -> LossRows:
         return losses.fold(self.users[rows], self.end_s[rows], self.losses[rows])
@@ -53,10 +56,10 @@ some_jobs = st.lists(
 some_cuts = st.lists(st.integers(0, 40), max_size=5).map(lambda cuts: sorted({0, *cuts, 40}))
 
 
-def sums_by_hand(jobs: Jobs, seen: list[int], decay: float) -> np.ndarray:
+def sums_by_hand(jobs: Jobs, scope: int, seen: list[int], decay: float) -> np.ndarray:
     """Decayed sums of losses, and of ones, of the jobs in the order given; zeros for none."""
     weights = decay ** np.arange(len(seen))[::-1]
-    losses = np.column_stack([jobs.losses[seen].astype(np.float64), np.ones(len(seen))])
+    losses = np.column_stack([jobs.losses[seen, scope].astype(np.float64), np.ones(len(seen))])
     return weights @ losses
 
 
@@ -69,9 +72,9 @@ def test_the_sums_are_over_what_had_ended_by_the_submit(jobs: Jobs) -> None:
     for row, (user, submit) in enumerate(zip(jobs.users, jobs.submit_s, strict=True)):
         seen = [place for place in by_end if jobs.end_s[place] <= submit]
         own = [place for place in seen if jobs.users[place] == user != NO_KEY]
-        expected = sums_by_hand(jobs, seen, DECAYS.overall)
+        expected = sums_by_hand(jobs, GLOBAL, seen, DECAYS.overall)
         np.testing.assert_allclose(found[row, GLOBAL], expected, rtol=1e-4, atol=1e-30)
-        expected = sums_by_hand(jobs, own, DECAYS.user)
+        expected = sums_by_hand(jobs, USER, own, DECAYS.user)
         np.testing.assert_allclose(found[row, USER], expected, rtol=1e-4, atol=1e-30)
 
 
@@ -112,7 +115,11 @@ def folded(*events: tuple[int, float, float], max_events: int = 100) -> ExpertLo
     """Losses of one expert after events of (user, end, loss)."""
     losses = ExpertLosses(1, max_events, DECAYS)
     for user, end_s, loss in events:
-        losses.fold(np.array([user], np.uint64), np.array([end_s]), np.array([[loss]], np.float32))
+        losses.fold(
+            np.array([user], np.uint64),
+            np.array([end_s]),
+            np.full((1, SCOPES, 1), loss, np.float32),
+        )
     return losses
 
 
@@ -153,17 +160,19 @@ def test_an_event_that_arrives_late_counts_once_all_before_it_had_ended() -> Non
 def test_a_loss_that_is_not_finite_is_refused() -> None:
     losses = ExpertLosses(1, 100)
     with pytest.raises(ValueError, match="not finite"):
-        losses.fold(np.ones(1, np.uint64), np.ones(1), np.array([[np.nan]], np.float32))
+        losses.fold(np.ones(1, np.uint64), np.ones(1), np.full((1, SCOPES, 1), np.nan, np.float32))
     assert len(losses) == 0
 
 
 def test_rows_give_what_stood_after_each_event() -> None:
     losses = ExpertLosses(1, 100, DECAYS)
     rows = losses.fold(
-        np.array([1, 0], np.uint64), np.array([1.0, 2.0]), np.array([[4], [1]], np.float32)
+        np.array([1, 0], np.uint64),
+        np.array([1.0, 2.0]),
+        np.array([[[4], [0.5]], [[1], [0.25]]], np.float32),
     )
     assert len(rows) == len(losses) == 2
-    assert rows.sums[0].tolist() == [[4, 1], [4, 1]]
+    assert rows.sums[0].tolist() == [[4, 1], [0.5, 1]]
     assert rows.sums[1, GLOBAL].tolist() == pytest.approx([1 + 0.9 * 4, 1.9])
     assert np.isnan(rows.sums[1, USER]).all()
 
@@ -236,7 +245,7 @@ def test_pieces_in_which_events_are_folded_do_not_matter(monkeypatch: pytest.Mon
 def test_a_row_takes_the_memory_that_is_documented() -> None:
     losses = ExpertLosses(6, 100_000)
     for _ in range(5):
-        losses.fold(np.ones(4001, np.uint64), np.ones(4001), np.ones((4001, 6), np.float32))
+        losses.fold(np.ones(4001, np.uint64), np.ones(4001), np.ones((4001, SCOPES, 6), np.float32))
     mine = losses._users[1]
     lists = sum(values.buffer_info()[1] * values.itemsize for values in vars(mine).values())
     assert lists + losses._sums.nbytes + losses._visible_s.nbytes <= len(losses) * bytes_a_row(6)
@@ -275,3 +284,9 @@ def test_readers_see_only_rows_that_were_folded() -> None:
         reader.join()
     assert len(seen) == 2
     assert set().union(*seen) <= possible
+
+
+def test_the_loss_of_all_jobs_is_in_seconds_and_that_of_a_user_is_a_share() -> None:
+    answers = np.array([[100, 50, 400]], np.float32)
+    (found,) = losses_of(answers, np.array([100], np.float32))
+    np.testing.assert_allclose(found, [[0, 50, 300], [0, 0.5, 0.75]])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rt_predictor.errors import HistoryError
 from rt_predictor.history import snapshot as module
-from rt_predictor.history.experts import Decays, ExpertLosses
+from rt_predictor.history.experts import Decays, ExpertLosses, losses_of
 from rt_predictor.history.key_ids import USER_KEY, key_ids
 from rt_predictor.history.snapshot import (
     Origin,
@@ -34,7 +34,7 @@ def fold(snapshot: Snapshot, events: pl.DataFrame) -> Snapshot:
     snapshot.losses.fold(
         key_ids(events)[:, USER_KEY],
         events["end_time"].to_numpy(),
-        np.column_stack((runtime, runtime / 3)),
+        losses_of(np.column_stack((runtime * 2, runtime / 3)), runtime),
     )
     return replace(snapshot, position=snapshot.position + len(events))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rt_predictor.errors import BundleError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.features.rules import NUMBER_RULES, check_job
-from rt_predictor.history.experts import SCOPES
+from rt_predictor.history.experts import SCOPES, losses_of
 from rt_predictor.history.history import History
 from rt_predictor.history.replay import LogHistory
 from rt_predictor.model.learned import assembler_from
@@ -138,14 +138,14 @@ def test_the_judge_tells_how_far_off_each_expert_was(
     features = LogHistory(tiny_log).features(tiny_log)
     losses = predictor(tiny_log, features)
     assert losses.dtype == np.float32
-    assert losses.shape == (len(tiny_log), predictor.experts)
+    assert losses.shape == (len(tiny_log), SCOPES, predictor.experts)
     trained_on = tiny_log["end_time"].to_numpy() <= predictor.bundle.info.training_span_end
     assert 0 < trained_on.sum() < len(tiny_log)
     assert np.isnan(losses[trained_on]).all(), "the model has seen these"
     inputs = assembler_from(predictor.bundle.features).assemble(tiny_log, features)
     nothing = np.zeros((len(tiny_log), SCOPES, predictor.experts + 1), np.float32)
     experts = predictor.score(inputs, nothing)[2]
-    expected = np.abs(experts - tiny_log["runtime"].to_numpy().astype(np.float32)[:, None])
+    expected = losses_of(experts, tiny_log["runtime"].to_numpy().astype(np.float32))
     np.testing.assert_array_equal(losses[~trained_on], expected[~trained_on])
     alone = predictor(tiny_log[-1:], features[-1:])
     np.testing.assert_array_equal(alone, losses[-1:])

@@ -6,14 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rt_predictor.history.experts import GLOBAL, SCOPES, USER
+from rt_predictor.history.experts import DECAYS, GLOBAL, SCOPES, USER
 from rt_predictor.training.combine import (
     EXPERTS,
     LIMIT_CAPS,
     MIN_RUNTIME_S,
     PRIOR_JOBS,
     SHARPNESS,
-    USER_PRIOR_JOBS,
     Combination,
     Recent,
     choose_cap,
@@ -24,8 +23,8 @@ from rt_predictor.training.combine import (
 from rt_predictor.training.members import MEMBERS
 
 NAN = float("nan")
-PRIOR = np.array([100.0, 200.0, 400.0])
-K = len(PRIOR)
+PRIOR = np.array([[100.0, 200.0, 400.0], [0.2, 0.4, 0.8]])
+K = PRIOR.shape[1]
 JOBS = 5
 
 
@@ -85,14 +84,20 @@ def test_the_order_of_experts_does_not_matter(
     )
 
 
+def weights_of(*relative_losses: float) -> np.ndarray:
+    """Weights of experts whose losses are so many times the best one's, on average over scopes."""
+    losses = np.array(relative_losses)
+    return np.exp(-SHARPNESS * (losses - losses.min()))
+
+
 def test_before_any_job_has_ended_the_prior_decides() -> None:
     (weights,) = expert_weights(nothing(), PRIOR)
-    np.testing.assert_allclose(weights, np.exp(-SHARPNESS * np.array([0.0, 1.0, 3.0])))
+    np.testing.assert_allclose(weights, weights_of(1, 2, 4))
 
 
 @given(
     arrays(np.float32, (JOBS, SCOPES, K + 1), elements=st.floats(0, 2**30, width=32)),
-    arrays(np.float64, K, elements=st.floats(0, 1e7)),
+    arrays(np.float64, (SCOPES, K), elements=st.floats(0, 1e7)),
 )
 def test_the_best_expert_has_weight_one_and_no_other_more(
     sums: np.ndarray, prior: np.ndarray
@@ -102,9 +107,10 @@ def test_the_best_expert_has_weight_one_and_no_other_more(
     assert (weights >= 0).all()
 
 
-def test_losses_on_all_jobs_overrule_the_prior() -> None:
+def test_losses_on_many_jobs_overrule_the_prior() -> None:
     sums = nothing()
     sums[0, GLOBAL] = 1e6 * float32(400, 200, 1, 1)
+    sums[0, USER] = 1e6 * float32(0.8, 0.4, 0.2, 1)
     (weights,) = expert_weights(sums, PRIOR)
     assert weights.argmax() == 2
     assert weights[0] < 0.01
@@ -112,25 +118,44 @@ def test_losses_on_all_jobs_overrule_the_prior() -> None:
 
 def test_a_users_own_losses_count_as_much_as_those_of_all() -> None:
     sums = nothing()
-    sums[0, USER] = 1e9 * float32(300, 200, 1, 1)
+    sums[0, USER] = 1e6 * float32(0.8, 0.4, 0.2, 1)
     (weights,) = expert_weights(sums, PRIOR)
-    # (100 + 300) / 2, (200 + 200) / 2 and (400 + 1) / 2 s: what is known of the user evens it out.
-    np.testing.assert_allclose(weights, [1, 1, np.exp(-SHARPNESS * 0.5 / 200)], rtol=1e-5)
+    np.testing.assert_allclose(
+        weights, weights_of((1 + 4) / 2, (2 + 2) / 2, (4 + 1) / 2), rtol=1e-4
+    )
 
 
 def test_few_jobs_weigh_little_beside_the_prior() -> None:
     sums = nothing()
-    sums[0, GLOBAL] = float32(500, 0, 0, PRIOR_JOBS)
-    sums[0, USER] = float32(0, 0, 0, USER_PRIOR_JOBS)
+    sums[0, GLOBAL] = float32(500, 0, 0, PRIOR_JOBS[GLOBAL])
+    sums[0, USER] = float32(0, 0, 0, PRIOR_JOBS[USER])
     (weights,) = expert_weights(sums, PRIOR)
-    overall = (np.array([500.0, 0, 0]) + PRIOR_JOBS * PRIOR) / (2 * PRIOR_JOBS)
-    loss = (overall + overall / 2) / 2
-    np.testing.assert_allclose(weights, np.exp(-SHARPNESS * (loss / loss.min() - 1)), rtol=1e-6)
+    overall = (np.array([500.0, 0, 0]) + PRIOR_JOBS[GLOBAL] * PRIOR[GLOBAL]) / (
+        2 * PRIOR_JOBS[GLOBAL]
+    )
+    own = PRIOR[USER] / 2
+    relative = (overall / overall.min() + own / own.min()) / 2
+    np.testing.assert_allclose(weights, weights_of(*relative), rtol=1e-6)
 
 
-def test_losses_of_less_than_a_second_are_all_alike() -> None:
-    (weights,) = expert_weights(nothing(), np.array([0.0, 1e-9, 1.0]))
+def test_losses_too_small_to_matter_are_all_alike() -> None:
+    prior = np.array([[0.0, 1e-9, 1.0], [0.0, 0.01, 0.05]])
+    (weights,) = expert_weights(nothing(), prior)
     np.testing.assert_array_equal(weights, [1, 1, 1])
+
+
+def test_one_bad_answer_does_not_outweigh_a_users_many_good_ones() -> None:
+    """The first job of a user: a rule can but say the limit, a day, where the job took 20 min."""
+    decay, losses = DECAYS.user, [1 - 1200 / 86_400] + 8 * [0.0]
+    copies = trees = weight = 0.0
+    for loss in losses:
+        copies, trees, weight = copies * decay + loss, trees * decay + 0.6, weight * decay + 1
+    sums = nothing()
+    sums[0, USER] = float32(copies, trees, trees, weight)
+    prior = np.array([[2e4, 1.8e4, 1.8e4], [0.5, 0.5, 0.5]])
+    (weights,) = expert_weights(sums, prior)
+    assert weights[0] == 1
+    assert weights[1:].sum() < 1
 
 
 @pytest.mark.parametrize(

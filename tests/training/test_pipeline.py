@@ -8,6 +8,7 @@ import pytest
 
 from rt_predictor.errors import BundleError, ParityError, TrainingError
 from rt_predictor.features.declared import FEATURES
+from rt_predictor.history.experts import SCOPES
 from rt_predictor.model.bundle import read_bundle
 from rt_predictor.settings import Settings
 from rt_predictor.traces.generate import generate_jobs
@@ -93,7 +94,7 @@ def test_progress_names_every_step(tiny_settings: Settings, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"prior_losses_s": (1.0, *(1e6,) * (len(EXPERTS) - 1))},
+        {"prior_losses": ((1.0, *(1e6,) * (len(EXPERTS) - 1)),) * SCOPES},
         {"limit_cap": 0.5},
         {"max_runtime_s": 60.0, "limit_cap": None},
         {"typical_runtime_s": 1e9},

@@ -14,14 +14,13 @@ from onnx import ModelProto, TensorProto, helper
 
 from rt_predictor.features.categories import Category
 from rt_predictor.features.declared import BACKOFF_LAST, BACKOFF_MEDIAN, FEATURES, INPUTS
-from rt_predictor.history.experts import GLOBAL, SCOPES, USER
+from rt_predictor.history.experts import SCOPES
 from rt_predictor.training.combine import (
     EXPERTS,
-    MIN_LOSS_S,
+    MIN_LOSSES,
     MIN_RUNTIME_S,
     PRIOR_JOBS,
     SHARPNESS,
-    USER_PRIOR_JOBS,
     Combination,
 )
 from rt_predictor.training.export.arithmetic import GraphParts, feature_nodes
@@ -87,7 +86,7 @@ def ensemble_model(
     _number(parts, "min_runtime", MIN_RUNTIME_S)
     _reference(parts, combination.typical_runtime_s)
     _experts(parts, combination.limit_cap)
-    _weights(parts, combination.prior_losses_s)
+    _weights(parts, combination.prior_losses)
     _weighted_median(parts)
     _interval(parts, interval)
     return _model(
@@ -166,45 +165,32 @@ def _scaled(parts: GraphParts, raw: str) -> str:
     return parts.node("Mul", ["ratio_to_reference", "reference"], "scaled")
 
 
-def _weights(parts: GraphParts, prior_losses_s: Sequence[float]) -> None:
+def _weights(parts: GraphParts, prior_losses: Sequence[Sequence[float]]) -> None:
     """The nodes of `combine.expert_weights`."""
     last = parts.constant("last_axis", np.array([-1]))
-    prior = np.array([[*prior_losses_s, 1.0]], np.float32) * np.float32(PRIOR_JOBS)
-    parts.constant("prior_sums", prior)
-    parts.constant("sums_shape", np.array([-1, len(EXPERTS) + 1]))
-    _number(parts, "min_loss", MIN_LOSS_S)
-    _number(parts, "one", 1.0)
+    scopes = parts.constant("scope_axis", np.array([1]))
+    jobs = np.array(PRIOR_JOBS)[:, None]
+    prior = np.concatenate([np.array(prior_losses), np.ones((SCOPES, 1))], axis=1) * jobs
+    parts.constant("prior_sums", prior[None].astype(np.float32))
+    parts.constant("least_losses", np.array(MIN_LOSSES, np.float32)[None, :, None])
+    parts.constant("losses_at", np.arange(len(EXPERTS)))
+    parts.constant("weight_at", np.array([len(EXPERTS)]))
     _number(parts, "half", 0.5)
+    _number(parts, "share_of_a_scope", 1 / SCOPES)
     _number(parts, "minus_sharpness", -SHARPNESS)
-    user_prior = _number(parts, "user_prior_jobs", USER_PRIOR_JOBS)
-    for scope, name in ((GLOBAL, "all_jobs"), (USER, "users_jobs")):
-        at = parts.constant(f"{name}_scope", np.array([scope]))
-        parts.node("Gather", [_LOSSES, at], f"{name}_scope_sums", axis=1)
-        parts.node("Reshape", [f"{name}_scope_sums", "sums_shape"], f"{name}_sums")
-    parts.node("Add", ["all_jobs_sums", "prior_sums"], "all_jobs_total")
-    loss = _mean_of_sums(parts, "all_jobs_total", "all_jobs")
-    parts.node("Div", ["all_jobs_weight", "all_jobs_weight"], "one_each")
-    parts.node("Concat", [loss, "one_each"], "loss_of_one_job", axis=1)
-    parts.node("Mul", ["loss_of_one_job", user_prior], "user_prior_sums")
-    parts.node("Add", ["users_jobs_sums", "user_prior_sums"], "users_jobs_total")
-    own = _mean_of_sums(parts, "users_jobs_total", "users_jobs")
-    parts.node("Add", [loss, own], "both_losses")
-    parts.node("Mul", ["both_losses", "half"], "loss_mean")
-    parts.node("Max", ["loss_mean", "min_loss"], "loss")
-    parts.node("ReduceMin", ["loss", last], "least_loss", keepdims=1)
-    parts.node("Div", ["loss", "least_loss"], "loss_ratio")
-    parts.node("Sub", ["loss_ratio", "one"], "excess")
+    parts.node("Add", [_LOSSES, "prior_sums"], "loss_sums")
+    parts.node("Gather", ["loss_sums", "losses_at"], "loss_totals", axis=2)
+    parts.node("Gather", ["loss_sums", "weight_at"], "loss_weights", axis=2)
+    parts.node("Div", ["loss_totals", "loss_weights"], "mean_losses")
+    parts.node("Max", ["mean_losses", "least_losses"], "losses")
+    parts.node("ReduceMin", ["losses", last], "best_losses", keepdims=1)
+    parts.node("Div", ["losses", "best_losses"], "relative_losses")
+    parts.node("ReduceSum", ["relative_losses", scopes], "relative_loss_sum", keepdims=0)
+    parts.node("Mul", ["relative_loss_sum", "share_of_a_scope"], "relative_loss")
+    parts.node("ReduceMin", ["relative_loss", last], "least_relative_loss", keepdims=1)
+    parts.node("Sub", ["relative_loss", "least_relative_loss"], "excess")
     parts.node("Mul", ["excess", "minus_sharpness"], "log_weights")
     parts.node("Exp", ["log_weights"], "weights")
-
-
-def _mean_of_sums(parts: GraphParts, sums: str, name: str) -> str:
-    """Sums of losses over the sum of ones that stands last: [n, k + 1] -> [n, k]."""
-    losses = parts.constant(f"{name}_losses_at", np.arange(len(EXPERTS)))
-    weight = parts.constant(f"{name}_weight_at", np.array([len(EXPERTS)]))
-    parts.node("Gather", [sums, losses], f"{name}_losses", axis=1)
-    parts.node("Gather", [sums, weight], f"{name}_weight", axis=1)
-    return parts.node("Div", [f"{name}_losses", f"{name}_weight"], f"{name}_loss")
 
 
 def _weighted_median(parts: GraphParts) -> None:

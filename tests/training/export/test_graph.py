@@ -62,12 +62,14 @@ def graphs(fitted: Fitted) -> dict[float | None, ModelSession]:
 
 
 @cache
-def prior_losses() -> tuple[float, ...]:
-    return tuple(np.random.default_rng(3).uniform(500, 900, len(EXPERTS)).tolist())
+def prior_losses() -> tuple[tuple[float, ...], ...]:
+    rng = np.random.default_rng(3)
+    scopes = (rng.uniform(least, 2 * least, len(EXPERTS)) for least in (500, 0.3))
+    return tuple(tuple(scope.tolist()) for scope in scopes)
 
 
 def combination(fitted: Fitted, cap: float | None) -> Combination:
-    return fitted.combined(limit_cap=cap, prior_losses_s=prior_losses())
+    return fitted.combined(limit_cap=cap, prior_losses=prior_losses())
 
 
 def some_sums(rng: np.random.Generator, rows: int) -> Float32:
@@ -107,7 +109,7 @@ def test_the_graph_is_what_numpy_makes_of_the_native_boosters(
     np.testing.assert_allclose(experts, expected, rtol=1e-5, atol=largest)
     rules = slice(-len(RULES), None)
     np.testing.assert_array_equal(experts[:, rules], expected[:, rules].astype(np.float32))
-    weights = expert_weights(sums, np.array(combined.prior_losses_s))
+    weights = expert_weights(sums, np.array(combined.prior_losses))
     # Rounding may decide where half of the weight lies on either side of an expert.
     least, greatest = (
         weighted_median(experts.astype(np.float64), weights, share) for share in (0.4999, 0.5001)
