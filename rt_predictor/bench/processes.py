@@ -29,8 +29,11 @@ class Running:
 
 
 @contextmanager
-def service(bundle: Path, *, workers: int = 1) -> Iterator[Running]:
-    """A service of its own, ready; gone afterwards. Raises ServiceError if it does not start."""
+def service(bundle: Path, *, workers: int = 1, history: Path | None = None) -> Iterator[Running]:
+    """A service of its own, ready; gone afterwards. Raises ServiceError if it does not start.
+
+    `history` is its outcome log; without one it has a log that is gone afterwards too.
+    """
     command = [sys.executable, "-m", "rt_predictor", "serve", "--bundle", str(bundle)]
     command += ["--port", "0", "--metrics-port", "0", "--workers", str(workers)]
     started = perf_counter()
@@ -39,7 +42,7 @@ def service(bundle: Path, *, workers: int = 1) -> Iterator[Running]:
             "RT_PREDICTOR_LOGGING__FORMAT": "json",
             "RT_PREDICTOR_SERVER__HOST": "127.0.0.1",
             # Never the history of a service that is in use.
-            "RT_PREDICTOR_HISTORY__PATH": str(Path(folder) / "history.sqlite"),
+            "RT_PREDICTOR_HISTORY__PATH": str(history or Path(folder) / "history.sqlite"),
         }
         process = subprocess.Popen(
             command,

@@ -60,6 +60,8 @@ PROMISES: tuple[Promise, ...] = (
         "inside.bulk_per_s", 1.0, False, "native.bulk_per_s",
     ),
     Promise("Ready in less than 2 s", "service.ready_s", 2.0, True),
+    Promise("RecordOutcomes: at least 20,000 events/s", "history.record_per_s", 20_000, False),
+    Promise("Ready in less than 10 s with 1,000,000 outcomes", "history.ready_s", 10.0, True),
     Promise("Less than 300 MiB resident a worker", "service.memory_mib", 300, True),
     Promise("1,000,000 predictions: at most 5 % more memory", "service.memory_growth", 5, True),
 )  # fmt: skip

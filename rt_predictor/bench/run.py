@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from rt_predictor.bench import bulk, calls, growth, inside, processes
+from rt_predictor.bench import bulk, calls, growth, history, inside, processes
 from rt_predictor.bench.figures import Figures
 from rt_predictor.bench.plan import Plan
 from rt_predictor.serving.run import new_event_loop
@@ -47,5 +47,7 @@ async def _of_an_own_service(plan: Plan, say: Say) -> Figures:
         figures |= await _of_a_service(plan, running.target, say)
         say("memory, before and after many predictions")
         figures |= await growth.memory(plan, running)
+    say("history: recording, restart, and calls")
+    figures |= await history.measure(plan)
     say("one worker and two")
     return figures | await growth.workers(plan)

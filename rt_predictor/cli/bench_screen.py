@@ -17,6 +17,7 @@ from rt_predictor.bench.promises import Verdict, verdicts
 _TITLES = {
     "calls": "One job a call, beside a bare echo",
     "bulk": "Many jobs a message",
+    "history": "With a history",
     "inside": "In this process",
     "native": "The native libraries, one after the other",
     "growth": "How cost grows",

@@ -24,6 +24,10 @@ COLUMNS_A_KEY = len(STATISTICS) + 1
 """The statistics of the window, and the age of its latest run."""
 
 
+_PIECE = 1 << 16
+"""Windows that are computed at a time: bounds memory."""
+
+
 @dataclass(frozen=True)
 class _Runs:
     """Finished jobs under one key, by key, end, runtime and share of the limit used.
@@ -58,8 +62,11 @@ class LogHistory:
         """
         hashes = key_hashes(jobs)
         submit = jobs["submit_time"]
-        blocks = [_at_submit(self._runs[key], hashes[key.name], submit) for key in KEYS]
-        return np.concatenate(blocks, axis=1)
+        found = np.empty((len(jobs), len(KEYS) * COLUMNS_A_KEY), dtype=np.float32)
+        for place, key in enumerate(KEYS):
+            columns = slice(place * COLUMNS_A_KEY, (place + 1) * COLUMNS_A_KEY)
+            _fill(found[:, columns], self._runs[key], hashes[key.name], submit)
+        return found
 
 
 def _sorted_runs(hashes: pl.Series, outcomes: pl.DataFrame) -> _Runs:
@@ -76,8 +83,9 @@ def _sorted_runs(hashes: pl.Series, outcomes: pl.DataFrame) -> _Runs:
     return _Runs(ends, *(np.append(array, array.dtype.type(np.nan)) for array in arrays))
 
 
-def _at_submit(runs: _Runs, hashes: pl.Series, submit: pl.Series) -> Float:
-    found = (
+def _fill(found: Float, runs: _Runs, hashes: pl.Series, submit: pl.Series) -> None:
+    """Writes what was known under one key: [n, COLUMNS_A_KEY]."""
+    rows = (
         pl.DataFrame({"key": hashes, "submit_time": submit})
         .with_row_index("row")
         .sort("submit_time", maintain_order=True)
@@ -91,8 +99,17 @@ def _at_submit(runs: _Runs, hashes: pl.Series, submit: pl.Series) -> Float:
         )
         .sort("row")
     )
-    last = found["last"].cast(pl.Int64).fill_null(-1).to_numpy()
-    first = found["first"].cast(pl.Int64).fill_null(0).to_numpy()
+    last = rows["last"].cast(pl.Int64).fill_null(-1).to_numpy()
+    first = rows["first"].cast(pl.Int64).fill_null(0).to_numpy()
+    submit_s = submit.to_numpy()
+    for start in range(0, len(found), _PIECE):
+        piece = slice(start, start + _PIECE)
+        found[piece] = _at(runs, last[piece], first[piece], submit_s[piece])
+
+
+def _at(
+    runs: _Runs, last: NDArray[np.int64], first: NDArray[np.int64], submit_s: NDArray[np.float64]
+) -> Float:
     places = last[:, None] - np.arange(WINDOW_RUNS)
     outside = places < first[:, None]
     places[outside] = 0
@@ -100,5 +117,5 @@ def _at_submit(runs: _Runs, hashes: pl.Series, submit: pl.Series) -> Float:
         np.where(outside, np.float32(np.nan), runs.runtime_s[places]),
         np.where(outside, np.float32(np.nan), runs.used[places]),
     )
-    age = np.where(outside[:, 0], np.nan, submit.to_numpy() - runs.end_s[places[:, 0]])
+    age = np.where(outside[:, 0], np.nan, submit_s - runs.end_s[places[:, 0]])
     return np.column_stack([window_statistics(windows), age.astype(np.float32)])
