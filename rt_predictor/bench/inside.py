@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rt_predictor.bench.figures import Figure, Figures, Skipped, rounds
 from rt_predictor.bench.plan import Plan
 from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.model.ports import GraphInputs
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import load_settings
 
@@ -34,12 +35,12 @@ def measure(plan: Plan, predictor: Predictor) -> Figures:
         return predictor.predict(pl.from_dicts([row], schema=REQUEST_SCHEMA))
 
     def bulk_score(_: pl.DataFrame) -> object:
-        return predictor.score(inputs, losses)
+        return predictor.score(given)
 
     def one_score(row: int) -> object:
-        return predictor.score(inputs[row : row + 1], losses[row : row + 1])
+        return predictor.score(GraphInputs(*(part[row : row + 1] for part in given)))
 
-    inputs, losses = predictor.graph_inputs(bulk)
+    given = predictor.graph_inputs(bulk)
     figures: Figures = {
         "inside.one_us": _each_us(plan, one, rows),
         "inside.graph_one_us": _each_us(plan, one_score, range(len(rows))),

@@ -15,12 +15,11 @@ from rt_predictor.history.key_ids import USER_KEY, key_ids
 from rt_predictor.history.log import Appended
 from rt_predictor.history.place import logs_set_aside
 from rt_predictor.history.recorder import Recorder
-from rt_predictor.history.replay import COLUMNS_A_KEY
+from rt_predictor.history.replay import user_runs
 from rt_predictor.history.snapshots import snapshot_age_s
-from rt_predictor.history.windows import COLUMN, Float
+from rt_predictor.history.windows import Float
+from rt_predictor.model.bounds import history_group
 from rt_predictor.settings import HistorySettings
-
-_USER_RUNS = USER_KEY * COLUMNS_A_KEY + COLUMN["runs"]
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,13 @@ class Known:
     """[n, len(KEYS) * COLUMNS_A_KEY], as `LogHistory.features` gives them"""
     expert_losses: Float
     """[n, SCOPES, experts + 1], as `ExpertLosses.as_of` gives them"""
+    offsets: Float
+    """[n, TAILS], as `TailOffsets.as_of` gives them"""
 
     @property
     def knows_user(self) -> NDArray[np.bool_]:
         """[n] whether a job of the user had ended."""
-        return np.asarray(self.features[:, _USER_RUNS] > 0)
+        return np.asarray(user_runs(self.features) > 0)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class History:
         return cls(HistorySettings(enabled=False))
 
     def use_judge(self, judge: Judge) -> None:
-        """Says whose experts' losses are folded. Before `start`."""
+        """Says whose errors are folded. Before `start`."""
         self._follower.use_judge(judge)
 
     def start(self) -> None:
@@ -124,9 +125,10 @@ class History:
         """What was known of jobs at their submit times (`REQUEST_SCHEMA`, submit_time filled)."""
         fold = self._follower.fold
         ids, submit_s = key_ids(jobs), jobs["submit_time"].to_numpy()
-        return Known(
-            fold.store.features_at(ids, submit_s), fold.losses.as_of(ids[:, USER_KEY], submit_s)
-        )
+        features = fold.store.features_at(ids, submit_s)
+        losses = fold.losses.as_of(ids[:, USER_KEY], submit_s)
+        groups = history_group(user_runs(features))
+        return Known(features, losses, fold.offsets.as_of(groups, submit_s))
 
     @property
     def version(self) -> int:

@@ -46,6 +46,9 @@ _LATENESS_JOBS = 300.0
 _LATENESS_MEMORY = 0.002
 """Weight of the latest job in the mean lateness, once there are many."""
 
+BYTES_AN_OFFSET = 8 * 9
+"""Memory of one event: six tails, count, lateness, and the time from which they count."""
+
 _FIRST_ROWS = 1024
 _GROWTH = 1.25
 _FOLDED_EVENTS = 512

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rt_predictor.history.keys import KEYS, key_hashes
 from rt_predictor.history.windows import (
+    COLUMN,
     STATISTICS,
     WINDOW_RUNS,
     Float,
@@ -26,6 +27,17 @@ COLUMNS_A_KEY = len(STATISTICS) + 1
 
 _PIECE = 1 << 16
 """Windows that are computed at a time: bounds memory."""
+
+
+_USER_RUNS = [key.name for key in KEYS].index("user") * COLUMNS_A_KEY + COLUMN["runs"]
+
+
+def user_runs(known: Float) -> Float:
+    """Finished jobs of the user: [n], counted up to the size of the window.
+
+    `known` is [n, len(KEYS) * COLUMNS_A_KEY], as `LogHistory.features` gives it.
+    """
+    return np.asarray(known[:, _USER_RUNS])
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,13 @@ from numpy.typing import NDArray
 from rt_predictor.errors import HistoryError
 from rt_predictor.history.experts import Decays, ExpertLosses, LossRows
 from rt_predictor.history.key_ids import keys_fingerprint
+from rt_predictor.history.offsets import OffsetRows, TailOffsets
 from rt_predictor.history.sorted_runs import SortedRuns
 from rt_predictor.history.store import DEFAULT_MAX_KEYS, EventStore
+from rt_predictor.model.bounds import MISS_SHARES
 
 _MAGIC = b"rt-predictor history snapshot, format "
-_FORMAT = b"0001"
+_FORMAT = b"0002"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 1 << 16
@@ -48,11 +50,15 @@ _TYPES: Mapping[str, str] = {
     "rows.visible_s": "<f8",
     "rows.user_visible_s": "<f8",
     "rows.sums": "<f4",
+    "offsets.groups": "<i8",
+    "offsets.visible_s": "<f8",
+    "offsets.states": "<f8",
 }
-"""The arrays, in the order of the fields of `SortedRuns` and `LossRows`."""
+"""The arrays, in the order of the fields of `SortedRuns`, `LossRows` and `OffsetRows`."""
 
 _RUNS = tuple(name for name in _TYPES if name.startswith("runs."))
 _ROWS = tuple(name for name in _TYPES if name.startswith("rows."))
+_OFFSETS = tuple(name for name in _TYPES if name.startswith("offsets."))
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class Snapshot:
 
     store: EventStore
     losses: ExpertLosses
+    offsets: TailOffsets
     position: int
     """Position in the log of the last event that is in it."""
 
@@ -93,6 +100,7 @@ class _Header:
     position: int
     arrived: int
     losses_arrived: int
+    offsets_arrived: int
     limits: Sequence[int]
     shapes: Mapping[str, Sequence[int]]
     arrays_sha256: str
@@ -107,19 +115,22 @@ def save_snapshot(path: Path, snapshot: Snapshot, origin: Origin) -> None:
 
     Raises HistoryError where it cannot be written.
     """
-    runs, rows = snapshot.store.compact(), snapshot.losses.rows()
-    arrays: dict[str, NDArray[Any]] = {
-        name: np.ascontiguousarray(
-            getattr(runs if name in _RUNS else rows, name.partition(".")[2]), dtype=kind
-        )
-        for name, kind in _TYPES.items()
+    parts = {
+        "runs": snapshot.store.compact(),
+        "rows": snapshot.losses.rows(),
+        "offsets": snapshot.offsets.rows(),
     }
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, kind in _TYPES.items():
+        part, _, column = name.partition(".")
+        arrays[name] = np.ascontiguousarray(getattr(parts[part], column), dtype=kind)
     header = _Header(
         keys=keys_fingerprint(),
         origin=asdict(origin),
         position=snapshot.position,
         arrived=snapshot.store.arrived,
         losses_arrived=snapshot.losses.arrived,
+        offsets_arrived=snapshot.offsets.arrived,
         limits=_limits(snapshot.store),
         shapes={name: list(array.shape) for name, array in arrays.items()},
         arrays_sha256=_digest(arrays),
@@ -155,10 +166,12 @@ def load_snapshot(
     rows = LossRows(*(arrays[name] for name in _ROWS))
     store = EventStore.restored(runs, header.arrived, max_events, max_keys)
     losses = ExpertLosses.restored(rows, header.losses_arrived, max_events, origin.decays)
+    offset_rows = OffsetRows(*(arrays[name] for name in _OFFSETS))
+    offsets = TailOffsets.restored(offset_rows, header.offsets_arrived, MISS_SHARES, max_events)
     if header.limits != _limits(store):
         store.evict()
         losses.evict()
-    return Snapshot(store, losses, header.position)
+    return Snapshot(store, losses, offsets, header.position)
 
 
 def _limits(store: EventStore) -> list[int]:

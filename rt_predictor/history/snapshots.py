@@ -46,7 +46,7 @@ class Snapshots:
             logger.info("no history snapshot is used", reason=found.reason)
             return None
         self._look_again_later()
-        return Fold(judge, found.store, found.losses, found.position)
+        return Fold(judge, found.store, found.losses, found.offsets, found.position)
 
     def save_if_due(self, fold: Fold) -> None:
         """Writes the snapshot if it is older than the interval. Raises HistoryError."""
@@ -69,7 +69,7 @@ class Snapshots:
             with try_lock(lock) as held:
                 saved = saved_position(self._path, self._origin)
                 if held and fold.position > (saved or 0):
-                    known = Snapshot(fold.store, fold.losses, fold.position)
+                    known = Snapshot(fold.store, fold.losses, fold.offsets, fold.position)
                     save_snapshot(self._path, known, self._origin)
         except OSError as error:
             raise HistoryError(

@@ -81,6 +81,17 @@ def tail_scores(quantiles: Array, relative: Array) -> Array:
     return np.hstack([quantiles[:, LOWER] - outcome, outcome - quantiles[:, UPPER]])
 
 
+def outcome_scores(
+    quantiles: NDArray[np.floating],
+    runtime_s: Array,
+    time_req_s: Array,
+    typical_runtime_s: float,
+) -> Array:
+    """`tail_scores` of n finished jobs: raw quantiles, runtimes and limits in s, NaN for none."""
+    scale = quantile_scale_s(time_req_s, typical_runtime_s)
+    return tail_scores(quantiles.astype(np.float64), to_cube_root(runtime_s, scale))
+
+
 def interval_s(
     quantiles: Array, offsets: Array, scale_s: Array, point_s: Array, ceiling_s: Array
 ) -> tuple[Array, Array]:

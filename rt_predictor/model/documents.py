@@ -1,13 +1,13 @@
 """The JSON documents of a bundle, as types. Reading one checks all of it."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rt_predictor.errors import BundleError
+from rt_predictor.model.bounds import GROUPS, LEVELS, QUANTILES, TAILS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Changes when an older program could not read the bundle, or would read it wrongly."""
 
 
@@ -86,25 +86,27 @@ class FeaturesDocument(Document):
 
 
 class CalibrationDocument(Document):
-    """`calibration.json`: distribution of runtime / prediction on the calibration span."""
+    """`calibration.json`: where intervals start from, before any job has ended; see `bounds`."""
 
     method: str
-    level: float = Field(gt=0, lt=1)
-    jobs: int = Field(ge=1)
-    lower_ratio: float = Field(gt=0, le=1)
-    upper_ratio: float = Field(ge=1)
+    level: float = Field(gt=0, lt=1, description="of the interval that is answered unless asked")
+    levels: tuple[float, ...]
+    quantiles: tuple[float, ...] = Field(description="probabilities of the raw quantiles")
+    jobs: int = Field(ge=1, description="calibration jobs")
     limit_overrun: float = Field(ge=1, description="no interval ends above the limit times this")
-    probabilities: tuple[float, ...]
-    ratio_quantiles: tuple[float, ...]
+    typical_runtime_s: float = Field(gt=0, description="scale of jobs that have no limit")
+    offsets: tuple[tuple[float, ...], ...] = Field(description="`OffsetState.table`")
+    timeout_base_rate: float | None = Field(description="share of training jobs; null: no limits")
 
     @model_validator(mode="after")
-    def _one_quantile_each(self) -> "CalibrationDocument":
-        if len(self.probabilities) != len(self.ratio_quantiles) or len(self.probabilities) < 2:
-            raise ValueError("`probabilities` and `ratio_quantiles` must have the same length >= 2")
-        for name in ("probabilities", "ratio_quantiles"):
-            values = getattr(self, name)
-            if any(a > b for a, b in pairwise(values)):
-                raise ValueError(f"`{name}` must not decrease")
+    def _fits_the_program(self) -> "CalibrationDocument":
+        for name, known in (("levels", LEVELS), ("quantiles", QUANTILES)):
+            if getattr(self, name) != known:
+                raise ValueError(f"`{name}` must be {known}, as this program has them")
+        if self.level not in self.levels:
+            raise ValueError(f"`level` must be one of {self.levels}")
+        if len(self.offsets) != GROUPS or any(len(row) != TAILS + 2 for row in self.offsets):
+            raise ValueError(f"`offsets` must be {GROUPS} rows of {TAILS + 2} numbers")
         return self
 
 

@@ -9,7 +9,13 @@ from rt_predictor.errors import BundleError
 from rt_predictor.features.assemble import Assembler, Range
 from rt_predictor.features.categories import Category
 from rt_predictor.features.declared import CATEGORY_FIELDS, FIRST_KNOWN_CODE, INPUTS, STATISTICS
-from rt_predictor.model.documents import CategoryDocument, FeaturesDocument, RangeDocument
+from rt_predictor.history.offsets import OffsetState
+from rt_predictor.model.documents import (
+    CalibrationDocument,
+    CategoryDocument,
+    FeaturesDocument,
+    RangeDocument,
+)
 
 
 def category_document(category: Category) -> CategoryDocument:
@@ -23,6 +29,11 @@ def category_document(category: Category) -> CategoryDocument:
             for row in category.table
         ),
     )
+
+
+def start_offsets(document: CalibrationDocument) -> OffsetState:
+    """What intervals are offset by before any job has ended."""
+    return OffsetState.from_table(np.array(document.offsets))
 
 
 def range_documents(ranges: Mapping[str, Range]) -> dict[str, RangeDocument]:

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from rt_predictor.features.assemble import NUMBERS
 from rt_predictor.features.declared import INPUTS, UNSEEN_CODE
+from rt_predictor.features.jobs import numbers
 from rt_predictor.history.experts import DECAYS, SCOPES, Decays, losses_of
-from rt_predictor.history.history import History
+from rt_predictor.history.fold import Verdict
+from rt_predictor.history.history import History, Known
+from rt_predictor.model.bounds import LEVELS, TAILS, outcome_scores
 from rt_predictor.model.bundle import Bundle, read_bundle
-from rt_predictor.model.interval import ErrorDistribution
-from rt_predictor.model.learned import assembler_from
+from rt_predictor.model.learned import assembler_from, start_offsets
+from rt_predictor.model.ports import GraphInputs, GraphOutputs
 from rt_predictor.model.session import ModelSession
 from rt_predictor.serving.description import (
     FeatureDescription,
@@ -61,9 +64,10 @@ class Predictor:
         self._history = history
         self.model_version = bundle.info.model_version
         self.confidence_level = bundle.calibration.level
+        self._level = LEVELS.index(bundle.calibration.level)
+        self.start_offsets = start_offsets(bundle.calibration)
         self._assembler = assembler_from(bundle.features)
         self._knows = {item.field: bool(item.names) for item in self._assembler.categories}
-        self._errors = ErrorDistribution.from_document(bundle.calibration)
         self.member_names = tuple(bundle.ensemble.models)
         self._least, self._greatest = _training_bounds(bundle)
         self._chunk_rows = chunk_rows
@@ -97,23 +101,24 @@ class Predictor:
 
         The jobs are taken as valid (`features.rules`).
         """
-        known = self._history.known(jobs)
-        inputs = self._assembler.assemble(jobs, known.features)
-        point, interval, members = self.score(inputs, known.expert_losses)
-        runtime = point.astype(np.float64)
+        given, known = self._asked(jobs)
+        said = self.score(given)
         return Predictions(
-            runtime_s=runtime,
-            lower_s=interval[:, 0].astype(np.float64),
-            upper_s=interval[:, 1].astype(np.float64),
-            timeout_probability=self._errors.probability_of_reaching(
-                inputs[:, _TIME_REQ].astype(np.float64), runtime
-            ),
-            members_s=members.astype(np.float64),
-            flags=self._flags(inputs, known.knows_user),
+            runtime_s=said.prediction.astype(np.float64),
+            lower_s=said.lower[:, self._level].astype(np.float64),
+            upper_s=said.upper[:, self._level].astype(np.float64),
+            timeout_probability=said.timeout.astype(np.float64),
+            members_s=said.experts.astype(np.float64),
+            flags=self._flags(given.inputs, known.knows_user),
             member_names=self.member_names,
             level=self.confidence_level,
             model_version=self.model_version,
         )
+
+    def _asked(self, jobs: pl.DataFrame) -> tuple[GraphInputs, Known]:
+        known = self._history.known(jobs)
+        inputs = self._assembler.assemble(jobs, known.features)
+        return GraphInputs(inputs, known.expert_losses, known.offsets), known
 
     @property
     def experts(self) -> int:
@@ -125,20 +130,27 @@ class Predictor:
         """How fast their losses are forgotten."""
         return DECAYS
 
-    def __call__(
-        self, events: pl.DataFrame, history_features: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """How far off the experts were: see `history.fold.Judge`.
+    def __call__(self, events: pl.DataFrame, history_features: NDArray[np.float32]) -> Verdict:
+        """How far off the model was: see `history.fold.Judge`.
 
         NaN for jobs that had ended before training did: the model has seen them.
         """
         inputs = self._assembler.assemble(events, history_features)
-        unknown = np.zeros((len(events), SCOPES, self.experts + 1), dtype=np.float32)
-        experts = self.score(inputs, unknown)[2]
-        losses = losses_of(experts, events["runtime"].to_numpy().astype(np.float32))
+        losses = np.zeros((len(events), SCOPES, self.experts + 1), dtype=np.float32)
+        offsets = np.zeros((len(events), TAILS), dtype=np.float32)
+        said = self.score(GraphInputs(inputs, losses, offsets))
+        runtime_s = events["runtime"].to_numpy()
+        scores = outcome_scores(
+            said.raw_quantiles,
+            runtime_s,
+            numbers(events, "time_req"),
+            self.bundle.calibration.typical_runtime_s,
+        )
+        verdict = Verdict(losses_of(said.experts, runtime_s.astype(np.float32)), scores)
         trained_on = events["end_time"].to_numpy() <= self.bundle.info.training_span_end
-        losses[trained_on] = np.nan
-        return losses
+        verdict.losses[trained_on] = np.nan
+        verdict.scores[trained_on] = np.nan
+        return verdict
 
     def describe(self) -> ModelDescription:
         """Where the model comes from, how good it was, and what runs it."""
@@ -161,27 +173,18 @@ class Predictor:
             providers=self.session.nodes_by_provider(),
         )
 
-    def graph_inputs(self, jobs: pl.DataFrame) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def graph_inputs(self, jobs: pl.DataFrame) -> GraphInputs:
         """What `score` takes for n jobs."""
-        known = self._history.known(jobs)
-        return self._assembler.assemble(jobs, known.features), known.expert_losses
+        return self._asked(jobs)[0]
 
-    def score(
-        self, inputs: NDArray[np.float32], losses: NDArray[np.float32]
-    ) -> list[NDArray[np.float32]]:
-        """What the graph says, in row chunks on all threads: one array for each of its outputs.
-
-        Args:
-            inputs: [n, inputs] assembled jobs.
-            losses: [n, SCOPES, experts + 1] sums of `ExpertLosses.as_of`.
-        """
-        pieces = self._pieces(len(inputs))
+    def score(self, given: GraphInputs) -> GraphOutputs:
+        """What the graph says, in row chunks on all threads."""
+        pieces = self._pieces(len(given.inputs))
         if pieces == 1:
-            return self.session.run(inputs, losses)
-        chunks = self._pool.map(
-            self.session.run, np.array_split(inputs, pieces), np.array_split(losses, pieces)
-        )
-        return [np.concatenate(output) for output in zip(*chunks, strict=True)]
+            return GraphOutputs(*self.session.run(*given))
+        parts = (np.array_split(rows, pieces) for rows in given)
+        chunks = self._pool.map(self.session.run, *parts)
+        return GraphOutputs(*(np.concatenate(output) for output in zip(*chunks, strict=True)))
 
     def _pieces(self, rows: int) -> int:
         """Into how many equal chunks rows are cut, so that all threads have the same to do."""
@@ -192,8 +195,8 @@ class Predictor:
     def _flags(
         self, inputs: NDArray[np.float32], knows_user: NDArray[np.bool_]
     ) -> NDArray[np.uint8]:
-        numbers = inputs[:, : len(NUMBERS)]
-        outside = ((numbers < self._least) | (numbers > self._greatest)).any(axis=1)
+        asked = inputs[:, : len(NUMBERS)]
+        outside = ((asked < self._least) | (asked > self._greatest)).any(axis=1)
         conditions = (
             (Flag.COLD_START_USER, ~knows_user),
             (Flag.UNSEEN_PARTITION, self._unseen(inputs, "partition")),

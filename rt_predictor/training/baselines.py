@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rt_predictor.features.jobs import numbers
 from rt_predictor.history.keys import KEYS
-from rt_predictor.history.replay import COLUMNS_A_KEY, LogHistory
+from rt_predictor.history.replay import COLUMNS_A_KEY, LogHistory, user_runs
 from rt_predictor.history.windows import COLUMN, Float
 
 Array = NDArray[np.float64]
@@ -72,11 +72,6 @@ def backoff_median5(known: Float) -> Array:
         enough = _column(known, key, "runs") >= least_runs
         found = np.where(enough, _column(known, key, "median5"), found)
     return found
-
-
-def user_runs(known: Float) -> Array:
-    """Finished jobs of the user: [n], counted up to the size of the window."""
-    return _column(known, "user", "runs")
 
 
 def _column(known: Float, key: str, statistic: str) -> Array:

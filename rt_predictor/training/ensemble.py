@@ -1,9 +1,8 @@
-"""The ensemble, before it is a graph: members, how they are combined, and how sure they are.
+"""The ensemble, before it is a graph: members, and how they are combined.
 
 Members are fitted twice. First on the earlier part of the training span, so that later jobs of it
-say how many trees to grow, where to cap answers, how good each expert is and how wide intervals
-must be; then, with all that decided, on the whole span: what ended last is what is most like what
-comes next.
+say how many trees to grow, where to cap answers and how good each expert is; then, with all that
+decided, on the whole span: what ended last is what is most like what comes next.
 """
 
 from dataclasses import dataclass, replace
@@ -12,13 +11,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.jobs import numbers
 from rt_predictor.history.experts import SCOPES, losses_of, replay_losses
 from rt_predictor.history.key_ids import USER_KEY, key_ids
-from rt_predictor.model.documents import CalibrationDocument
-from rt_predictor.settings import Settings, TrainingSettings
+from rt_predictor.settings import TrainingSettings
 from rt_predictor.training.boosters import FittedBooster, Progress
-from rt_predictor.training.calibrate import constant_width, fit_calibration, fit_limit_overrun
 from rt_predictor.training.combine import EXPERTS, Combination, choose_cap, reference_s
 from rt_predictor.training.members import (
     MEMBERS,
@@ -41,9 +37,6 @@ class Ensemble:
     boosters: tuple[FittedBooster, ...]
     """[m] in the order of `MEMBERS`"""
     combination: Combination
-    calibration: CalibrationDocument
-    constant_width: float
-    """See `calibrate.constant_width`."""
 
     def experts_s(self, encoded: Encoded) -> Array:
         """[n, len(EXPERTS)] what each expert says of n jobs, by the native libraries."""
@@ -54,6 +47,21 @@ class Ensemble:
         of_members = weights[: len(MEMBERS)] / weights[: len(MEMBERS)].sum()
         gains = [booster.importance for booster in self.boosters]
         return np.asarray(of_members @ np.array(gains))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An ensemble of the earlier part of the training span, tried on the later one."""
+
+    encoder: Encoder
+    fitted_on: pl.DataFrame
+    """Jobs that its members were fitted on"""
+    jobs: pl.DataFrame
+    """[n] the calibration jobs, by submit time"""
+    encoded: Encoded
+    """The same in numbers"""
+    predicted_s: Array
+    """[n] what it said of them"""
 
 
 def nothing_known(count: int) -> NDArray[np.float32]:
@@ -77,42 +85,39 @@ def replayed_sums(jobs: pl.DataFrame, experts_s: Array) -> NDArray[np.float32]:
     )
 
 
-def fit_ensemble(log: PreparedLog, settings: Settings, progress: Progress) -> Ensemble:
-    """Learns from the training span of a log; nothing of its test span is looked at."""
-    split, training = log.split, settings.training
+def fit_ensemble(
+    log: PreparedLog, settings: TrainingSettings, progress: Progress
+) -> tuple[Ensemble, Trial]:
+    """Learns from the training span of a log; nothing of its test span is looked at.
+
+    Returns the ensemble of the whole span, and the trial that decided how it is made.
+    """
+    split = log.split
     learned = split.training()
     typical_s = float(np.median(split.fit["runtime"].to_numpy()))
-    encoder = fit_encoder(split.fit, training)
+    encoder = fit_encoder(split.fit, settings)
 
     def examples(encoded: Encoded, jobs: pl.DataFrame) -> Examples:
         reference = reference_s(encoded.recent, encoded.time_req_s, typical_s)
         return Examples(encoded.features, reference, jobs["runtime"].to_numpy())
 
-    fit, stop = _latest(split.fit, training), split.stop
+    fit, stop = latest_jobs(split.fit, settings), split.stop
     chosen = fit_members(
         examples(encoder.encode(log, fit), fit),
         examples(encoder.encode(log, stop), stop),
-        training,
+        settings,
         progress,
     )
     held_back = split.calibrate.sort("submit_time", maintain_order=True)
-    combination, predicted = _combined(
-        chosen, encoder.encode(log, held_back), held_back, learned, typical_s
+    encoded = encoder.encode(log, held_back)
+    combination, predicted = _combined(chosen, encoded, held_back, learned, typical_s)
+    trial = Trial(encoder, fit, held_back, encoded, predicted)
+    encoder = fit_encoder(learned, settings)
+    latest = latest_jobs(learned, settings)
+    boosters = refit_members(
+        chosen, examples(encoder.encode(log, latest), latest), settings, progress
     )
-    runtime_s, limits = held_back["runtime"].to_numpy(), numbers(held_back, "time_req")
-    level = settings.prediction.confidence_level
-    overrun = fit_limit_overrun(runtime_s, limits)
-    encoder = fit_encoder(learned, training)
-    latest = _latest(learned, training)
-    return Ensemble(
-        encoder=encoder,
-        boosters=refit_members(
-            chosen, examples(encoder.encode(log, latest), latest), training, progress
-        ),
-        combination=combination,
-        calibration=fit_calibration(predicted, runtime_s, level, overrun),
-        constant_width=constant_width(predicted, runtime_s, level),
-    )
+    return Ensemble(encoder, boosters, combination), trial
 
 
 def _combined(
@@ -152,7 +157,7 @@ def _members_s(
     return answers_s(raw_answers(boosters, encoded.features), reference)
 
 
-def _latest(jobs: pl.DataFrame, settings: TrainingSettings) -> pl.DataFrame:
+def latest_jobs(jobs: pl.DataFrame, settings: TrainingSettings) -> pl.DataFrame:
     """The jobs that ended last, if there are more than trees are to be fitted on."""
     if len(jobs) <= settings.max_jobs:
         return jobs

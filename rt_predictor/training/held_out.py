@@ -9,22 +9,26 @@ from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from rt_predictor.features.jobs import numbers
-from rt_predictor.model.interval import ErrorDistribution
-from rt_predictor.model.session import ModelSession
-from rt_predictor.training.baselines import user_runs
+from rt_predictor.history.offsets import Scored, replay_offsets
+from rt_predictor.history.replay import user_runs
+from rt_predictor.model.bounds import LEVELS, MISS_SHARES, TAILS, history_group, outcome_scores
+from rt_predictor.model.documents import CalibrationDocument
+from rt_predictor.model.learned import start_offsets
+from rt_predictor.model.ports import GraphOutputs
 from rt_predictor.training.combine import EXPERTS
 from rt_predictor.training.ensemble import Ensemble, nothing_known, replayed_sums
-from rt_predictor.training.metrics import Array, share
-from rt_predictor.training.prepare import PreparedLog, run_in_chunks
+from rt_predictor.training.exported import ExportedGraph
+from rt_predictor.training.metrics import Array
+from rt_predictor.training.prepare import Encoded, PreparedLog, run_in_chunks
 from rt_predictor.training.replayed import Replayed
 
 
 def replay_held_out(
     log: PreparedLog,
-    ensemble: Ensemble,
-    session: ModelSession,
+    exported: ExportedGraph,
     importance: Mapping[str, float],
     request_only_s: Array | None,
 ) -> Replayed:
@@ -32,41 +36,62 @@ def replay_held_out(
 
     Args:
         log: the whole log.
-        ensemble: what was learned from its training span.
-        session: the graph made of that.
+        exported: the graph of what was learned from its training span.
         importance: of each feature, for the record.
         request_only_s: [n] what `answer_without_history` says of the same jobs.
     """
-    split = log.split
+    split, calibration, session = log.split, exported.models.calibration, exported.session
     later = log.jobs.filter(pl.col("end_time") > split.mark_s)
     tested = (later["submit_time"] >= split.mark_s).to_numpy()
-    encoded = ensemble.encoder.encode(log, later)
-    experts = run_in_chunks(session, encoded.inputs, nothing_known(len(later)))[2]
-    sums = replayed_sums(later, experts.astype(np.float64))
-    point, interval, experts = run_in_chunks(session, encoded.inputs[tested], sums[tested])
-    test, learned = later.filter(pl.Series(tested)), split.training()
-    calibration, predicted = ensemble.calibration, point.astype(np.float64)
-    errors = ErrorDistribution.from_document(calibration)
-    limits, learned_limits = numbers(test, "time_req"), numbers(learned, "time_req")
-    reached = (learned["runtime"].to_numpy() >= learned_limits)[~np.isnan(learned_limits)]
+    encoded = exported.ensemble.encoder.encode(log, later)
+    unknown = nothing_known(len(later)), np.zeros((len(later), TAILS), dtype=np.float32)
+    raw = GraphOutputs(*run_in_chunks(session, encoded.inputs, *unknown))
+    sums = replayed_sums(later, raw.experts.astype(np.float64))
+    offsets = _replayed_offsets(log, later, encoded, raw.raw_quantiles, calibration)
+    known = encoded.inputs[tested], sums[tested], offsets[tested]
+    said = GraphOutputs(*run_in_chunks(session, *known))
+    test, predicted = later.filter(pl.Series(tested)), said.prediction.astype(np.float64)
     # Both kinds of intervals end where jobs do: else the comparison would flatter ours.
-    longest = np.maximum(limits * calibration.limit_overrun, predicted)
+    longest = np.maximum(numbers(test, "time_req") * calibration.limit_overrun, predicted)
+    widths = np.array(exported.models.constant_widths)
+    base_rate = calibration.timeout_base_rate
     return Replayed(
         jobs=test,
-        jobs_train=len(learned),
+        jobs_train=len(split.training()),
         predicted_s=predicted,
-        members={name: experts[:, place].astype(np.float64) for place, name in enumerate(EXPERTS)},
-        levels=(calibration.level,),
-        lower_s=interval[:, :1].astype(np.float64),
-        upper_s=interval[:, 1:].astype(np.float64),
-        constant_lower_s=(predicted / ensemble.constant_width)[:, None],
-        constant_upper_s=np.fmin(predicted * ensemble.constant_width, longest)[:, None],
-        timeout_probability=errors.probability_of_reaching(limits, predicted),
-        timeout_base_rate=share(reached),
+        members={name: said.experts[:, at].astype(np.float64) for at, name in enumerate(EXPERTS)},
+        levels=LEVELS,
+        lower_s=said.lower.astype(np.float64),
+        upper_s=said.upper.astype(np.float64),
+        constant_lower_s=predicted[:, None] / widths,
+        constant_upper_s=np.fmin(predicted[:, None] * widths, longest[:, None]),
+        timeout_probability=said.timeout.astype(np.float64),
+        timeout_base_rate=float("nan") if base_rate is None else base_rate,
         request_only_s=request_only_s,
-        user_runs=user_runs(log.known(test)),
+        user_runs=user_runs(log.known(test)).astype(np.float64),
         importance=importance,
     )
+
+
+def _replayed_offsets(
+    log: PreparedLog,
+    jobs: pl.DataFrame,
+    encoded: Encoded,
+    raw_quantiles: NDArray[np.float32],
+    calibration: CalibrationDocument,
+) -> NDArray[np.float32]:
+    """[n, TAILS] what intervals were offset by at each submit, if these jobs are all there are."""
+    runtime_s = jobs["runtime"].to_numpy()
+    scores = outcome_scores(
+        raw_quantiles, runtime_s, encoded.time_req_s, calibration.typical_runtime_s
+    )
+    scored = Scored(
+        history_group(user_runs(log.known(jobs))),
+        jobs["submit_time"].to_numpy(),
+        jobs["end_time"].to_numpy(),
+        scores,
+    )
+    return replay_offsets(scored, start_offsets(calibration), MISS_SHARES)[0]
 
 
 def answer_without_history(log: PreparedLog, ensemble: Ensemble) -> Array:

@@ -1,12 +1,12 @@
-"""The whole graph: assembled inputs -> features -> trees -> experts -> answer and interval.
+"""The whole graph: assembled inputs -> features -> trees -> experts -> answer and intervals.
 
 One call gives every number of an answer, so that nothing is left to compute outside. What changes
-from one finished job to the next, the recent losses of the experts, enters it as an input.
+from one finished job to the next enters it as inputs: the recent losses of the experts, and what
+intervals were offset by.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import onnx
@@ -15,6 +15,8 @@ from onnx import ModelProto, TensorProto, helper
 from rt_predictor.features.categories import Category
 from rt_predictor.features.declared import BACKOFF_LAST, BACKOFF_MEDIAN, FEATURES, INPUTS
 from rt_predictor.history.experts import SCOPES
+from rt_predictor.model.bounds import LEVELS, LOWER, QUANTILES, TAILS, UPPER
+from rt_predictor.model.ports import GRAPH_INPUTS
 from rt_predictor.training.combine import (
     EXPERTS,
     MIN_LOSSES,
@@ -27,12 +29,7 @@ from rt_predictor.training.export.arithmetic import GraphParts, feature_nodes
 from rt_predictor.training.export.fuse import IR_VERSION, OPSETS, Head, tree_nodes
 from rt_predictor.training.members import MAX_LOG_RATIO, MEMBERS, Target
 
-GRAPH_INPUTS: Final = ("inputs", "expert_losses")
-"""[n, len(INPUTS)] assembled jobs; [n, SCOPES, len(EXPERTS) + 1] sums of `ExpertLosses.as_of`."""
-GRAPH_OUTPUTS: Final = ("prediction", "interval", "experts")
-"""[n] answer; [n, 2] ends of the interval; [n, len(EXPERTS)] answers of the experts; all in s."""
-
-_INPUTS, _LOSSES = GRAPH_INPUTS
+_INPUTS, _LOSSES, _OFFSETS = GRAPH_INPUTS
 _FEATURES = "features"
 _TIME_REQ_COLUMN = next(place for place, item in enumerate(INPUTS) if item.name == "time_req")
 _FEATURE_COLUMN = {feature.name: place for place, feature in enumerate(FEATURES)}
@@ -46,34 +43,33 @@ def feature_model(categories: Sequence[Category]) -> ModelProto:
 
 
 @dataclass(frozen=True)
-class IntervalShape:
-    """How the interval lies around the answer."""
+class Bounds:
+    """What the graph knows of intervals and timeouts beside its trees."""
 
-    lower_ratio: float
-    """Lower end as a multiple of the answer; at most 1."""
-    upper_ratio: float
-    """Upper end as a multiple of the answer; at least 1."""
     limit_overrun: float
-    """The upper end is at most the time limit times this, and at least the answer."""
+    """No interval ends above the time limit times this, unless the answer does; at least 1."""
+    timeout_log_odds: float | None
+    """Log-odds to reach the limit where no trees say them; None where the last head does."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.lower_ratio <= 1 <= self.upper_ratio or self.limit_overrun < 1:
-            raise ValueError(f"{self} does not enclose the answer")
+        if self.limit_overrun < 1:
+            raise ValueError(f"limit_overrun is {self.limit_overrun:g}: jobs may use their limit")
 
 
 def ensemble_model(
     categories: Sequence[Category],
     heads: Sequence[Head],
     combination: Combination,
-    interval: IntervalShape,
+    bounds: Bounds,
 ) -> ModelProto:
     """The graph of a bundle.
 
     Args:
         categories: what the encoders learned.
-        heads: normalised trees, one head with one output for each of `MEMBERS`.
+        heads: normalised trees: a head with one output for each of `MEMBERS`, one with an output
+            for each of `QUANTILES`, and, unless `bounds` gives its log-odds, one for timeouts.
         combination: how experts become one answer.
-        interval: how the interval lies around it.
+        bounds: what else intervals and timeouts need.
     """
     parts = GraphParts()
     feature_nodes(parts, categories, _INPUTS, _FEATURES)
@@ -88,11 +84,23 @@ def ensemble_model(
     _experts(parts, combination.limit_cap)
     _weights(parts, combination.prior_losses)
     _weighted_median(parts)
-    _interval(parts, interval)
+    _intervals(parts, bounds.limit_overrun)
+    _timeout(parts, bounds.timeout_log_odds)
     return _model(
         parts,
-        {_INPUTS: [len(INPUTS)], _LOSSES: [SCOPES, len(EXPERTS) + 1]},
-        {"prediction": [], "interval": [2], "experts": [len(EXPERTS)]},
+        {
+            _INPUTS: [len(INPUTS)],
+            _LOSSES: [SCOPES, len(EXPERTS) + 1],
+            _OFFSETS: [TAILS],
+        },
+        {
+            "prediction": [],
+            "lower": [len(LEVELS)],
+            "upper": [len(LEVELS)],
+            "experts": [len(EXPERTS)],
+            "timeout": [],
+            "raw_quantiles": [len(QUANTILES)],
+        },
     )
 
 
@@ -220,16 +228,63 @@ def _times_limit(parts: GraphParts, factor: float, name: str) -> str:
     return parts.node("Where", ["unlimited", "max_runtime", f"{name}_limit"], name)
 
 
-def _interval(parts: GraphParts, shape: IntervalShape) -> None:
-    """Both ends, held on their side of the answer."""
-    lower = _number(parts, "lower_ratio", shape.lower_ratio)
-    upper = _number(parts, "upper_ratio", shape.upper_ratio)
-    parts.node("Mul", ["point", lower], "lower_scaled")
-    parts.node("Max", ["lower_scaled", "min_runtime"], "lower")
-    parts.node("Mul", ["point", upper], "upper_scaled")
-    parts.node("Max", [_times_limit(parts, shape.limit_overrun, "overrun"), "point"], "ceiling")
-    parts.node("Min", ["upper_scaled", "ceiling"], "upper")
-    parts.node("Concat", ["lower", "upper"], "interval", axis=1)
+def _intervals(parts: GraphParts, limit_overrun: float) -> None:
+    """The nodes of `bounds.interval_s`."""
+    levels = len(LEVELS)
+    at = parts.constant("quantiles_at", len(MEMBERS) + np.arange(len(QUANTILES)))
+    parts.node("Gather", ["raw", at], "raw_quantiles", axis=1)
+    parts.node("Where", ["unlimited", "typical_runtime", "time_req"], "any_scale")
+    parts.node("Max", ["any_scale", "min_runtime"], "scale")
+    _number(parts, "infinite_limit", np.inf)
+    parts.node("Mul", ["time_req", _number(parts, "overrun", limit_overrun)], "greatest_use")
+    parts.node("Where", ["unlimited", "infinite_limit", "greatest_use"], "ceiling")
+    for name, places, change, tail in (
+        ("lower", LOWER, "Sub", np.arange(levels)),
+        ("upper", UPPER, "Add", levels + np.arange(levels)),
+    ):
+        parts.constant(f"{name}_at", np.array(places))
+        parts.constant(f"{name}_offsets_at", tail)
+        parts.node("Gather", ["raw_quantiles", f"{name}_at"], f"{name}_quantiles", axis=1)
+        parts.node("Gather", [_OFFSETS, f"{name}_offsets_at"], f"{name}_offsets", axis=1)
+        parts.node(change, [f"{name}_quantiles", f"{name}_offsets"], f"{name}_relative")
+        _cubed(parts, f"{name}_relative", f"{name}_free")
+    parts.node("Min", ["lower_free", "point"], "lower_of_point")
+    parts.node("Max", ["lower_of_point", "min_runtime"], "lower_each")
+    parts.node("Min", ["upper_free", "ceiling"], "upper_limited")
+    parts.node("Max", ["upper_limited", "point"], "upper_each")
+    _nested(parts, "Min", "lower_each", "lower")
+    _nested(parts, "Max", "upper_each", "upper")
+
+
+def _cubed(parts: GraphParts, relative: str, name: str) -> None:
+    """The nodes of `bounds.from_cube_root`."""
+    zero = parts.constant(f"{name}_zero", np.zeros((1, 1), np.float32))
+    parts.node("Max", [relative, zero], f"{name}_positive")
+    parts.node("Mul", [f"{name}_positive", f"{name}_positive"], f"{name}_squared")
+    parts.node("Mul", [f"{name}_squared", f"{name}_positive"], f"{name}_cubed")
+    parts.node("Mul", [f"{name}_cubed", "scale"], name)
+
+
+def _nested(parts: GraphParts, op: str, each: str, name: str) -> None:
+    """Every column becomes the least, or greatest, of those up to it."""
+    columns = [_column(parts, each, level, f"{name}_{level}") for level in range(len(LEVELS))]
+    nested = columns[:1]
+    for level, column in enumerate(columns[1:], start=1):
+        nested.append(parts.node(op, [nested[-1], column], f"{name}_nested_{level}"))
+    parts.node("Concat", nested, name, axis=1)
+
+
+def _timeout(parts: GraphParts, log_odds: float | None) -> None:
+    """The chance to reach the limit, NaN where there is none."""
+    _number(parts, "no_chance", np.nan)
+    if log_odds is None:
+        _column(parts, "raw", len(MEMBERS) + len(QUANTILES), "timeout_log_odds")
+    else:
+        parts.node("Sub", ["point", "point"], "nought")
+        parts.node("Add", ["nought", _number(parts, "base_log_odds", log_odds)], "timeout_log_odds")
+    parts.node("Sigmoid", ["timeout_log_odds"], "chance")
+    parts.node("Where", ["unlimited", "no_chance", "chance"], "timeout_column")
+    parts.node("Reshape", ["timeout_column", "last_axis"], "timeout")
 
 
 def _model(
