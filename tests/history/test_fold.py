@@ -10,31 +10,23 @@ from hypothesis import strategies as st
 
 from rt_predictor.history import eviction
 from rt_predictor.history.experts import Decays
-from rt_predictor.history.fold import Fold, NoExperts, Piece
+from rt_predictor.history.fold import NO_OFFSETS, Fold, NoExperts
 from rt_predictor.history.key_ids import USER_KEY, key_ids
-from rt_predictor.history.replay import LogHistory
+from rt_predictor.history.replay import LogHistory, user_runs
+from rt_predictor.model.bounds import history_group
 from rt_predictor.traces.generate import generate_jobs
 from tests.history.fakes import FakeJudge
 from tests.history.jobs import Job, column, frame, job, some_jobs
 
 
-class Seen:
-    """A folded state that keeps everything it is given."""
-
-    def __init__(self) -> None:
-        self.pieces: list[Piece] = []
-
-    def fold(self, piece: Piece) -> None:
-        self.pieces.append(piece)
-
-    def features(self) -> np.ndarray:
-        return np.concatenate([piece.features for piece in self.pieces])
-
-
 def empty(judge: FakeJudge | NoExperts, max_events: int = 1000, max_keys: int = 1000) -> Fold:
-    fold = Fold.empty(judge, max_events, max_keys)
-    fold.further = (Seen(),)
-    return fold
+    return Fold.empty(judge, max_events, max_keys)
+
+
+def features_judged(fold: Fold) -> np.ndarray:
+    """What the judge was told of history, one row an event."""
+    assert isinstance(fold.judge, FakeJudge)
+    return np.concatenate(fold.judge.features)
 
 
 def folded(jobs: list[Job], cuts: list[int], **limits: int) -> Fold:
@@ -48,8 +40,10 @@ def folded(jobs: list[Job], cuts: list[int], **limits: int) -> Fold:
 
 def knowledge(fold: Fold, asked: pl.DataFrame) -> list[bytes]:
     ids, submit_s = key_ids(asked), asked["submit_time"].to_numpy()
-    found = fold.store.features_at(ids, submit_s), fold.losses.as_of(ids[:, USER_KEY], submit_s)
-    return [array.tobytes() for array in found]
+    features = fold.store.features_at(ids, submit_s)
+    losses = fold.losses.as_of(ids[:, USER_KEY], submit_s)
+    offsets = fold.offsets.as_of(history_group(user_runs(features)), submit_s)
+    return [array.tobytes() for array in (features, losses, offsets)]
 
 
 some_cuts = st.lists(st.integers(0, 60), max_size=20)
@@ -71,19 +65,18 @@ def test_what_is_folded_does_not_depend_on_how_the_log_was_cut(
         for fold in (one_by_one, cut):
             assert knowledge(fold, asked) == expected
             assert fold.position == whole.position == len(jobs)
-            features = (each.further[0].features() for each in (fold, whole))
-            np.testing.assert_array_equal(*features)
+            np.testing.assert_array_equal(features_judged(fold), features_judged(whole))
 
 
 @settings(max_examples=60, deadline=None)
 @given(some_jobs)
 def test_an_event_is_judged_by_what_came_before_it_and_had_ended(jobs: list[Job]) -> None:
     fold = folded(jobs, [])
-    (seen,) = fold.further
+    seen = features_judged(fold)
     for place, event in enumerate(jobs):
         before = frame(*(other for other in jobs[:place]))
         expected = LogHistory(before).features(frame(event))
-        np.testing.assert_array_equal(seen.features()[place : place + 1], expected)
+        np.testing.assert_array_equal(seen[place : place + 1], expected)
 
 
 def test_a_job_that_ends_in_the_second_another_is_submitted_is_seen_if_it_came_first() -> None:
@@ -91,7 +84,7 @@ def test_a_job_that_ends_in_the_second_another_is_submitted_is_seen_if_it_came_f
     second = job(user="ann", submit_time=10.0, end_time=30.0, runtime=7.0)
     for jobs, seen in (([first, second], [0, 1]), ([second, first], [0, 0])):
         fold = folded(jobs, [])
-        runs = column(fold.further[0].features(), "user", "runs")
+        runs = column(features_judged(fold), "user", "runs")
         assert runs.tolist() == seen
 
 
@@ -116,7 +109,7 @@ def test_an_event_on_which_the_model_fails_counts_for_features_alone() -> None:
         for n, name in enumerate(["a", "poison", "c", "d", "nan"])
     ]
     fold = folded(jobs, [])
-    assert (len(fold.store), len(fold.losses)) == (5, 3)
+    assert (len(fold.store), len(fold.losses), fold.offsets.arrived) == (5, 3, 3)
     one_by_one = folded(jobs, list(range(6)))
     asked = frame(job(submit_time=1e6))
     assert knowledge(fold, asked) == knowledge(one_by_one, asked)
@@ -132,7 +125,7 @@ def test_a_model_without_experts_folds_no_losses() -> None:
 def test_memory_is_told_in_bytes() -> None:
     small, large = (empty(FakeJudge()) for _ in range(2))
     large.take(generate_jobs(500, seed=1), 500)
-    assert small.memory_bytes == 0
+    assert small.memory_bytes < 1000
     assert large.memory_bytes > 500 * 48
 
 
@@ -146,3 +139,12 @@ def test_a_short_piece_is_no_trouble(count: int) -> None:
     fold = empty(FakeJudge())
     fold.take(generate_jobs(5, seed=1)[:count], 9)
     assert (len(fold.store), fold.position) == (count, 9)
+
+
+def test_what_outcomes_teach_of_intervals_is_known_from_the_end_of_their_jobs() -> None:
+    jobs = [job(submit_time=float(n), end_time=n + 50.0, runtime=50.0) for n in range(9)]
+    fold = folded(jobs, [])
+    group = np.array([0])
+    before, after = (fold.offsets.as_of(group, np.array([at])) for at in (49.0, 50.0))
+    np.testing.assert_array_equal(before, NO_OFFSETS.offsets[:1].astype(np.float32))
+    assert (before != after).all()

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from rt_predictor.errors import HistoryError
 from rt_predictor.history import snapshot as module
 from rt_predictor.history.experts import Decays, ExpertLosses, losses_of
+from rt_predictor.history.fold import NO_OFFSETS
 from rt_predictor.history.key_ids import USER_KEY, key_ids
+from rt_predictor.history.offsets import Scored, TailOffsets
 from rt_predictor.history.snapshot import (
     Origin,
     Rejected,
@@ -21,6 +23,7 @@ from rt_predictor.history.snapshot import (
     save_snapshot,
 )
 from rt_predictor.history.store import EventStore
+from rt_predictor.model.bounds import GROUPS, MISS_SHARES, TAILS
 from rt_predictor.traces.generate import generate_jobs
 from tests.history.jobs import batches_of_jobs, frame
 
@@ -36,11 +39,24 @@ def fold(snapshot: Snapshot, events: pl.DataFrame) -> Snapshot:
         events["end_time"].to_numpy(),
         losses_of(np.column_stack((runtime * 2, runtime / 3)), runtime),
     )
+    snapshot.offsets.fold(
+        Scored(
+            np.arange(len(events)) % GROUPS,
+            events["submit_time"].to_numpy(),
+            events["end_time"].to_numpy(),
+            np.log(runtime.astype(np.float64))[:, None] - np.arange(TAILS),
+        )
+    )
     return replace(snapshot, position=snapshot.position + len(events))
 
 
 def empty() -> Snapshot:
-    return Snapshot(EventStore(1000), ExpertLosses(2, 1000, ORIGIN.decays), 0)
+    return Snapshot(
+        EventStore(1000),
+        ExpertLosses(2, 1000, ORIGIN.decays),
+        TailOffsets(NO_OFFSETS, MISS_SHARES, 1000),
+        0,
+    )
 
 
 def assert_same(a: Snapshot, b: Snapshot, asked: pl.DataFrame) -> None:
@@ -49,6 +65,11 @@ def assert_same(a: Snapshot, b: Snapshot, asked: pl.DataFrame) -> None:
     np.testing.assert_array_equal(a.losses.as_of(users, submit_s), b.losses.as_of(users, submit_s))
     assert (a.position, a.store.arrived) == (b.position, b.store.arrived)
     assert (len(a.store), len(a.losses)) == (len(b.store), len(b.losses))
+    for group in range(GROUPS):
+        groups = np.full(len(asked), group)
+        offsets = (of.offsets.as_of(groups, submit_s) for of in (a, b))
+        np.testing.assert_array_equal(*offsets)
+    assert (len(a.offsets), a.offsets.arrived) == (len(b.offsets), b.offsets.arrived)
 
 
 def loaded(path: Path) -> Snapshot:

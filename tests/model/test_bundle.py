@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rt_predictor.errors import BundleError
+from rt_predictor.model.bounds import GROUPS, LEVELS, QUANTILES, TAILS
 from rt_predictor.model.bundle import (
     CALIBRATION_FILE,
     ENSEMBLE_FILE,
@@ -35,14 +36,15 @@ def bundle() -> Bundle:
         ),
         features=FeaturesDocument(inputs=("a",), features=(), categories=(), ranges={}),
         calibration=CalibrationDocument(
-            method="split_conformal",
+            method="online_conformal_quantiles",
             level=0.9,
+            levels=LEVELS,
+            quantiles=QUANTILES,
             jobs=10,
-            lower_ratio=0.5,
-            upper_ratio=2.0,
             limit_overrun=1.0,
-            probabilities=(0.0, 1.0),
-            ratio_quantiles=(0.1, 4.0),
+            typical_runtime_s=60.0,
+            offsets=((0.0,) * (TAILS + 2),) * GROUPS,
+            timeout_base_rate=None,
         ),
         info=ModelInfo(
             model_version="v1",
@@ -125,15 +127,21 @@ def test_weights_that_do_not_sum_to_one_are_refused(folder: Path) -> None:
         read_bundle(folder, verify_hashes=False)
 
 
-def test_quantiles_that_decrease_are_refused(folder: Path) -> None:
-    edit(folder, CALIBRATION_FILE, lambda d: d.update(ratio_quantiles=[4.0, 0.1]))
-    with pytest.raises(BundleError, match="must not decrease"):
-        read_bundle(folder, verify_hashes=False)
-
-
-def test_grids_of_different_lengths_are_refused(folder: Path) -> None:
-    edit(folder, CALIBRATION_FILE, lambda d: d.update(ratio_quantiles=[0.1, 1.0, 4.0]))
-    with pytest.raises(BundleError, match="same length"):
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"levels": [0.5, 0.8]}, "`levels` must be"),
+        ({"quantiles": [0.1, 0.9]}, "`quantiles` must be"),
+        ({"level": 0.8}, "`level` must be one of"),
+        ({"offsets": [[0.0] * (TAILS + 2)]}, f"`offsets` must be {GROUPS} rows"),
+        ({"offsets": [[0.0]] * GROUPS}, f"of {TAILS + 2} numbers"),
+    ],
+)
+def test_calibration_that_does_not_fit_the_program_is_refused(
+    folder: Path, change: dict[str, object], rule: str
+) -> None:
+    edit(folder, CALIBRATION_FILE, lambda d: d.update(change))
+    with pytest.raises(BundleError, match=rule):
         read_bundle(folder, verify_hashes=False)
 
 

@@ -4,15 +4,12 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from rt_predictor.model.session import CPU, ModelSession
+from rt_predictor.model.session import ModelSession
 from rt_predictor.settings import Settings
 from rt_predictor.training.combine import Combination
 from rt_predictor.training.ensemble import Ensemble, fit_ensemble
-from rt_predictor.training.export.fuse import Head
-from rt_predictor.training.export.graph import GRAPH_OUTPUTS, IntervalShape, ensemble_model
-from rt_predictor.training.export.native import read
-from rt_predictor.training.export.normalise import normalise
-from rt_predictor.training.members import MEMBERS
+from rt_predictor.training.exported import export_graph
+from rt_predictor.training.interval_models import IntervalModels, fit_interval_models
 from rt_predictor.training.prepare import PreparedLog, prepare_log
 
 
@@ -23,7 +20,7 @@ class Fitted:
     settings: Settings
     log: PreparedLog
     ensemble: Ensemble
-    heads: tuple[Head, ...]
+    models: IntervalModels
 
     def combined(self, **changes: object) -> Combination:
         """Its combination, with other values."""
@@ -31,14 +28,8 @@ class Fitted:
 
     def graph(self, combination: Combination | None = None) -> ModelSession:
         """Its graph, perhaps with another combination."""
-        shape = self.ensemble.calibration
-        model = ensemble_model(
-            self.ensemble.encoder.categories,
-            self.heads,
-            combination or self.ensemble.combination,
-            IntervalShape(shape.lower_ratio, shape.upper_ratio, shape.limit_overrun),
-        )
-        return ModelSession(model.SerializeToString(), GRAPH_OUTPUTS, (CPU,))
+        ensemble = replace(self.ensemble, combination=combination or self.ensemble.combination)
+        return export_graph(ensemble, self.models).session
 
 
 def with_holes(jobs: pl.DataFrame) -> pl.DataFrame:
@@ -58,9 +49,6 @@ def fit(jobs: pl.DataFrame, settings: Settings) -> Fitted:
 
 def fit_prepared(log: PreparedLog, settings: Settings) -> Fitted:
     """Learns from a log that is ready."""
-    ensemble = fit_ensemble(log, settings, lambda _step, _share: None)
-    heads = tuple(
-        Head(member.name, (normalise(read(booster.native)),), (member.name,))  # type: ignore[arg-type]
-        for member, booster in zip(MEMBERS, ensemble.boosters, strict=True)
-    )
-    return Fitted(settings, log, ensemble, heads)
+    ensemble, trial = fit_ensemble(log, settings.training, lambda _step, _share: None)
+    models = fit_interval_models(log, ensemble, trial, settings, lambda _step, _share: None)
+    return Fitted(settings, log, ensemble, models)

@@ -1,20 +1,9 @@
 import numpy as np
 import pytest
 
-from rt_predictor.training.calibrate import constant_width, fit_calibration, fit_limit_overrun
+from rt_predictor.training.calibrate import constant_width, fit_limit_overrun
 
 LEVELS = [0.5, 0.8, 0.9, 0.95]
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_intervals_hold_new_jobs_of_the_same_kind_at_their_level(level: float) -> None:
-    rng = np.random.default_rng(4)
-    predicted = rng.uniform(10, 1000, 40_000)
-    runtime = predicted * np.exp(rng.normal(0.1, 0.7, 40_000))
-    found = fit_calibration(predicted[:20_000], runtime[:20_000], level, 1.0)
-    new_p, new_r = predicted[20_000:], runtime[20_000:]
-    held = (new_p * found.lower_ratio <= new_r) & (new_r <= new_p * found.upper_ratio)
-    assert held.mean() == pytest.approx(level, abs=0.015)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -27,16 +16,9 @@ def test_constant_width_holds_its_level(level: float) -> None:
     assert ((100 / factor <= new) & (new <= 100 * factor)).mean() == pytest.approx(level, abs=0.015)
 
 
-def test_the_interval_always_encloses_the_prediction() -> None:
-    found = fit_calibration(np.full(50, 100.0), np.full(50, 500.0), 0.9, 1.0)
-    assert found.lower_ratio == 1
-    assert found.upper_ratio == 5
-
-
 def test_few_jobs_take_the_extremes() -> None:
     ratios = np.array([0.2, 1.0, 1.1, 7.0])
-    found = fit_calibration(np.full(4, 100.0), 100 * ratios, 0.9, 1.0)
-    assert (found.lower_ratio, found.upper_ratio) == (0.2, pytest.approx(7.0))
+    assert constant_width(np.full(4, 100.0), 100 * ratios, 0.9) == pytest.approx(7.0)
 
 
 def test_overrun_is_what_all_but_a_few_jobs_stay_below() -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from rt_predictor.history.experts import SCOPES
 from rt_predictor.model.bundle import read_bundle
 from rt_predictor.settings import Settings
 from rt_predictor.traces.generate import generate_jobs
-from rt_predictor.training import ensemble, pipeline
+from rt_predictor.training import ensemble, exported
 from rt_predictor.training.combine import EXPERTS, RULES, Combination
+from rt_predictor.training.interval_models import IntervalModels
 from rt_predictor.training.members import MEMBERS
 from rt_predictor.training.pipeline import TrainingReport, train
 
@@ -108,18 +110,41 @@ def test_a_bundle_that_does_not_verify_is_not_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Here the graph is made with another combination than was learned."""
-    real = pipeline.ensemble_model
+    real = exported.ensemble_model
 
     def with_another(categories: Any, heads: Any, combination: Combination, shape: Any) -> Any:
         return real(categories, heads, replace(combination, **wrong), shape)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "ensemble_model", with_another)
+    monkeypatch.setattr(exported, "ensemble_model", with_another)
     # Some have no limit: what is typical is said of them alone.
     jobs = generate_jobs(2000, seed=1).with_columns(
         time_req=pl.when(pl.int_range(pl.len()) % 5 > 0).then("time_req")
     )
     with pytest.raises(ParityError, match="no bundle is written"):
         train(jobs, ["x"], tmp_path / "b", tiny_settings)
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("intervals_s", lambda said: (said[0], said[1] * 2)),
+        ("intervals_s", lambda said: (said[0] / 2 + 1e4, said[1])),
+        ("timeout_chance", lambda said: said / 2),
+        ("timeout_chance", lambda said: np.where(said > said.min(), said, np.nan)),
+    ],
+)
+def test_a_bundle_whose_intervals_or_timeouts_are_not_the_boosters_is_not_written(
+    name: str,
+    change: Callable[[Any], Any],
+    tiny_settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = getattr(IntervalModels, name)
+    monkeypatch.setattr(IntervalModels, name, lambda *given: change(real(*given)))
+    with pytest.raises(ParityError, match="no bundle is written"):
+        train(generate_jobs(2000, seed=1), ["x"], tmp_path / "b", tiny_settings)
     assert not (tmp_path / "b").exists()
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from hypothesis.extra.numpy import arrays
 from rt_predictor.features.declared import INPUTS
 from rt_predictor.features.rules import NUMBER_RULES
 from rt_predictor.history.experts import SCOPES, USER
+from rt_predictor.model.bounds import TAILS
+from rt_predictor.model.ports import GraphInputs, GraphOutputs
 from rt_predictor.model.session import ModelSession
 from rt_predictor.training.combine import (
     EXPERTS,
@@ -21,7 +24,8 @@ from rt_predictor.training.combine import (
     expert_weights,
     weighted_median,
 )
-from rt_predictor.training.export.graph import IntervalShape
+from rt_predictor.training.export.graph import Bounds
+from rt_predictor.training.exported import export_graph
 from rt_predictor.training.prepare import Encoded
 from tests.training.fitted import Fitted
 
@@ -81,6 +85,34 @@ def some_sums(rng: np.random.Generator, rows: int) -> Float32:
     return np.concatenate([weight * loss, weight], axis=2).astype(np.float32)
 
 
+def some_offsets(rng: np.random.Generator, rows: int) -> Float32:
+    """Offsets on the cube-root scale, of either sign; some are absurd."""
+    scale = rng.choice([0.0, 0.05, 0.5, 100.0], (rows, 1))
+    return (scale * rng.normal(0, 1, (rows, TAILS))).astype(np.float32)
+
+
+def ask(session: ModelSession, *given: Float32) -> GraphOutputs:
+    """What a graph says; without offsets, as they stand before any job has ended: none."""
+    inputs, sums, *rest = given
+    offsets = rest[0] if rest else np.zeros((len(inputs), TAILS), np.float32)
+    return GraphOutputs(*session.run(*GraphInputs(inputs, sums, offsets)))
+
+
+def check_sound(said: GraphOutputs) -> None:
+    """Invariants of every answer."""
+    for found in (said.prediction, said.lower, said.upper, said.experts):
+        assert np.isfinite(found).all()
+        assert (found >= MIN_RUNTIME_S).all()
+    point = said.prediction[:, None]
+    assert (said.lower <= point).all()
+    assert (point <= said.upper).all()
+    for narrower, wider in pairwise(range(said.lower.shape[1])):
+        assert (said.lower[:, wider] <= said.lower[:, narrower]).all()
+        assert (said.upper[:, narrower] <= said.upper[:, wider]).all()
+    chance = said.timeout[~np.isnan(said.timeout)]
+    assert ((chance >= 0) & (chance <= 1)).all()
+
+
 def some_rows(rng: np.random.Generator, encoded: Encoded, rows: int) -> Float32:
     """Inputs of real jobs; many lack a number, and some have neither limit nor history."""
     inputs = encoded.inputs[rng.integers(0, len(encoded.inputs), rows)].copy()
@@ -99,12 +131,15 @@ def test_the_graph_is_what_numpy_makes_of_the_native_boosters(
 ) -> None:
     fitted, rng = subject.fitted, np.random.default_rng(seed)
     inputs, sums = some_rows(rng, subject.encoded, 60), some_sums(rng, 60)
-    point, _, experts = subject.graphs[cap].run(inputs, sums)
+    offsets = some_offsets(rng, 60)
+    said = ask(subject.graphs[cap], inputs, sums, offsets)
+    point, experts = said.prediction, said.experts
     combined = combination(fitted, cap)
     (features,) = fitted.ensemble.encoder.arithmetic.run(inputs)
     limits = inputs[:, COLUMN["time_req"]].astype(np.float64)
     ensemble = replace(fitted.ensemble, combination=combined)
-    expected = ensemble.experts_s(Encoded(inputs, features, limits))
+    asked = Encoded(inputs, features, limits)
+    expected = ensemble.experts_s(asked)
     largest = 1e-6 * combined.max_runtime_s  # leaves as large as that cancel out in float32
     np.testing.assert_allclose(experts, expected, rtol=1e-5, atol=largest)
     rules = slice(-len(RULES), None)
@@ -117,6 +152,10 @@ def test_the_graph_is_what_numpy_makes_of_the_native_boosters(
     assert ((least <= point) & (point <= greatest)).all()
     assert (point[:, None] == experts).any(axis=1).all()
     assert (least == greatest).mean() > 0.9
+    lower, upper = fitted.models.intervals_s(asked, offsets, point.astype(np.float64))
+    np.testing.assert_allclose(said.lower, lower, rtol=1e-3, atol=largest)
+    np.testing.assert_allclose(said.upper, upper, rtol=1e-3, atol=largest)
+    np.testing.assert_allclose(said.timeout, fitted.models.timeout_chance(asked), atol=1e-5)
 
 
 @settings(max_examples=40, deadline=None)
@@ -134,12 +173,7 @@ def test_even_absurd_jobs_get_finite_positive_ordered_answers(
     limits = inputs[:, COLUMN["time_req"]]
     inputs[:, COLUMN["time_req"]] = np.minimum(limits, GREATEST_LIMIT_S)
     sums[rng.random(60) < 0.2] *= 1e6
-    point, interval, experts = subject.graphs[cap].run(inputs, sums)
-    for found in (point, interval, experts):
-        assert np.isfinite(found).all()
-        assert (found >= MIN_RUNTIME_S).all()
-    assert (interval[:, 0] <= point).all()
-    assert (point <= interval[:, 1]).all()
+    check_sound(ask(subject.graphs[cap], inputs, sums, some_offsets(rng, 60)))
 
 
 values = st.one_of(st.just(float("nan")), st.floats(0, 2**30, width=32), st.just(1e12))
@@ -164,32 +198,29 @@ def valid(rows: Float32) -> Float32:
 def test_answers_to_rows_without_any_sense_are_in_order_too(
     rows: Float32, sums: Float32, subject: Subject
 ) -> None:
-    point, interval, experts = subject.graphs[1.0].run(valid(rows), sums)
-    for answer in (point, interval, experts):
-        assert np.isfinite(answer).all()
-        assert (answer >= 1).all()
-    assert (interval[:, 0] <= point).all()
-    assert (point <= interval[:, 1]).all()
-    assert (experts.min(axis=1) <= point).all()
-    assert (point <= experts.max(axis=1)).all()
+    said = ask(subject.graphs[1.0], valid(rows), sums)
+    check_sound(said)
+    assert (said.experts.min(axis=1) <= said.prediction).all()
+    assert (said.prediction <= said.experts.max(axis=1)).all()
 
 
 @pytest.fixture(scope="module")
-def bulk(fitted: Fitted, encoded: Encoded) -> tuple[ModelSession, Float32, Float32, list[Float32]]:
+def bulk(fitted: Fitted, encoded: Encoded) -> tuple[ModelSession, GraphInputs, GraphOutputs]:
     rng = np.random.default_rng(8)
-    inputs, sums = some_rows(rng, encoded, 500), some_sums(rng, 500)
+    given = GraphInputs(some_rows(rng, encoded, 500), some_sums(rng, 500), some_offsets(rng, 500))
     session = fitted.graph()
-    return session, inputs, sums, session.run(inputs, sums)
+    return session, given, ask(session, *given)
 
 
 @pytest.mark.parametrize("rows", range(1, ROWS + 1))
 def test_a_job_gets_the_same_answer_among_any_number_of_others(
-    rows: int, bulk: tuple[ModelSession, Float32, Float32, list[Float32]]
+    rows: int, bulk: tuple[ModelSession, GraphInputs, GraphOutputs]
 ) -> None:
-    session, inputs, sums, whole = bulk
+    session, given, whole = bulk
     for start in (0, 7 * rows % 400, 400):
         part = slice(start, start + rows)
-        for found, expected in zip(session.run(inputs[part], sums[part]), whole, strict=True):
+        some = ask(session, *(rows_[part] for rows_ in given))
+        for found, expected in zip(some, whole, strict=True):
             assert found.tobytes() == expected[part].tobytes()
 
 
@@ -203,23 +234,49 @@ def test_an_expert_that_was_right_for_the_user_is_believed(
         sums[:, :, -1] = 1000
         sums[:, :, :-1] = 1e9
         sums[:, :, expert] = 0
-        point, _, experts = session.run(inputs, sums)
-        np.testing.assert_array_equal(point, experts[:, expert])
+        said = ask(session, inputs, sums)
+        np.testing.assert_array_equal(said.prediction, said.experts[:, expert])
 
 
 def test_losses_of_all_jobs_and_of_a_user_are_told_apart(fitted: Fitted, encoded: Encoded) -> None:
     sums = np.zeros((len(encoded.inputs), SCOPES, len(EXPERTS) + 1), np.float32)
     sums[:, USER] = some_sums(np.random.default_rng(1), len(sums))[:, USER]
     session = fitted.graph()
-    straight, swapped = (session.run(encoded.inputs, given)[0] for given in (sums, sums[:, ::-1]))
+    straight, swapped = (
+        ask(session, encoded.inputs, np.ascontiguousarray(given)).prediction
+        for given in (sums, sums[:, ::-1])
+    )
     assert (straight != swapped).any()
 
 
-@pytest.mark.parametrize(
-    "shape", [(1.2, 2.0, 1.0), (0.0, 2.0, 1.0), (0.5, 0.9, 1.0), (0.5, 2.0, 0.9)]
-)
-def test_an_interval_that_does_not_enclose_the_answer_is_refused(
-    shape: tuple[float, float, float],
+def test_an_overrun_below_the_limit_is_refused() -> None:
+    with pytest.raises(ValueError, match="may use their limit"):
+        Bounds(0.9, None)
+
+
+def test_offsets_widen_their_own_end_alone(fitted: Fitted, encoded: Encoded) -> None:
+    session, rows = fitted.graph(), encoded.inputs
+    sums = np.zeros((len(rows), SCOPES, len(EXPERTS) + 1), np.float32)
+    plain = ask(session, rows, sums)
+    for tail in range(TAILS):
+        offsets = np.zeros((len(rows), TAILS), np.float32)
+        offsets[:, tail] = 0.2
+        moved = ask(session, rows, sums, offsets)
+        np.testing.assert_array_equal(moved.prediction, plain.prediction)
+        assert (moved.lower <= plain.lower).all()
+        assert (moved.upper >= plain.upper).all()
+        changed = (moved.lower != plain.lower).any(), (moved.upper != plain.upper).any()
+        assert changed == (tail < TAILS // 2, tail >= TAILS // 2)
+
+
+def test_where_no_job_reached_its_limit_the_base_rate_is_said(
+    fitted: Fitted, encoded: Encoded
 ) -> None:
-    with pytest.raises(ValueError, match="does not enclose"):
-        IntervalShape(*shape)
+    calibration = fitted.models.calibration.model_copy(update={"timeout_base_rate": 0.0})
+    models = replace(fitted.models, timeouts=None, calibration=calibration)
+    session = export_graph(fitted.ensemble, models).session
+    sums = np.zeros((len(encoded.inputs), SCOPES, len(EXPERTS) + 1), np.float32)
+    found = ask(session, encoded.inputs, sums).timeout
+    limited = ~np.isnan(encoded.time_req_s)
+    np.testing.assert_allclose(found[limited], 1e-4, rtol=1e-3)
+    assert np.isnan(found[~limited]).all()
