@@ -11,6 +11,7 @@ from rt_predictor.client import Client, Job, Prediction
 from rt_predictor.errors import ServiceError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.history.place import logs_set_aside, open_log
+from rt_predictor.model.bounds import LEVELS
 from rt_predictor.serving.predictions import Flag
 from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.traces.generate import generate_jobs
@@ -193,6 +194,8 @@ async def test_over_grpc_a_service_predicts_what_the_held_out_replay_did_bit_for
                     answers.append(answer)
     replayed = tiny_training.replayed
     assert [answer.predicted_runtime for answer in answers] == replayed.predicted_s.tolist()
-    assert [answer.confidence_upper for answer in answers] == replayed.upper_s[:, 0].tolist()
+    assert [answer.confidence_upper for answer in answers] == replayed.upper_s[
+        :, LEVELS.index(0.9)
+    ].tolist()
     for name, says in replayed.members.items():
         assert [answer.model_predictions[name] for answer in answers] == says.tolist(), name

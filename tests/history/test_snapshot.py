@@ -197,8 +197,8 @@ def test_what_was_made_for_other_keys_is_ignored(
 
 
 def test_another_format_is_ignored(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FORMAT", b"0002")
-    assert why_not(saved).endswith("has format 0001, not 0002")
+    monkeypatch.setattr(module, "_FORMAT", b"9999")
+    assert why_not(saved).endswith("has format 0002, not 9999")
 
 
 def test_a_save_that_fails_leaves_the_file_of_before(

@@ -9,12 +9,14 @@ import polars as pl
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.history.history import History
 from rt_predictor.history.place import open_log
+from rt_predictor.model.bounds import LEVELS
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import HistorySettings, Settings
 from rt_predictor.training.pipeline import TrainingReport
 from tests.serving.replayed import ended_before, steps
 
 PATIENCE_S = 60.0
+LEVEL = LEVELS.index(0.9)
 
 
 def until_folded(history: History, events: int) -> None:
@@ -53,8 +55,8 @@ def test_a_service_predicts_what_the_held_out_replay_did_bit_for_bit(
     assert len(answers) > 100, "outcomes and predictions took turns too seldom"
     for name, expected in (
         ("runtime_s", replayed.predicted_s),
-        ("lower_s", replayed.lower_s[:, 0]),
-        ("upper_s", replayed.upper_s[:, 0]),
+        ("lower_s", replayed.lower_s[:, LEVEL]),
+        ("upper_s", replayed.upper_s[:, LEVEL]),
         ("timeout_probability", replayed.timeout_probability),
         ("members_s", np.column_stack([*replayed.members.values()])),
     ):

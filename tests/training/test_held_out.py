@@ -4,12 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rt_predictor.model.session import ModelSession
+from rt_predictor.model.bounds import TAILS
+from rt_predictor.model.ports import GraphOutputs
 from rt_predictor.settings import Settings
 from rt_predictor.traces.generate import generate_jobs
 from rt_predictor.training.baselines import baselines
 from rt_predictor.training.combine import EXPERTS
 from rt_predictor.training.ensemble import nothing_known
+from rt_predictor.training.exported import ExportedGraph, export_graph
 from rt_predictor.training.held_out import answer_without_history, replay_held_out
 from rt_predictor.training.prepare import prepare_log
 from rt_predictor.training.replay import replay
@@ -19,14 +21,14 @@ from tests.training.fitted import Fitted, fit_prepared
 
 
 @pytest.fixture(scope="module")
-def session(fitted: Fitted) -> ModelSession:
-    return fitted.graph()
+def exported(fitted: Fitted) -> ExportedGraph:
+    return export_graph(fitted.ensemble, fitted.models)
 
 
-def replayed(fitted: Fitted, session: ModelSession, jobs: pl.DataFrame) -> Replayed:
+def replayed(fitted: Fitted, exported: ExportedGraph, jobs: pl.DataFrame) -> Replayed:
     """What the same model says of a log."""
     log = prepare_log(jobs, fitted.settings.training)
-    return replay_held_out(log, fitted.ensemble, session, {}, None)
+    return replay_held_out(log, exported, {}, None)
 
 
 def said(found: Replayed, rows: np.ndarray) -> list[np.ndarray]:
@@ -36,7 +38,7 @@ def said(found: Replayed, rows: np.ndarray) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
 def test_jobs_that_had_not_ended_change_no_prediction(
-    share: float, fitted: Fitted, session: ModelSession
+    share: float, fitted: Fitted, exported: ExportedGraph
 ) -> None:
     jobs = fitted.log.jobs.drop("row")
     test = fitted.log.split.test
@@ -47,7 +49,7 @@ def test_jobs_that_had_not_ended_change_no_prediction(
         end_time=pl.when(later).then(pl.col("end_time") + 1000).otherwise("end_time"),
         user=pl.when(pl.col("submit_time") > now).then(pl.lit("mallory")).otherwise("user"),
     )
-    before, after = (replayed(fitted, session, log) for log in (jobs, changed))
+    before, after = (replayed(fitted, exported, log) for log in (jobs, changed))
     visible = (before.jobs["submit_time"] <= now).to_numpy()
     assert visible.any()
     for found, expected in zip(said(after, visible), said(before, visible), strict=True):
@@ -55,13 +57,17 @@ def test_jobs_that_had_not_ended_change_no_prediction(
     assert (after.predicted_s[~visible] != before.predicted_s[~visible]).any()
 
 
-def test_outcomes_move_the_weights_of_experts(fitted: Fitted, session: ModelSession) -> None:
+def test_outcomes_move_the_weights_and_the_intervals(
+    fitted: Fitted, exported: ExportedGraph
+) -> None:
     """Not the history features alone: the same inputs without losses give other answers."""
     log = fitted.log
-    found = replay_held_out(log, fitted.ensemble, session, {}, None)
+    found = replay_held_out(log, exported, {}, None)
     inputs = fitted.ensemble.encoder.encode(log, log.split.test).inputs
-    without = session.run(inputs, nothing_known(len(inputs)))[0]
-    assert (found.predicted_s != without).mean() > 0.02
+    offsets = np.zeros((len(inputs), TAILS), np.float32)
+    without = GraphOutputs(*exported.session.run(inputs, nothing_known(len(inputs)), offsets))
+    assert (found.predicted_s != without.prediction).mean() > 0.02
+    assert (found.lower_s != without.lower).mean() > 0.5
     assert tuple(found.members) == EXPERTS
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from rt_predictor.errors import TrainingError
 from rt_predictor.features.declared import DAY_S
+from rt_predictor.model.bounds import LEVELS
 from rt_predictor.settings import Settings
 from rt_predictor.traces.generate import generate_jobs
 from rt_predictor.training.replay import REPLAYING, replay
@@ -26,9 +27,10 @@ def test_every_job_of_the_test_span_is_answered(log: pl.DataFrame, tiny_settings
     test = split_by_time(log, tiny_settings.training).test
     assert found.jobs["job_id"].to_list() == test["job_id"].to_list()
     assert np.isfinite(found.predicted_s).all()
-    assert found.levels == (0.9,)
-    assert (found.lower_s[:, 0] <= found.predicted_s).all()
-    assert (found.predicted_s <= found.upper_s[:, 0]).all()
+    assert found.levels == LEVELS
+    for level in range(len(LEVELS)):
+        assert (found.lower_s[:, level] <= found.predicted_s).all()
+        assert (found.predicted_s <= found.upper_s[:, level]).all()
     assert 0 < found.timeout_base_rate < 1
     assert sum(found.importance.values()) == pytest.approx(1, abs=1e-6)
     said = found.timeout_probability[~np.isnan(found.timeout_probability)]
