@@ -160,7 +160,7 @@ def test_a_restart_knows_the_same_from_its_snapshot(start: Start, path: Path) ->
     np.testing.assert_array_equal(second.known(LATER).expert_losses, expected.expert_losses)
     record(second, EVENTS[200:])
     folded(second, 300)
-    assert second.state().folded == 100
+    until(lambda: second.state().folded == 100)
 
 
 def test_a_snapshot_of_another_model_is_not_used(start: Start) -> None:
