@@ -197,10 +197,28 @@ class TrainingSettings(_Section):
     timeouts: TimeoutSettings = TimeoutSettings()
 
 
+CONFIDENCE_LEVELS = (0.5, 0.9, 0.95)
+"""Levels of the intervals that every model has."""
+
+
+def _known_level(value: object) -> object:
+    if value not in CONFIDENCE_LEVELS:
+        raise ValueError(f"must be one of {', '.join(map(str, CONFIDENCE_LEVELS))}")
+    return value
+
+
 class PredictionSettings(_Section):
     """`[prediction]`: what an answer holds."""
 
-    confidence_level: Share = Field(0.90, description="level of the intervals a bundle is made for")
+    confidence_level: Annotated[float, BeforeValidator(_known_level)] = Field(
+        0.9, description="level of the intervals, unless a request asks for another: 0.5, 0.9, 0.95"
+    )
+    limits_enforced: bool = Field(
+        False, description="jobs are ended at their time limit, so no interval goes beyond it"
+    )
+    limit_granularity_s: float = Field(
+        300.0, gt=0, description="recommended time limits are multiples of this, in s"
+    )
 
 
 class HistorySettings(_Section):

@@ -84,6 +84,8 @@ def _slots(
     yield response(predicted_runtime=1).SerializeToString(), _doubles(predictions.runtime_s)
     yield response(confidence_lower=1).SerializeToString(), _doubles(predictions.lower_s)
     yield response(confidence_upper=1).SerializeToString(), _doubles(predictions.upper_s)
+    recommended = response(recommended_time_req=1).SerializeToString()
+    yield recommended, _doubles(predictions.recommended_time_req_s)
     if kind.has_limit:
         piece = response(timeout_probability=1).SerializeToString()
         yield piece, _doubles(predictions.timeout_probability)

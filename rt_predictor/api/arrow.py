@@ -74,14 +74,20 @@ def decode_table(
 
 
 def encode_table(
-    table: JobTable, parts: Sequence[Scored | Failed], models: Sequence[str]
+    table: JobTable,
+    parts: Sequence[Scored | Failed],
+    models: Sequence[str],
+    level: float | None = None,
 ) -> tuple[bytes, int]:
     """The stream of the answers, and how many of them are errors.
 
-    `parts` are the answers for the valid jobs, in order; `models` names those of the ensemble.
+    `parts` are the answers for the valid jobs, in order; `models` names those of the ensemble;
+    `level` is that of the intervals, None for the one that `parts` have.
     """
     schema = _answer_schema(models)
-    answers = pl.concat([pl.DataFrame(schema=schema), *(_answered(p, schema) for p in parts)])
+    answers = pl.concat(
+        [pl.DataFrame(schema=schema), *(_answered(p, schema, level) for p in parts)]
+    )
     if table.errors:
         answers = _with_refused(answers, table, models)
     if table.request_ids is not None:
@@ -126,6 +132,7 @@ def _answer_schema(models: Sequence[str]) -> dict[str, type[pl.DataType]]:
         "confidence_lower": pl.Float64,
         "confidence_upper": pl.Float64,
         "timeout_probability": pl.Float64,
+        "recommended_time_req": pl.Float64,
         **dict.fromkeys(models, pl.Float64),
         "flags": pl.UInt32,
         "error_code": pl.Int32,
@@ -134,13 +141,16 @@ def _answer_schema(models: Sequence[str]) -> dict[str, type[pl.DataType]]:
     }
 
 
-def _answered(part: Scored | Failed, schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+def _answered(
+    part: Scored | Failed, schema: Mapping[str, type[pl.DataType]], level: float | None
+) -> pl.DataFrame:
     if isinstance(part, Failed):
         status = status_of(part.error)
         return _errors([(status.number, "", status.message)], schema).select(
             pl.all().repeat_by(len(part.rows)).explode()
         )
-    return _answers(part.predictions, schema)
+    said = part.predictions if level is None else part.predictions.at_level(level)
+    return _answers(said, schema)
 
 
 def _answers(said: Predictions, schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
@@ -149,6 +159,7 @@ def _answers(said: Predictions, schema: Mapping[str, type[pl.DataType]]) -> pl.D
         "confidence_lower": said.lower_s,
         "confidence_upper": said.upper_s,
         "timeout_probability": pl.Series(said.timeout_probability, nan_to_null=True),
+        "recommended_time_req": said.recommended_time_req_s,
         **dict(zip(said.member_names, said.members_s.T, strict=True)),
         "flags": said.flags,
     }

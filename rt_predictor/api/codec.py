@@ -5,7 +5,7 @@ Every job is read once, checked by the rules of `features.rules`, and put as one
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.features.rules import MAX_TEXT_CHARS, TextRule, check_job, invalid_jobs
+from rt_predictor.model.bounds import check_level
 from rt_predictor.serving.batcher import Parts, Row
 from rt_predictor.serving.isolation import Failed, Scored
 from rt_predictor.serving.predictions import Flag, Predictions
@@ -36,8 +37,9 @@ FLAG_NUMBERS: tuple[tuple[pb.PredictionFlag.ValueType, ...], ...] = tuple(
 """Bits of `Flag` -> numbers of `PredictionFlag`."""
 
 _Valid = TypeVar("_Valid", list[Row], pl.DataFrame)
-_Found = tuple[Predictions, float, float, float, float, list[float], int]
-"""Where a row is from; its runtime, lower, upper, timeout probability, members and flags."""
+_Found = tuple[Predictions, int, float, float, float, float, float, list[float], int]
+"""Where a row is from, and which one it is; its runtime, lower, upper, timeout probability,
+recommended limit, members and flags."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Jobs(Generic[_Valid]):
     """Place in the request -> the rule that the job breaks."""
     request_ids: Sequence[str]
     """One for each job of the request."""
+    levels: Mapping[int, float]
+    """Place in the request -> level of the interval that the job asks for."""
 
     def __len__(self) -> int:
         return len(self.request_ids)
@@ -64,6 +68,7 @@ class JobReader:
         self._rows: list[Row] = []
         self._errors: dict[int, InvalidJobError] = {}
         self._request_ids: list[str] = []
+        self._levels: dict[int, float] = {}
 
     def __len__(self) -> int:
         return len(self._request_ids)
@@ -78,16 +83,19 @@ class JobReader:
         try:
             _check_request_id(request_id)
             check_job(row, partial=request.partial)
+            level = asked_level(request)
         except InvalidJobError as error:
             self._errors[place] = _shortened(error)
             request_id = request_id if _ID_RULE.admits(request_id) else ""
         else:
             self._rows.append(row)
+            if level is not None:
+                self._levels[place] = level
         self._request_ids.append(request_id)
 
     def jobs(self) -> Jobs[list[Row]]:
         """All jobs read so far."""
-        return Jobs(self._rows, self._errors, self._request_ids)
+        return Jobs(self._rows, self._errors, self._request_ids, self._levels)
 
 
 def decode_jobs(
@@ -100,15 +108,22 @@ def decode_jobs(
     return reader.jobs()
 
 
-def decode_job(request: pb.PredictRequest, clock: Callable[[], float]) -> Row:
-    """Reads one job. Raises InvalidJobError."""
+def decode_job(request: pb.PredictRequest, clock: Callable[[], float]) -> tuple[Row, float | None]:
+    """Reads one job, and the level that it asks for. Raises InvalidJobError."""
     row = _row(request, clock())
     try:
         _check_request_id(request.request_id)
         check_job(row, partial=request.partial)
+        return row, asked_level(request)
     except InvalidJobError as error:
         raise _shortened(error) from None
-    return row
+
+
+def asked_level(request: pb.PredictRequest | pb.PredictArrowRequest) -> float | None:
+    """The level of the interval that is asked for, if any. Raises InvalidJobError."""
+    if not request.HasField("confidence_level"):
+        return None
+    return check_level(request.confidence_level)
 
 
 def decode_many(
@@ -126,10 +141,19 @@ def decode_many(
         if not _ID_RULE.admits(request_id):
             broken[place] = InvalidJobError(_ID_RULE.field, request_id, _ID_RULE.text)
             request_ids[place] = ""
+    levels: dict[int, float] = {}
+    for place, request in enumerate(requests):
+        try:
+            level = asked_level(request)
+        except InvalidJobError as error:
+            broken.setdefault(place, error)
+        else:
+            if level is not None:
+                levels[place] = level
     errors = {place: _shortened(error) for place, error in broken.items()}
     if errors:
         jobs = jobs[np.delete(np.arange(len(jobs)), list(errors))]
-    return Jobs(jobs, errors, request_ids)
+    return Jobs(jobs, errors, request_ids, levels)
 
 
 def check_batch_id(batch_id: str) -> None:
@@ -138,9 +162,13 @@ def check_batch_id(batch_id: str) -> None:
         raise InvalidRequestError(f"batch_id has {len(batch_id)} characters: it {_ID_RULE.text}")
 
 
-def encode_answer(request_id: str, predictions: Predictions) -> pb.PredictResponse:
-    """The answer for one job."""
+def encode_answer(
+    request_id: str, predictions: Predictions, level: float | None = None
+) -> pb.PredictResponse:
+    """The answer for one job, at the level that it asks for."""
     answer = pb.PredictResponse(request_id=request_id)
+    if level is not None:
+        predictions = predictions.at_level(level)
     for found in _rows_of(predictions):
         _fill(answer, found)
     return answer
@@ -154,6 +182,8 @@ def encode_answers(jobs: Jobs[list[Row]], parts: Parts) -> list[pb.PredictRespon
         answer = pb.PredictResponse(request_id=request_id)
         invalid = jobs.errors.get(place)
         one = next(found) if invalid is None else _invalid_answer(invalid)
+        if place in jobs.levels and not isinstance(one, pb.ItemError):
+            one = _at_level(one, jobs.levels[place])
         if isinstance(one, pb.ItemError):
             answer.error.CopyFrom(one)
         else:
@@ -191,6 +221,10 @@ def encode_batch(
             answers = part.predictions.part(start, start + len(some))
             for place, piece in zip(some, answer_bytes(answers, ids, FLAG_NUMBERS), strict=True):
                 pieces[place] = piece
+            for row, place in enumerate(some if jobs.levels else ()):
+                if (level := jobs.levels.get(place)) is not None:
+                    one = answers.part(row, row + 1).at_level(level)
+                    (pieces[place],) = answer_bytes(one, ids[row : row + 1], FLAG_NUMBERS)
     rest = pb.PredictBatchResponse(batch_id=batch_id, model_version=model_version, failed=failed)
     return b"".join((*pieces, rest.SerializeToString()))
 
@@ -217,23 +251,32 @@ def _rows_of(predictions: Predictions) -> Iterator[_Found]:
         part = slice(start, start + _SLICE_ROWS)
         yield from zip(
             repeat(predictions),
+            count(start),
             predictions.runtime_s[part].tolist(),
             predictions.lower_s[part].tolist(),
             predictions.upper_s[part].tolist(),
             predictions.timeout_probability[part].tolist(),
+            predictions.part(start, start + _SLICE_ROWS).recommended_time_req_s.tolist(),
             predictions.members_s[part].tolist(),
             predictions.flags[part].tolist(),
             strict=False,
         )
 
 
+def _at_level(found: _Found, level: float) -> _Found:
+    """The same row with the interval of another level."""
+    predictions, row = found[:2]
+    return next(_rows_of(predictions.part(row, row + 1).at_level(level)))
+
+
 def _fill(answer: pb.PredictResponse, found: _Found) -> None:
-    predictions, runtime, lower, upper, timeout, members, flags = found
+    predictions, _, runtime, lower, upper, timeout, recommended, members, flags = found
     answer.predicted_runtime = runtime
     answer.confidence_lower = lower
     answer.confidence_upper = upper
     answer.confidence_level = predictions.level
     answer.model_version = predictions.model_version
+    answer.recommended_time_req = recommended
     if timeout == timeout:  # noqa: PLR0124 - not NaN, and quicker than asking
         answer.timeout_probability = timeout
     said = answer.model_predictions

@@ -9,6 +9,7 @@ from rt_predictor import __version__
 from rt_predictor.api.arrow import MAX_ROWS_SETTING, JobTable, decode_table, encode_table
 from rt_predictor.api.codec import (
     JobReader,
+    asked_level,
     check_batch_id,
     decode_job,
     decode_jobs,
@@ -81,11 +82,11 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         self, request: pb.PredictRequest, context: Context
     ) -> pb.PredictResponse:
         """Predicts one job."""
-        row = decode_job(request, time.time)
+        row, level = decode_job(request, time.time)
         (part,) = await self._batcher.score((row,), remaining_s=_remaining_s(context))
         if isinstance(part, Failed):
             raise part.error
-        return encode_answer(request.request_id, part.predictions)
+        return encode_answer(request.request_id, part.predictions, level)
 
     async def PredictBatch(  # type: ignore[override]  # noqa: N802
         self, request: pb.PredictBatchRequest, context: Context
@@ -160,37 +161,40 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         leave = self._admission.when_draining(tables.drain)
         reading = asyncio.create_task(self._next_table(tables))
         try:
-            while (table := await reading) is not None:
+            while (asked := await reading) is not None:
                 reading = asyncio.create_task(self._next_table(tables))
                 _remaining_s(context)
-                await context.write(await self._score_table(table))
+                await context.write(await self._score_table(*asked))
         finally:
             leave()
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _next_table(self, tables: Tables) -> JobTable | None:
+    async def _next_table(self, tables: Tables) -> tuple[JobTable, float | None] | None:
+        """The next table, and the level that it asks for."""
         request = await tables.take()
         if request is None:
             return None
-        return await self._pool.run_on_thread(
+        level = asked_level(request)
+        table = await self._pool.run_on_thread(
             decode_table,
             request.jobs,
             partial=request.partial,
             max_rows=self._limits.batch_jobs,
             clock=time.time,
         )
+        return table, level
 
-    async def _score_table(self, table: JobTable) -> pb.PredictArrowResponse:
+    async def _score_table(self, table: JobTable, level: float | None) -> pb.PredictArrowResponse:
         self._count_invalid(table.errors)
         parts = await self._batcher.score_many(table.frame)
         self._count_failed(parts)
         models = self._predictor.member_names
-        stream, failed = await self._pool.run_on_thread(encode_table, table, parts, models)
+        stream, failed = await self._pool.run_on_thread(encode_table, table, parts, models, level)
         return pb.PredictArrowResponse(
             predictions=stream,
             model_version=self._predictor.model_version,
-            confidence_level=self._predictor.confidence_level,
+            confidence_level=level or self._predictor.confidence_level,
             failed=failed,
             models=models,
         )

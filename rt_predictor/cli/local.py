@@ -32,6 +32,8 @@ def predict_one(predictor: Predictor, job: Job) -> Prediction:
     row = {name: getattr(job, name) or None for name in REQUEST_SCHEMA}
     row |= {"gpus_req": job.gpus_req, "submit_time": job.submit_time}
     answer = predictor.predict(with_submit_times(pl.DataFrame([row], schema=REQUEST_SCHEMA)))
+    if job.confidence_level is not None:
+        answer = answer.at_level(job.confidence_level)
     chance = float(answer.timeout_probability[0])
     return Prediction(
         predicted_runtime=float(answer.runtime_s[0]),
@@ -39,6 +41,7 @@ def predict_one(predictor: Predictor, job: Job) -> Prediction:
         confidence_upper=float(answer.upper_s[0]),
         confidence_level=answer.level,
         timeout_probability=None if np.isnan(chance) else chance,
+        recommended_time_req=float(answer.recommended_time_req_s[0]),
         model_predictions=dict(zip(answer.member_names, answer.members_s[0].tolist(), strict=True)),
         flags=Flag(int(answer.flags[0])),
         model_version=answer.model_version,

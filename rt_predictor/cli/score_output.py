@@ -16,6 +16,7 @@ ANSWER_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "confidence_upper": pl.Float64,
     "confidence_level": pl.Float64,
     "timeout_probability": pl.Float64,
+    "recommended_time_req": pl.Float64,
     "model_version": pl.String,
     "flags": pl.String,
     "error": pl.String,
@@ -34,6 +35,7 @@ def from_predictions(answers: Predictions) -> pl.DataFrame:
             "confidence_upper": answers.upper_s,
             "confidence_level": [answers.level] * len(answers),
             "timeout_probability": pl.Series(answers.timeout_probability).fill_nan(None),
+            "recommended_time_req": answers.recommended_time_req_s,
             "model_version": [answers.model_version] * len(answers),
             "flags": [_FLAG_TEXTS[bits] for bits in answers.flags.tolist()],
             "error": [None] * len(answers),
@@ -55,7 +57,11 @@ def from_table(answers: pl.DataFrame) -> pl.DataFrame:
 
 def from_errors(errors: Sequence[str]) -> pl.DataFrame:
     """The table of jobs that were not asked about."""
-    return pl.DataFrame([(*(None,) * 7, e) for e in errors], schema=ANSWER_SCHEMA, orient="row")
+    return pl.DataFrame(
+        [(*(None,) * (len(ANSWER_SCHEMA) - 1), e) for e in errors],
+        schema=ANSWER_SCHEMA,
+        orient="row",
+    )
 
 
 def check_output(path: Path) -> None:

@@ -109,6 +109,9 @@ def prediction(response: pb.PredictResponse) -> Prediction:
         timeout_probability=(
             response.timeout_probability if response.HasField("timeout_probability") else None
         ),
+        recommended_time_req=(
+            response.recommended_time_req if response.HasField("recommended_time_req") else None
+        ),
         model_predictions=dict(sorted(response.model_predictions.items())),
         flags=_flags(response.flags),
         model_version=response.model_version,

@@ -14,7 +14,9 @@ _KNOWN: Mapping[str, type[pl.DataType]] = {**REQUEST_SCHEMA, "request_id": pl.St
 _MICROSECONDS = 1e6
 
 
-def table_request(jobs: pl.DataFrame, *, partial: bool) -> pb.PredictArrowRequest:
+def table_request(
+    jobs: pl.DataFrame, *, partial: bool, confidence_level: float | None = None
+) -> pb.PredictArrowRequest:
     """The message for a frame of jobs.
 
     Columns named as the fields of a job are sent, others are left out. Times and spans become
@@ -37,7 +39,9 @@ def table_request(jobs: pl.DataFrame, *, partial: bool) -> pb.PredictArrowReques
         raise InvalidRequestError(f"the frame is no table of jobs: {error}") from error
     stream = io.BytesIO()
     table.write_ipc_stream(stream)
-    return pb.PredictArrowRequest(jobs=stream.getvalue(), partial=partial)
+    return pb.PredictArrowRequest(
+        jobs=stream.getvalue(), partial=partial, confidence_level=confidence_level
+    )
 
 
 def answer_table(response: pb.PredictArrowResponse) -> pl.DataFrame:

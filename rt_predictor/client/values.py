@@ -27,6 +27,8 @@ class Job:
     """Unix s; None means now."""
     request_id: str = ""
     partial: bool = False
+    confidence_level: float | None = None
+    """Level of the interval: 0.5, 0.9 or 0.95; None takes the service's."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Prediction:
     """Level of the interval `confidence_lower` to `confidence_upper`."""
     timeout_probability: float | None
     """None for a job without a time limit."""
+    recommended_time_req: float | None
+    """The smallest time limit that holds with `confidence_level`; None from an older service."""
     model_predictions: Mapping[str, float]
     """What each model says on its own."""
     flags: Flag

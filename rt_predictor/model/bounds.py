@@ -13,9 +13,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_predictor.errors import InvalidJobError
+from rt_predictor.settings import CONFIDENCE_LEVELS
+
 Array = NDArray[np.float64]
 
-LEVELS: Final = (0.5, 0.9, 0.95)
+LEVELS: Final = CONFIDENCE_LEVELS
 """Levels of the intervals, ascending."""
 
 QUANTILES: Final = (0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975)
@@ -39,6 +42,14 @@ GROUPS: Final = 3
 _SOME_RUNS, _MANY_RUNS = 1, 5
 
 MIN_RUNTIME_S: Final = 1.0
+
+
+def check_level(level: float) -> float:
+    """The level, which is one of `LEVELS`. Raises InvalidJobError where it is not."""
+    if level not in LEVELS:
+        known = ", ".join(map(str, LEVELS))
+        raise InvalidJobError("confidence_level", level, f"must be one of {known}")
+    return level
 
 
 def history_group(user_runs: NDArray[np.floating]) -> NDArray[np.int64]:

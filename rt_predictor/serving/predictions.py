@@ -6,6 +6,8 @@ from enum import IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_predictor.model.bounds import LEVELS, recommended_time_req_s, upper_quantile_s
+
 
 class Flag(IntFlag):
     """What makes an answer less certain than others; bits of `Predictions.flags`."""
@@ -32,6 +34,10 @@ class Predictions:
     """[n] upper end of the interval."""
     timeout_probability: NDArray[np.float64]
     """[n] probability that the job reaches its time limit; NaN without one."""
+    ends_s: tuple[NDArray[np.float64], NDArray[np.float64]]
+    """[n, len(LEVELS)] lower and upper ends of all levels."""
+    limit_granularity_s: float
+    """What recommended limits are multiples of."""
     members_s: NDArray[np.float64]
     """[n, m] what each model says on its own."""
     flags: NDArray[np.uint8]
@@ -45,6 +51,18 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.runtime_s)
+
+    @property
+    def recommended_time_req_s(self) -> NDArray[np.float64]:
+        """[n] the smallest time limits that hold with `level`, rounded up."""
+        reached = upper_quantile_s(self.ends_s[1], self.runtime_s, self.level)
+        return recommended_time_req_s(reached, self.limit_granularity_s)
+
+    def at_level(self, level: float) -> "Predictions":
+        """The same with the intervals of another of `LEVELS`."""
+        place = LEVELS.index(level)
+        lower, upper = self.ends_s
+        return replace(self, lower_s=lower[:, place], upper_s=upper[:, place], level=level)
 
     def part(self, start: int, stop: int) -> "Predictions":
         """The answers for the jobs from `start` to before `stop`; views, not copies."""
@@ -61,6 +79,7 @@ class Predictions:
             lower_s=self.lower_s[rows],
             upper_s=self.upper_s[rows],
             timeout_probability=self.timeout_probability[rows],
+            ends_s=(self.ends_s[0][rows], self.ends_s[1][rows]),
             members_s=self.members_s[rows],
             flags=self.flags[rows],
         )

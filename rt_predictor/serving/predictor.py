@@ -28,7 +28,7 @@ from rt_predictor.serving.description import (
     ModelDescription,
 )
 from rt_predictor.serving.predictions import Flag, Predictions
-from rt_predictor.settings import Settings
+from rt_predictor.settings import PredictionSettings, Settings
 
 _COLUMN = {item.name: place for place, item in enumerate(INPUTS)}
 _LEAST_CHUNK_ROWS = 64
@@ -45,6 +45,7 @@ class Predictor:
         session: ModelSession,
         history: History,
         *,
+        prediction: PredictionSettings,
         chunk_rows: int,
         threads: int,
     ):
@@ -54,6 +55,7 @@ class Predictor:
             bundle: what was learned.
             session: the compiled graph, with the bundle's outputs.
             history: what is known of finished jobs.
+            prediction: `[prediction]`.
             chunk_rows: rows that one thread scores at a time, at most.
             threads: threads that share a large batch; 0 takes one a core.
 
@@ -63,8 +65,9 @@ class Predictor:
         self.session = session
         self._history = history
         self.model_version = bundle.info.model_version
-        self.confidence_level = bundle.calibration.level
-        self._level = LEVELS.index(bundle.calibration.level)
+        self._prediction = prediction
+        self.confidence_level = prediction.confidence_level
+        self._level = LEVELS.index(prediction.confidence_level)
         self.start_offsets = start_offsets(bundle.calibration)
         self._assembler = assembler_from(bundle.features)
         self._knows = {item.field: bool(item.names) for item in self._assembler.categories}
@@ -92,6 +95,7 @@ class Predictor:
             bundle,
             session,
             history or History.off(),
+            prediction=settings.prediction,
             chunk_rows=optimization.chunk_size,
             threads=optimization.n_jobs,
         )
@@ -103,11 +107,18 @@ class Predictor:
         """
         given, known = self._asked(jobs)
         said = self.score(given)
+        runtime_s, lower_s = said.prediction.astype(np.float64), said.lower.astype(np.float64)
+        upper_s = said.upper.astype(np.float64)
+        if self._prediction.limits_enforced:
+            ceiling_s = np.fmax(given.inputs[:, _TIME_REQ], runtime_s)
+            upper_s = np.minimum(upper_s, ceiling_s[:, None])
         return Predictions(
-            runtime_s=said.prediction.astype(np.float64),
-            lower_s=said.lower[:, self._level].astype(np.float64),
-            upper_s=said.upper[:, self._level].astype(np.float64),
+            runtime_s=runtime_s,
+            lower_s=lower_s[:, self._level],
+            upper_s=upper_s[:, self._level],
             timeout_probability=said.timeout.astype(np.float64),
+            ends_s=(lower_s, upper_s),
+            limit_granularity_s=self._prediction.limit_granularity_s,
             members_s=said.experts.astype(np.float64),
             flags=self._flags(given.inputs, known.knows_user),
             member_names=self.member_names,

@@ -79,6 +79,7 @@ class PredictRequest(_message.Message):
     SUBMIT_TIME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_LEVEL_FIELD_NUMBER: _builtins.int
     processors_req: _builtins.int
     """Processor cores asked for, for the whole job. Required; 1 to 100,000,000."""
     nodes_req: _builtins.int
@@ -107,6 +108,10 @@ class PredictRequest(_message.Message):
     """The caller does not know every required field (a job without a time limit, a log without
     memory): predict from what is there instead of refusing the job.
     """
+    confidence_level: _builtins.float
+    """Level of the interval to answer with: 0.5, 0.9 or 0.95; absent means the service's setting
+    `prediction.confidence_level`.
+    """
     def __init__(
         self,
         *,
@@ -123,11 +128,14 @@ class PredictRequest(_message.Message):
         submit_time: _builtins.float | None = ...,
         request_id: _builtins.str = ...,
         partial: _builtins.bool = ...,
+        confidence_level: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_gpus_req", b"_gpus_req", "_mem_req", b"_mem_req", "_nodes_req", b"_nodes_req", "_processors_req", b"_processors_req", "_submit_time", b"_submit_time", "_time_req", b"_time_req", "gpus_req", b"gpus_req", "mem_req", b"mem_req", "nodes_req", b"nodes_req", "processors_req", b"processors_req", "submit_time", b"submit_time", "time_req", b"time_req"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level", "_gpus_req", b"_gpus_req", "_mem_req", b"_mem_req", "_nodes_req", b"_nodes_req", "_processors_req", b"_processors_req", "_submit_time", b"_submit_time", "_time_req", b"_time_req", "confidence_level", b"confidence_level", "gpus_req", b"gpus_req", "mem_req", b"mem_req", "nodes_req", b"nodes_req", "processors_req", b"processors_req", "submit_time", b"submit_time", "time_req", b"time_req"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gpus_req", b"_gpus_req", "_mem_req", b"_mem_req", "_nodes_req", b"_nodes_req", "_processors_req", b"_processors_req", "_submit_time", b"_submit_time", "_time_req", b"_time_req", "account", b"account", "gpus_req", b"gpus_req", "job_name", b"job_name", "mem_req", b"mem_req", "nodes_req", b"nodes_req", "partial", b"partial", "partition", b"partition", "processors_req", b"processors_req", "qos", b"qos", "request_id", b"request_id", "submit_time", b"submit_time", "time_req", b"time_req", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level", "_gpus_req", b"_gpus_req", "_mem_req", b"_mem_req", "_nodes_req", b"_nodes_req", "_processors_req", b"_processors_req", "_submit_time", b"_submit_time", "_time_req", b"_time_req", "account", b"account", "confidence_level", b"confidence_level", "gpus_req", b"gpus_req", "job_name", b"job_name", "mem_req", b"mem_req", "nodes_req", b"nodes_req", "partial", b"partial", "partition", b"partition", "processors_req", b"processors_req", "qos", b"qos", "request_id", b"request_id", "submit_time", b"submit_time", "time_req", b"time_req", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__confidence_level: _TypeAlias = _typing.Literal["confidence_level"]  # noqa: Y015
+    _WhichOneofArgType__confidence_level: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level"]  # noqa: Y015
     _WhichOneofReturnType__gpus_req: _TypeAlias = _typing.Literal["gpus_req"]  # noqa: Y015
     _WhichOneofArgType__gpus_req: _TypeAlias = _typing.Literal["_gpus_req", b"_gpus_req"]  # noqa: Y015
     _WhichOneofReturnType__mem_req: _TypeAlias = _typing.Literal["mem_req"]  # noqa: Y015
@@ -140,6 +148,8 @@ class PredictRequest(_message.Message):
     _WhichOneofArgType__submit_time: _TypeAlias = _typing.Literal["_submit_time", b"_submit_time"]  # noqa: Y015
     _WhichOneofReturnType__time_req: _TypeAlias = _typing.Literal["time_req"]  # noqa: Y015
     _WhichOneofArgType__time_req: _TypeAlias = _typing.Literal["_time_req", b"_time_req"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence_level) -> _WhichOneofReturnType__confidence_level | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__gpus_req) -> _WhichOneofReturnType__gpus_req | None: ...
     @_typing.overload
@@ -191,6 +201,7 @@ class PredictResponse(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    RECOMMENDED_TIME_REQ_FIELD_NUMBER: _builtins.int
     predicted_runtime: _builtins.float
     """How long the job is expected to run, in seconds. Always above 0 and within the interval."""
     confidence_lower: _builtins.float
@@ -205,6 +216,11 @@ class PredictResponse(_message.Message):
     """Version of the model bundle that answered."""
     request_id: _builtins.str
     """The request's `request_id`."""
+    recommended_time_req: _builtins.float
+    """The smallest time limit that the job fits in with a probability of `confidence_level`, in
+    seconds, rounded up to a multiple of the service's `prediction.limit_granularity_s`: what the
+    user should ask for.
+    """
     @_builtins.property
     def model_predictions(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """What each expert of the ensemble says on its own, in seconds, by name: models such as "xgboost",
@@ -236,13 +252,19 @@ class PredictResponse(_message.Message):
         request_id: _builtins.str = ...,
         flags: _abc.Iterable[Global___PredictionFlag.ValueType] | None = ...,
         error: Global___ItemError | None = ...,
+        recommended_time_req: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_timeout_probability", b"_timeout_probability", "error", b"error", "timeout_probability", b"timeout_probability"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_recommended_time_req", b"_recommended_time_req", "_timeout_probability", b"_timeout_probability", "error", b"error", "recommended_time_req", b"recommended_time_req", "timeout_probability", b"timeout_probability"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_timeout_probability", b"_timeout_probability", "confidence_level", b"confidence_level", "confidence_lower", b"confidence_lower", "confidence_upper", b"confidence_upper", "error", b"error", "flags", b"flags", "model_predictions", b"model_predictions", "model_version", b"model_version", "predicted_runtime", b"predicted_runtime", "request_id", b"request_id", "timeout_probability", b"timeout_probability"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recommended_time_req", b"_recommended_time_req", "_timeout_probability", b"_timeout_probability", "confidence_level", b"confidence_level", "confidence_lower", b"confidence_lower", "confidence_upper", b"confidence_upper", "error", b"error", "flags", b"flags", "model_predictions", b"model_predictions", "model_version", b"model_version", "predicted_runtime", b"predicted_runtime", "recommended_time_req", b"recommended_time_req", "request_id", b"request_id", "timeout_probability", b"timeout_probability"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__recommended_time_req: _TypeAlias = _typing.Literal["recommended_time_req"]  # noqa: Y015
+    _WhichOneofArgType__recommended_time_req: _TypeAlias = _typing.Literal["_recommended_time_req", b"_recommended_time_req"]  # noqa: Y015
     _WhichOneofReturnType__timeout_probability: _TypeAlias = _typing.Literal["timeout_probability"]  # noqa: Y015
     _WhichOneofArgType__timeout_probability: _TypeAlias = _typing.Literal["_timeout_probability", b"_timeout_probability"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recommended_time_req) -> _WhichOneofReturnType__recommended_time_req | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__timeout_probability) -> _WhichOneofReturnType__timeout_probability | None: ...
 
 Global___PredictResponse: _TypeAlias = PredictResponse  # noqa: Y015
@@ -355,6 +377,7 @@ class PredictArrowRequest(_message.Message):
 
     JOBS_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_LEVEL_FIELD_NUMBER: _builtins.int
     jobs: _builtins.bytes
     """One complete Arrow IPC stream (schema, record batches), as `DataFrame.write_ipc_stream` of Polars
     or `pyarrow.ipc.new_stream` write it. Its columns are fields of PredictRequest by name, in any
@@ -366,17 +389,22 @@ class PredictArrowRequest(_message.Message):
     """
     partial: _builtins.bool
     """As in PredictRequest, for all jobs of the table: predict from what is there."""
+    confidence_level: _builtins.float
+    """As in PredictRequest, for all jobs of the table."""
     def __init__(
         self,
         *,
         jobs: _builtins.bytes = ...,
         partial: _builtins.bool = ...,
+        confidence_level: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level", "confidence_level", b"confidence_level"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "partial", b"partial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level", "confidence_level", b"confidence_level", "jobs", b"jobs", "partial", b"partial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__confidence_level: _TypeAlias = _typing.Literal["confidence_level"]  # noqa: Y015
+    _WhichOneofArgType__confidence_level: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence_level) -> _WhichOneofReturnType__confidence_level | None: ...
 
 Global___PredictArrowRequest: _TypeAlias = PredictArrowRequest  # noqa: Y015
 
@@ -393,8 +421,8 @@ class PredictArrowResponse(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     predictions: _builtins.bytes
     """One complete Arrow IPC stream with one row for each job, in order. Columns: request_id (if the
-    jobs have it), predicted_runtime, confidence_lower, confidence_upper, timeout_probability
-    (double; null where there is none), one double column for each model under its name, flags
+    jobs have it), predicted_runtime, confidence_lower, confidence_upper, timeout_probability,
+    recommended_time_req (double; null where there is none), one double column for each model under its name, flags
     (uint32; bit n - 1 stands for the PredictionFlag of number n), error_code (int32; a gRPC status
     code), error_field and error (string). A job has either an answer or an error; the other is null.
     """
