@@ -264,6 +264,7 @@ async def test_a_job_travels_with_all_its_fields() -> None:
         confidence_upper=3600.0,
         confidence_level=0.9,
         timeout_probability=0.25,
+        recommended_time_req=None,
         model_predictions={"xgboost": 1200.0},
         flags=Flag.COLD_START_USER | Flag.NO_TIME_LIMIT,
         model_version="m1",

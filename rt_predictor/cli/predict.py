@@ -89,6 +89,14 @@ def predict(
             rich_help_panel=_JOB,
         ),
     ] = False,
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="Level of the interval and of the recommended limit: 0.5, 0.9 or 0.95.",
+            show_default="what the service is set to",
+        ),
+    ] = None,
     target: Target = None,
     bundle: BundleFolder = None,
     timeout: Timeout = 10.0,
@@ -120,6 +128,7 @@ def predict(
         gpus_req=gpus,
         submit_time=submit_time,
         partial=partial,
+        confidence_level=confidence,
     )
     _check(job)
     if bundle is not None:
@@ -137,6 +146,7 @@ def predict(
 def _check(job: "Job") -> None:
     """Raises UsageError naming the options that are missing, InvalidJobError for a wrong one."""
     from rt_predictor.features.rules import check_job
+    from rt_predictor.model.bounds import check_level
 
     missing = [
         option for field, option in _OPTION_OF_FIELD.items() if getattr(job, field) in (None, "")
@@ -146,6 +156,8 @@ def _check(job: "Job") -> None:
             f"{', '.join(missing)} not given: give what is missing, or --partial to predict without"
         )
     check_job(vars(job), partial=job.partial)
+    if job.confidence_level is not None:
+        check_level(job.confidence_level)
 
 
 async def _answer_of_service(job: "Job", target: str, timeout_s: float) -> "Prediction":
@@ -181,6 +193,9 @@ def _lines(job: "Job", answer: "Prediction") -> Iterator[tuple[str, str]]:
     if answer.timeout_probability is not None and job.time_req is not None:
         chance = percent(answer.timeout_probability)
         yield "time limit", f"{duration(job.time_req)}; chance to hit it: {chance}"
+    if answer.recommended_time_req is not None:
+        chance, limit = percent(answer.confidence_level), duration(answer.recommended_time_req)
+        yield "ask for", f"{limit}, which is enough with a chance of {chance}"
     models = (
         f"{name} {duration(value)}" for name, value in sorted(answer.model_predictions.items())
     )

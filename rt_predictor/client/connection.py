@@ -113,7 +113,12 @@ class Client:
                 yield codec.answer(response)
 
     async def predict_frame(
-        self, jobs: "pl.DataFrame", *, chunk_jobs: int = DEFAULT_TABLE_JOBS, partial: bool = True
+        self,
+        jobs: "pl.DataFrame",
+        *,
+        chunk_jobs: int = DEFAULT_TABLE_JOBS,
+        partial: bool = True,
+        confidence_level: float | None = None,
     ) -> "AsyncIterator[pl.DataFrame]":
         """Predicts a frame of jobs, the fastest way there is; gives frames, in order.
 
@@ -122,11 +127,13 @@ class Client:
                 are left out.
             chunk_jobs: rows that go into one call. Each is made again like any other call.
             partial: predict jobs that lack required fields from what is there.
+            confidence_level: level of the intervals; None takes the service's.
 
         The rows that come back are those of `jobs`, in order. Columns: request_id (if `jobs` has
-        it), predicted_runtime, confidence_lower, confidence_upper (s), timeout_probability, what
-        each model says under its name, flags (bits of `Flag`), error_code, error_field and error of
-        a job that has no answer, confidence_level, model_version.
+        it), predicted_runtime, confidence_lower, confidence_upper (s), timeout_probability,
+        recommended_time_req (s), what each model says under its name, flags (bits of `Flag`),
+        error_code, error_field and error of a job that has no answer, confidence_level,
+        model_version.
 
         Raises InvalidRequestError where a column cannot be what its field is.
         """
@@ -135,8 +142,8 @@ class Client:
         waiting: deque[asyncio.Task[pb.PredictArrowResponse]] = deque()
         try:
             for part in jobs.iter_slices(chunk_jobs):
-                call = self._predict_table(table_request(part, partial=partial))
-                waiting.append(asyncio.create_task(call))
+                request = table_request(part, partial=partial, confidence_level=confidence_level)
+                waiting.append(asyncio.create_task(self._predict_table(request)))
                 # One more than there are connections: while one table travels others are scored.
                 if len(waiting) > len(self._channels):
                     yield answer_table(await waiting.popleft())

@@ -8,6 +8,7 @@ from rt_predictor.api.answer_bytes import answer_bytes
 from rt_predictor.api.codec import FLAG_NUMBERS, encode_answer
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.serving.predictions import Flag, Predictions
+from tests.serving.fakes import ends_of
 
 numbers = st.floats(1e-3, 1e12)
 answers = st.lists(
@@ -30,6 +31,8 @@ def test_bytes_are_read_as_the_messages_of_the_same_answers(found: list) -> None
         lower_s=table[:, 1],
         upper_s=table[:, 2],
         timeout_probability=np.array(limits, dtype=np.float64),
+        ends_s=ends_of(np.abs(table[:, 0])),
+        limit_granularity_s=60.0,
         members_s=table[:, 3:],
         flags=np.array([flags for _, _, flags, _ in found], dtype=np.uint8),
         member_names=("xgboost", "lightgbm"),

@@ -134,7 +134,7 @@ def test_answers_have_every_column_and_what_the_model_failed_on_an_error() -> No
     answers = pl.read_ipc_stream(stream)
     assert answers.columns == [
         "predicted_runtime", "confidence_lower", "confidence_upper", "timeout_probability",
-        *MEMBERS, "flags", "error_code", "error_field", "error",
+        "recommended_time_req", *MEMBERS, "flags", "error_code", "error_field", "error",
     ]  # fmt: skip
     assert failed == 2
     assert answers["predicted_runtime"].to_list() == [*said.runtime_s, None, None]
@@ -263,3 +263,16 @@ def test_what_is_looked_at_first_is_what_polars_writes() -> None:
     assert list(column_kinds(stream)) == list(REQUEST_SCHEMA)
     check_stream(stream, max_rows=5, max_rows_setting="")
     assert ipc_stream.MAX_TEXT_BYTES == 1024
+
+
+def test_a_table_is_answered_at_the_level_that_it_asks_for() -> None:
+    table = decoded(stream_of(generated(3)))
+    said = FakePredictor().predict(table.frame)
+    parts = [Scored(range(3), said)]
+    usual, narrow = (
+        pl.read_ipc_stream(encode_table(table, parts, MEMBERS, level)[0]) for level in (None, 0.5)
+    )
+    assert usual["confidence_upper"].to_list() == said.upper_s.tolist()
+    assert narrow["confidence_upper"].to_list() == said.ends_s[1][:, 0].tolist()
+    assert narrow["predicted_runtime"].to_list() == usual["predicted_runtime"].to_list()
+    assert (narrow["recommended_time_req"] <= usual["recommended_time_req"]).all()

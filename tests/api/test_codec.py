@@ -25,7 +25,7 @@ from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.features.rules import NUMBER_RULES, TEXT_RULES, NumberRule
 from rt_predictor.serving.isolation import Failed, Scored
 from rt_predictor.serving.predictions import Flag, Predictions
-from tests.serving.fakes import MEMBERS, FakePredictor
+from tests.serving.fakes import MEMBERS, FakePredictor, ends_of
 from tests.serving.harness import job
 
 NOW = 1_234_567.0
@@ -117,9 +117,9 @@ def test_invalid_jobs_are_left_out_of_the_frame_whatever_their_places(
 
 
 def test_zero_that_was_sent_is_not_missing() -> None:
-    assert decode_job(job(gpus_req=0), _now)["gpus_req"] == 0.0
-    assert decode_job(job(), _now)["gpus_req"] is None
-    assert decode_job(job(submit_time=0.0), _now)["submit_time"] == 0.0
+    assert decode_job(job(gpus_req=0), _now)[0]["gpus_req"] == 0.0
+    assert decode_job(job(), _now)[0]["gpus_req"] is None
+    assert decode_job(job(submit_time=0.0), _now)[0]["submit_time"] == 0.0
 
 
 def test_the_clock_is_read_once_for_all_jobs_that_come_together() -> None:
@@ -139,6 +139,8 @@ def test_the_clock_is_read_once_for_all_jobs_that_come_together() -> None:
         ({"user": "x" * 257}, "user"),
         ({"request_id": "x" * 257}, "request_id"),
         ({"submit_time": -1.0}, "submit_time"),
+        ({"confidence_level": 0.8}, "confidence_level"),
+        ({"confidence_level": math.nan}, "confidence_level"),
         ({"time_req": None}, "time_req"),
     ],
 )
@@ -151,7 +153,8 @@ def test_a_job_that_breaks_a_rule_is_an_error_naming_the_field(
 
 
 def test_a_partial_job_may_lack_required_fields_but_not_break_rules() -> None:
-    row = decode_job(pb.PredictRequest(partial=True), _now)
+    row, level = decode_job(pb.PredictRequest(partial=True), _now)
+    assert level is None
     assert row == {**dict.fromkeys(REQUEST_SCHEMA), "submit_time": NOW}
     with pytest.raises(InvalidJobError, match="nodes_req = 0"):
         decode_job(pb.PredictRequest(partial=True, nodes_req=0), _now)
@@ -178,10 +181,12 @@ def _predictions(count: int, *, flags: int = 0) -> Predictions:
         lower_s=numbers / 2,
         upper_s=numbers * 2,
         timeout_probability=np.where(numbers == 2, np.nan, 0.5),
+        ends_s=ends_of(numbers),
+        limit_granularity_s=60.0,
         members_s=np.stack([numbers, numbers + 1, numbers + 2], axis=1),
         flags=np.full(count, flags, np.uint8),
         member_names=MEMBERS,
-        level=0.8,
+        level=0.9,
         model_version="v7",
     )
 
@@ -192,7 +197,8 @@ def test_an_answer_holds_what_was_predicted() -> None:
         predicted_runtime=1.0,
         confidence_lower=0.5,
         confidence_upper=2.0,
-        confidence_level=0.8,
+        confidence_level=0.9,
+        recommended_time_req=60.0,
         timeout_probability=0.5,
         model_predictions={"xgboost": 1.0, "lightgbm": 2.0, "catboost": 3.0},
         model_version="v7",
@@ -263,3 +269,21 @@ def test_answers_come_in_the_order_of_the_jobs_however_they_were_found(
         if other.error.code == 13:  # each encoding logs an error under an id of its own
             one.error.message = other.error.message
         assert one == other
+
+
+def test_every_job_is_answered_at_the_level_that_it_asks_for() -> None:
+    asked = [None, 0.5, 0.95, 0.8, 0.9]
+    requests = [job(request_id=str(n), confidence_level=level) for n, level in enumerate(asked)]
+    predictions = _predictions(4)  # the fourth job asks for a level that there is not
+    parts = [Scored(range(4), predictions)]
+    for decoded in (decode_jobs(requests, _now), decode_many(requests, _now)):
+        assert "must be one of 0.5, 0.9, 0.95" in str(decoded.errors[3])
+        batch = pb.PredictBatchResponse.FromString(encode_batch("b", "v7", decoded, parts))
+        levels = [answer.confidence_level for answer in batch.predictions]
+        assert levels == [0.9, 0.5, 0.95, 0.0, 0.9]
+        uppers = [answer.confidence_upper for answer in batch.predictions]
+        assert uppers == [2.0, 3.0, 9.0, 0.0, 8.0]
+    streamed = encode_answers(decode_jobs(requests, _now), parts)
+    assert streamed == list(batch.predictions)
+    alone = encode_answer("1", predictions.part(1, 2), 0.5)
+    assert alone == batch.predictions[1]

@@ -21,6 +21,7 @@ from rt_predictor.serving.description import (
 from rt_predictor.serving.predictions import Flag, Predictions
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import Settings
+from tests.serving.fakes import ends_of
 
 DESCRIPTION = ModelDescription(
     trained_at=1_735_700_000.0,
@@ -114,6 +115,8 @@ class FakePredictor:
             lower_s=runtime / 2,
             upper_s=runtime * 2,
             timeout_probability=np.where(np.isnan(limit), np.nan, 0.125),
+            ends_s=ends_of(runtime),
+            limit_granularity_s=60.0,
             members_s=np.column_stack([runtime, runtime * 1.5]),
             flags=flags.astype(np.uint8),
             member_names=("xgboost", "lightgbm"),
@@ -168,6 +171,7 @@ class FakeClient(Client):
             confidence_upper=6600.0,
             confidence_level=0.9,
             timeout_probability=0.12 if job.time_req else None,
+            recommended_time_req=5400.0,
             model_predictions={"xgboost": 2700.0, "catboost": 3000.0},
             flags=Flag.COLD_START_USER | Flag.UNSEEN_QOS,
             model_version="m1",

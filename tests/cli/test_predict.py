@@ -20,6 +20,7 @@ def test_people_get_a_few_lines_in_words(run, clients) -> None:
         "predicted      47 min",
         "90 % interval  12 min to 1 h 50 min",
         "time limit     1 h; chance to hit it: 12 %",
+        "ask for        1 h 30 min, which is enough with a chance of 90 %",
         "models         catboost 50 min, xgboost 45 min",
         "less certain   no finished job of this user is known",
         "less certain   the model has not seen this QoS",
@@ -38,10 +39,24 @@ def test_programs_get_one_document_and_nothing_else(run, clients, arguments) -> 
         "confidence_upper": 6600.0,
         "confidence_level": 0.9,
         "timeout_probability": 0.12,
+        "recommended_time_req": 5400.0,
         "model_predictions": {"xgboost": 2700.0, "catboost": 3000.0},
         "model_version": "m1",
         "flags": ["cold_start_user", "unseen_qos"],
     }
+
+
+def test_a_level_that_there_is_not_is_named(run, clients) -> None:
+    result = run("predict", *FULL, "--confidence", 0.8)
+    assert result.code == 2
+    assert "confidence_level = 0.8: must be one of 0.5, 0.9, 0.95" in result.err
+    assert clients == []
+
+
+def test_a_bundle_answers_at_the_level_asked_for(run, predictors, bundle: Path) -> None:
+    result = run("predict", *FULL, "--bundle", bundle, "--json", "--confidence", 0.5)
+    document = json.loads(result.out)
+    assert (document["confidence_level"], document["confidence_upper"]) == (0.5, 2700.0)
 
 
 def test_a_dash_elsewhere_is_not_swallowed(run, clients) -> None:
@@ -54,6 +69,7 @@ def test_the_service_is_asked_with_every_option(run, clients) -> None:
     result = run(
         "predict", *FULL, "--user", "u", "--account", "a", "--job-name", "j", "--gpus", 0,
         "--submit-time", "2025-01-01T00:00:00Z", "--target", "far:1", "--timeout", 2.5,
+        "--confidence", 0.5,
     )  # fmt: skip
     assert result.code == 0
     (client,) = clients
@@ -62,7 +78,7 @@ def test_the_service_is_asked_with_every_option(run, clients) -> None:
         Job(
             processors_req=32, nodes_req=4, mem_req=128_000.0, time_req=3600.0, partition="normal",
             qos="high", user="u", account="a", job_name="j", gpus_req=0,
-            submit_time=1_735_689_600.0,
+            submit_time=1_735_689_600.0, confidence_level=0.5,
         )
     ]  # fmt: skip
 
@@ -117,6 +133,7 @@ def test_a_bundle_answers_without_a_service(run, clients, predictors, bundle: Pa
         "confidence_upper": 3600.0,
         "confidence_level": 0.9,
         "timeout_probability": 0.125,
+        "recommended_time_req": 3480.0,
         "model_predictions": {"xgboost": 1800.0, "lightgbm": 2700.0},
         "model_version": "m1",
         "flags": [],

@@ -16,6 +16,7 @@ from rt_predictor.history.log import Appended
 from rt_predictor.observability.metrics import METHODS, Metrics
 from rt_predictor.observability.page import add_shared_metrics, forget_worker
 from rt_predictor.serving.predictions import Flag, Predictions
+from tests.serving.fakes import ends_of
 
 
 @pytest.fixture
@@ -31,7 +32,19 @@ def metrics(registry: CollectorRegistry) -> Metrics:
 def _predictions(flags: list[int]) -> Predictions:
     ones = np.ones(len(flags))
     bits = np.array(flags, np.uint8)
-    return Predictions(ones, ones, ones, ones, ones[:, None], bits, ("m",), 0.9, "v")
+    return Predictions(
+        runtime_s=ones,
+        lower_s=ones,
+        upper_s=ones,
+        timeout_probability=ones,
+        ends_s=ends_of(ones),
+        limit_granularity_s=60.0,
+        members_s=ones[:, None],
+        flags=bits,
+        member_names=("m",),
+        level=0.9,
+        model_version="v",
+    )
 
 
 def test_the_original_names_are_kept(metrics: Metrics, registry: CollectorRegistry) -> None:

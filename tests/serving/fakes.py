@@ -33,6 +33,12 @@ DESCRIPTION = ModelDescription(
 )
 
 
+def ends_of(runtime_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of all levels; those at 0.9 are half and twice the runtime."""
+    factors = np.array([1.5, 2.0, 3.0])
+    return runtime_s[:, None] / factors, runtime_s[:, None] * factors
+
+
 @dataclass
 class FakePredictor:
     """Predicts half the time limit, or a second for each processor; remembers what it was asked."""
@@ -58,6 +64,8 @@ class FakePredictor:
             lower_s=runtime / 2,
             upper_s=runtime * 2,
             timeout_probability=np.where(np.isnan(limit), np.nan, 0.25),
+            ends_s=ends_of(runtime),
+            limit_granularity_s=60.0,
             members_s=np.stack([runtime, runtime + 1, runtime + 2], axis=1),
             flags=(
                 np.isnan(limit) * np.uint8(Flag.NO_TIME_LIMIT)
