@@ -192,6 +192,7 @@ class FakeClient(Client):
                 "confidence_upper": 6600.0,
                 "confidence_level": 0.9,
                 "timeout_probability": pl.when(pl.col("time_req") > 0).then(0.12),
+                "recommended_time_req": 5400.0,
                 "model_version": pl.lit("m1"),
                 "flags": int(Flag.COLD_START_USER | Flag.UNSEEN_QOS) | 1 << 20,
             }

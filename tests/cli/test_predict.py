@@ -133,7 +133,7 @@ def test_a_bundle_answers_without_a_service(run, clients, predictors, bundle: Pa
         "confidence_upper": 3600.0,
         "confidence_level": 0.9,
         "timeout_probability": 0.125,
-        "recommended_time_req": 3480.0,
+        "recommended_time_req": 3360.0,
         "model_predictions": {"xgboost": 1800.0, "lightgbm": 2700.0},
         "model_version": "m1",
         "flags": [],
