@@ -152,7 +152,7 @@ class CatBoostSettings(BoosterSettings):
 class QuantileSettings(BoosterSettings):
     """`[training.quantiles]`: one CatBoost model that says all quantiles."""
 
-    max_depth: int = Field(4, ge=1, le=16, description="depth of a tree at most")
+    max_depth: int = Field(6, ge=1, le=16, description="depth of a tree at most")
     feature_fraction: float = Field(1.0, gt=0, le=1, description="share of the features, likewise")
     l2: float = Field(3.0, ge=0, description="L2 regularisation of leaf values")
 

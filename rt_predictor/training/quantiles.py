@@ -1,8 +1,8 @@
 """The models behind intervals and the chance of a timeout, and what calibration adds to them.
 
 All quantiles come from one CatBoost model with vector leaves: one walk down a tree moves all of
-them, which costs the graph as much as one quantile would. Trees are few and shallow: deeper ones
-are sharper on the jobs that they have seen, and worse on later ones. Offsets mend what is left.
+them, which costs the graph as much as one quantile would. Trees are few and shallow; offsets mend
+what is left.
 """
 
 import catboost
