@@ -244,6 +244,15 @@ class HistorySettings(_Section):
     )
 
 
+class WatchingSettings(_Section):
+    """`[watching]`: when live figures are worth a word in the health of the service."""
+
+    coverage_band: float = Field(
+        0.05, gt=0, lt=1, description="how far live coverage may lie from its level"
+    )
+    least_jobs: int = Field(500, ge=1, description="finished jobs without which nothing is said")
+
+
 class Settings(BaseSettings):
     """All settings. Use `load_settings`; it gives errors that say how to mend them."""
 
@@ -260,6 +269,7 @@ class Settings(BaseSettings):
     features: FeatureSettings = FeatureSettings()
     prediction: PredictionSettings = PredictionSettings()
     history: HistorySettings = HistorySettings()
+    watching: WatchingSettings = WatchingSettings()
     logging: LoggingSettings = LoggingSettings()
     training: TrainingSettings = TrainingSettings()
 

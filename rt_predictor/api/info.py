@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.history.live import LiveFigures
 from rt_predictor.serving.description import ModelDescription
 from rt_predictor.serving.health import Health, State
 
@@ -36,6 +37,26 @@ def encode_description(model: ModelDescription) -> pb.GetModelInfoResponse:
             for member in model.members
         ],
         providers=model.providers,
+    )
+
+
+def encode_live(live: LiveFigures, level: float) -> pb.LiveFigures:
+    """How good the model is now, with the figures of intervals of one level."""
+    metrics = {
+        "mae": live.mae_s,
+        "accuracy": live.accuracy,
+        "underestimated": live.underestimated,
+        "coverage": live.coverage[level],
+        "winkler": live.interval_score_s[level],
+    }
+    return pb.LiveFigures(
+        jobs=live.jobs,
+        metrics=metrics if live.jobs else {},
+        drift=[
+            pb.Drift(group=group, psi=drift.psi, column=drift.column)
+            for group, drift in live.drift.items()
+            if live.jobs
+        ],
     )
 
 

@@ -18,7 +18,7 @@ from rt_predictor.api.codec import (
     encode_answers,
     encode_batch,
 )
-from rt_predictor.api.info import encode_description, encode_health
+from rt_predictor.api.info import encode_description, encode_health, encode_live
 from rt_predictor.api.interceptors import Context
 from rt_predictor.api.outcomes import OUTCOMES_AT_ONCE, OutcomeReader, OutcomeTally
 from rt_predictor.api.stream import Arrivals, Tables, reading
@@ -210,6 +210,9 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         info.uptime_seconds = self._uptime_s()
         info.predictions_served = self._served()
         info.service_version = __version__
+        live = self._history.live()
+        if live.model_version == self._predictor.model_version:
+            info.live.CopyFrom(encode_live(live, self._predictor.confidence_level))
         return info
 
     async def HealthCheck(  # noqa: N802

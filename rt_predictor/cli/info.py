@@ -25,8 +25,8 @@ def info(
 ) -> None:
     """Shows what model answers.
 
-    Where it comes from, how good it was on jobs it had not seen, what it looks at, and which
-    provider of ONNX Runtime runs how much of it.
+    Where it comes from, how good it was on jobs it had not seen and is on those that end now, what
+    it looks at, and which provider of ONNX Runtime runs how much of it.
 
     Example:
 
@@ -67,4 +67,5 @@ def _document(found: "ModelInfo") -> dict[str, object]:
         **model,
         "uptime_seconds": found.uptime_seconds,
         "predictions_served": found.predictions_served,
+        "live": asdict(found.live),
     }

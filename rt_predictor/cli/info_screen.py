@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rt_predictor.cli.words import aligned, duration, moment, percent
-from rt_predictor.client import ModelInfo
+from rt_predictor.client import LiveFigures, ModelInfo
 
 _PLAIN_WIDTH = 110
 """Width of tables where there is no terminal to measure."""
@@ -50,6 +50,7 @@ def _facts(info: ModelInfo) -> list[tuple[str, str]]:
         ("submitted", f"{start} to {end}"),
         ("intervals", percent(info.confidence_level)),
         ("on later jobs", _metrics(model.metrics)),
+        *_of_late(info.live),
         ("ensemble", ", ".join(members)),
         ("runs on", ", ".join(f"{p} ({n} nodes)" for p, n in sorted(model.providers.items()))),
         ("program", info.service_version),
@@ -61,6 +62,17 @@ def _facts(info: ModelInfo) -> list[tuple[str, str]]:
                 f"up {duration(info.uptime_seconds)}, {info.predictions_served:,} jobs predicted",
             )
         )
+    return facts
+
+
+def _of_late(live: LiveFigures) -> list[tuple[str, str]]:
+    """How good the model is now, below how good it was; nothing before the first job."""
+    if not live.jobs:
+        return []
+    facts = [("on live jobs", f"{_metrics(live.metrics)}, after {live.jobs:,} jobs")]
+    if live.drift:
+        moved = (f"{drift.group} {drift.psi:.2f} ({drift.column})" for drift in live.drift)
+        facts.append(("drift, PSI", ", ".join(moved)))
     return facts
 
 

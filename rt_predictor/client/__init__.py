@@ -12,9 +12,11 @@ gives a row with an error; they go on.
 from rt_predictor.client.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, SERVICE, Client
 from rt_predictor.client.values import (
     Answer,
+    GroupDrift,
     Health,
     InvalidOutcome,
     Job,
+    LiveFigures,
     ModelInfo,
     Outcome,
     Prediction,
@@ -28,9 +30,11 @@ __all__ = [
     "SERVICE",
     "Answer",
     "Client",
+    "GroupDrift",
     "Health",
     "InvalidOutcome",
     "Job",
+    "LiveFigures",
     "ModelInfo",
     "Outcome",
     "Prediction",

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, cast
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.client.values import (
     Answer,
+    GroupDrift,
     Health,
     InvalidOutcome,
     Job,
+    LiveFigures,
     ModelInfo,
     Outcome,
     Prediction,
@@ -149,6 +151,11 @@ def model_info(response: pb.GetModelInfoResponse) -> ModelInfo:
         service_version=response.service_version,
         uptime_seconds=response.uptime_seconds,
         predictions_served=response.predictions_served,
+        live=LiveFigures(
+            jobs=response.live.jobs,
+            metrics=dict(response.live.metrics),
+            drift=tuple(GroupDrift(d.group, d.psi, d.column) for d in response.live.drift),
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """What a client asks and what it gets, as values under the names of the API."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rt_predictor.serving.description import ModelDescription
 from rt_predictor.serving.predictions import Flag
@@ -104,6 +104,28 @@ class Rejection:
 
 
 @dataclass(frozen=True)
+class GroupDrift:
+    """How far a group of columns has moved since training."""
+
+    group: str
+    psi: float
+    """Population stability index of the column that has moved furthest."""
+    column: str
+    """Which one that is."""
+
+
+@dataclass(frozen=True)
+class LiveFigures:
+    """How good a model is on the jobs that end now."""
+
+    jobs: int = 0
+    """Jobs that the figures are made of."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Under the names of `ModelDescription.metrics`; none without jobs."""
+    drift: tuple[GroupDrift, ...] = ()
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What model answers, and who runs it."""
 
@@ -114,6 +136,8 @@ class ModelInfo:
     service_version: str
     uptime_seconds: float
     predictions_served: int
+    live: LiveFigures = LiveFigures()
+    """Without jobs from an older service, or from a bundle alone."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from loguru import logger
 
 from rt_predictor.errors import DamagedLogError, HistoryError
-from rt_predictor.history.fold import Fold, Judge
+from rt_predictor.history.fold import Fold
+from rt_predictor.history.judge import Judge
 from rt_predictor.history.log import Tail
 from rt_predictor.history.place import open_or_replace_log, set_aside_damaged
 from rt_predictor.history.snapshot import Origin
@@ -133,8 +134,7 @@ class LogFollower:
 
     def _begin(self, log: SQLiteOutcomeLog) -> None:
         judge = self._judge
-        origin = Origin(log.log_id, judge.model_version, judge.experts, judge.decays)
-        self._snapshots = Snapshots(self._settings, origin)
+        self._snapshots = Snapshots(self._settings, Origin.of(log.log_id, judge))
         self.fold = self._snapshots.load(judge, log.last_position()) or self._empty()
         self._log_id = log.log_id
         self.version += 1

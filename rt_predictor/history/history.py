@@ -9,9 +9,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.errors import HistoryOffError
-from rt_predictor.history.fold import Judge, NoExperts
 from rt_predictor.history.follower import LogFollower
+from rt_predictor.history.judge import Judge, NoExperts
 from rt_predictor.history.key_ids import USER_KEY, key_ids
+from rt_predictor.history.live import LiveFigures
 from rt_predictor.history.log import Appended
 from rt_predictor.history.place import logs_set_aside
 from rt_predictor.history.recorder import Recorder
@@ -126,9 +127,9 @@ class History:
         fold = self._follower.fold
         ids, submit_s = key_ids(jobs), jobs["submit_time"].to_numpy()
         features = fold.store.features_at(ids, submit_s)
-        losses = fold.losses.as_of(ids[:, USER_KEY], submit_s)
+        losses = fold.model.losses.as_of(ids[:, USER_KEY], submit_s)
         groups = history_group(user_runs(features))
-        return Known(features, losses, fold.offsets.as_of(groups, submit_s))
+        return Known(features, losses, fold.model.offsets.as_of(groups, submit_s))
 
     @property
     def version(self) -> int:
@@ -147,6 +148,10 @@ class History:
         """Raises HistoryOffError where no outcomes are taken in."""
         if not self._started:
             raise HistoryOffError
+
+    def live(self) -> LiveFigures:
+        """How good the model is on the jobs that end now, from what is folded; quick."""
+        return self._follower.fold.model.figures
 
     def state(self) -> HistoryState:
         """How history is; quick."""

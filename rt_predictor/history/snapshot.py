@@ -24,14 +24,16 @@ from numpy.typing import NDArray
 
 from rt_predictor.errors import HistoryError
 from rt_predictor.history.experts import Decays, ExpertLosses, LossRows
+from rt_predictor.history.judge import Judge
 from rt_predictor.history.key_ids import keys_fingerprint
+from rt_predictor.history.live import LiveSums
 from rt_predictor.history.offsets import OffsetRows, TailOffsets
 from rt_predictor.history.sorted_runs import SortedRuns
 from rt_predictor.history.store import DEFAULT_MAX_KEYS, EventStore
 from rt_predictor.model.bounds import MISS_SHARES
 
 _MAGIC = b"rt-predictor history snapshot, format "
-_FORMAT = b"0002"
+_FORMAT = b"0003"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 1 << 16
@@ -53,12 +55,15 @@ _TYPES: Mapping[str, str] = {
     "offsets.groups": "<i8",
     "offsets.visible_s": "<f8",
     "offsets.states": "<f8",
+    "live.sums": "<f8",
+    "live.counts": "<f8",
 }
-"""The arrays, in the order of the fields of `SortedRuns`, `LossRows` and `OffsetRows`."""
+"""The arrays, in the order of the fields of `SortedRuns`, `LossRows`, `OffsetRows`, `LiveSums`."""
 
 _RUNS = tuple(name for name in _TYPES if name.startswith("runs."))
 _ROWS = tuple(name for name in _TYPES if name.startswith("rows."))
 _OFFSETS = tuple(name for name in _TYPES if name.startswith("offsets."))
+_LIVE = tuple(name for name in _TYPES if name.startswith("live."))
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,13 @@ class Origin:
     """How many they are."""
     decays: Decays
     """How their losses are folded."""
+    limits_enforced: bool
+    """What live figures count as told."""
+
+    @classmethod
+    def of(cls, log_id: str, judge: Judge) -> "Origin":
+        """A log, and the model whose errors are folded."""
+        return cls(log_id, judge.model_version, judge.experts, judge.decays, judge.limits_enforced)
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,7 @@ class Snapshot:
     store: EventStore
     losses: ExpertLosses
     offsets: TailOffsets
+    live: LiveSums
     position: int
     """Position in the log of the last event that is in it."""
 
@@ -101,6 +114,7 @@ class _Header:
     arrived: int
     losses_arrived: int
     offsets_arrived: int
+    live_jobs: int
     limits: Sequence[int]
     shapes: Mapping[str, Sequence[int]]
     arrays_sha256: str
@@ -119,6 +133,7 @@ def save_snapshot(path: Path, snapshot: Snapshot, origin: Origin) -> None:
         "runs": snapshot.store.compact(),
         "rows": snapshot.losses.rows(),
         "offsets": snapshot.offsets.rows(),
+        "live": snapshot.live,
     }
     arrays: dict[str, NDArray[Any]] = {}
     for name, kind in _TYPES.items():
@@ -131,6 +146,7 @@ def save_snapshot(path: Path, snapshot: Snapshot, origin: Origin) -> None:
         arrived=snapshot.store.arrived,
         losses_arrived=snapshot.losses.arrived,
         offsets_arrived=snapshot.offsets.arrived,
+        live_jobs=snapshot.live.jobs,
         limits=_limits(snapshot.store),
         shapes={name: list(array.shape) for name, array in arrays.items()},
         arrays_sha256=_digest(arrays),
@@ -168,10 +184,11 @@ def load_snapshot(
     losses = ExpertLosses.restored(rows, header.losses_arrived, max_events, origin.decays)
     offset_rows = OffsetRows(*(arrays[name] for name in _OFFSETS))
     offsets = TailOffsets.restored(offset_rows, header.offsets_arrived, MISS_SHARES, max_events)
+    live = LiveSums(header.live_jobs, *(arrays[name] for name in _LIVE))
     if header.limits != _limits(store):
         store.evict()
         losses.evict()
-    return Snapshot(store, losses, offsets, header.position)
+    return Snapshot(store, losses, offsets, live, header.position)
 
 
 def _limits(store: EventStore) -> list[int]:

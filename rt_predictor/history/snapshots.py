@@ -10,7 +10,9 @@ from pathlib import Path
 from loguru import logger
 
 from rt_predictor.errors import HistoryError
-from rt_predictor.history.fold import Fold, Judge
+from rt_predictor.history.fold import Fold
+from rt_predictor.history.judge import Judge
+from rt_predictor.history.model_fold import ModelFold
 from rt_predictor.history.place import try_lock
 from rt_predictor.history.snapshot import (
     Origin,
@@ -46,7 +48,8 @@ class Snapshots:
             logger.info("no history snapshot is used", reason=found.reason)
             return None
         self._look_again_later()
-        return Fold(judge, found.store, found.losses, found.offsets, found.position)
+        model = ModelFold(judge, found.losses, found.offsets, found.live)
+        return Fold(found.store, model, found.position)
 
     def save_if_due(self, fold: Fold) -> None:
         """Writes the snapshot if it is older than the interval. Raises HistoryError."""
@@ -69,7 +72,10 @@ class Snapshots:
             with try_lock(lock) as held:
                 saved = saved_position(self._path, self._origin)
                 if held and fold.position > (saved or 0):
-                    known = Snapshot(fold.store, fold.losses, fold.offsets, fold.position)
+                    model = fold.model
+                    known = Snapshot(
+                        fold.store, model.losses, model.offsets, model.live, fold.position
+                    )
                     save_snapshot(self._path, known, self._origin)
         except OSError as error:
             raise HistoryError(

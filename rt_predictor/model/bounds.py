@@ -126,6 +126,14 @@ def interval_s(
     return np.minimum.accumulate(lower, axis=1), np.maximum.accumulate(upper, axis=1)
 
 
+def interval_scores_s(
+    lower_s: Array, upper_s: Array, runtime_s: Array, level: float | Array
+) -> Array:
+    """Interval scores of Winkler (1972): width, plus 2 / alpha times the miss; s. Broadcasts."""
+    miss = np.maximum(lower_s - runtime_s, 0) + np.maximum(runtime_s - upper_s, 0)
+    return np.asarray(upper_s - lower_s + 2 / (1 - level) * miss)
+
+
 def upper_quantile_s(upper_s: Array, point_s: Array, confidence: float) -> Array:
     """[n] runtimes that are not exceeded with the asked confidence, in s.
 

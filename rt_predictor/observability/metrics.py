@@ -17,6 +17,7 @@ from rt_predictor.features.rules import RULES
 from rt_predictor.history.history import HistoryState
 from rt_predictor.history.log import Appended
 from rt_predictor.observability.history_metrics import HistoryMetrics
+from rt_predictor.observability.live_metrics import LiveMetrics
 from rt_predictor.observability.memory import resident_memory_bytes
 from rt_predictor.serving.predictions import Flag, Predictions
 
@@ -85,6 +86,7 @@ class Metrics:
         self._predictions()
         self._process()
         self._history = HistoryMetrics(registry)
+        self.live = LiveMetrics(registry)
 
     def _calls(self) -> None:
         requests = Counter(

@@ -14,6 +14,7 @@ from rt_predictor.observability.memory import resident_memory_bytes
 from rt_predictor.serving.dispatch import Dispatcher
 from rt_predictor.serving.port import PredictorPort
 from rt_predictor.serving.predictions import Predictions
+from rt_predictor.settings import WatchingSettings
 
 MODEL = "model"
 _MIB = 1024 * 1024
@@ -105,6 +106,28 @@ def history_check(history: History) -> Check:
         if troubles:
             return Health(State.DEGRADED, "; ".join(troubles))
         return Health(State.SERVING, f"{state.events} finished jobs under {state.keys} keys")
+
+    return check
+
+
+def coverage_check(history: History, level: float, settings: WatchingSettings) -> Check:
+    """Whether intervals hold as many of the jobs that end now as they promise, within a band."""
+
+    def check() -> Health:
+        live = history.live()
+        if live.jobs < settings.least_jobs:
+            return Health(
+                State.SERVING, f"{live.jobs} of {settings.least_jobs} finished jobs to judge by"
+            )
+        coverage, band = live.coverage[level], settings.coverage_band
+        said = f"{level:.0%} intervals hold {coverage:.1%} of the jobs that end now"
+        if abs(coverage - level) <= band:
+            return Health(State.SERVING, said)
+        cure = "look for what has changed (live_drift), and train the model anew if it stays so"
+        return Health(
+            State.DEGRADED,
+            f"{said}, not {level - band:.1%} to {min(level + band, 1):.1%}: {cure}",
+        )
 
     return check
 

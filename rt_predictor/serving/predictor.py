@@ -15,12 +15,13 @@ from rt_predictor.features.assemble import NUMBERS
 from rt_predictor.features.declared import INPUTS, UNSEEN_CODE
 from rt_predictor.features.jobs import numbers
 from rt_predictor.history.experts import DECAYS, SCOPES, Decays, losses_of
-from rt_predictor.history.fold import Verdict
 from rt_predictor.history.history import History, Known
+from rt_predictor.history.judge import Told, Verdict
 from rt_predictor.model.bounds import LEVELS, TAILS, outcome_scores
 from rt_predictor.model.bundle import Bundle, read_bundle
 from rt_predictor.model.learned import assembler_from, start_offsets
 from rt_predictor.model.ports import GraphInputs, GraphOutputs
+from rt_predictor.model.reference import NO_REFERENCE
 from rt_predictor.model.session import ModelSession
 from rt_predictor.serving.description import (
     FeatureDescription,
@@ -69,6 +70,8 @@ class Predictor:
         self.confidence_level = prediction.confidence_level
         self._level = LEVELS.index(prediction.confidence_level)
         self.start_offsets = start_offsets(bundle.calibration)
+        self.reference = NO_REFERENCE
+        self.limits_enforced = prediction.limits_enforced
         self._assembler = assembler_from(bundle.features)
         self._knows = {item.field: bool(item.names) for item in self._assembler.categories}
         self.member_names = tuple(bundle.ensemble.models)
@@ -107,17 +110,13 @@ class Predictor:
         """
         given, known = self._asked(jobs)
         said = self.score(given)
-        runtime_s, lower_s = said.prediction.astype(np.float64), said.lower.astype(np.float64)
-        upper_s = said.upper.astype(np.float64)
-        if self._prediction.limits_enforced:
-            ceiling_s = np.fmax(given.inputs[:, _TIME_REQ], runtime_s)
-            upper_s = np.minimum(upper_s, ceiling_s[:, None])
+        told = self._told(given, said)
         return Predictions(
-            runtime_s=runtime_s,
-            lower_s=lower_s[:, self._level],
-            upper_s=upper_s[:, self._level],
+            runtime_s=told.predicted_s,
+            lower_s=told.lower_s[:, self._level],
+            upper_s=told.upper_s[:, self._level],
             timeout_probability=said.timeout.astype(np.float64),
-            ends_s=(lower_s, upper_s),
+            ends_s=(told.lower_s, told.upper_s),
             limit_granularity_s=self._prediction.limit_granularity_s,
             members_s=said.experts.astype(np.float64),
             flags=self._flags(given.inputs, known.knows_user),
@@ -142,10 +141,18 @@ class Predictor:
         return DECAYS
 
     def __call__(self, events: pl.DataFrame, history_features: NDArray[np.float32]) -> Verdict:
-        """How far off the model was: see `history.fold.Judge`.
+        """How far off the model was: see `history.judge.Judge`.
 
         NaN for jobs that had ended before training did: the model has seen them.
         """
+        verdict = Verdict.none(len(events), self.experts)
+        unseen = events["end_time"].to_numpy() > self.bundle.info.training_span_end
+        if unseen.any():
+            later = events.filter(pl.Series(unseen))
+            verdict.put(unseen, self._judged(later, history_features[unseen]))
+        return verdict
+
+    def _judged(self, events: pl.DataFrame, history_features: NDArray[np.float32]) -> Verdict:
         inputs = self._assembler.assemble(events, history_features)
         losses = np.zeros((len(events), SCOPES, self.experts + 1), dtype=np.float32)
         offsets = np.zeros((len(events), TAILS), dtype=np.float32)
@@ -157,11 +164,19 @@ class Predictor:
             numbers(events, "time_req"),
             self.bundle.calibration.typical_runtime_s,
         )
-        verdict = Verdict(losses_of(said.experts, runtime_s.astype(np.float32)), scores)
-        trained_on = events["end_time"].to_numpy() <= self.bundle.info.training_span_end
-        verdict.losses[trained_on] = np.nan
-        verdict.scores[trained_on] = np.nan
-        return verdict
+        return Verdict(inputs, losses_of(said.experts, runtime_s.astype(np.float32)), scores)
+
+    def told(self, given: GraphInputs) -> Told:
+        """What jobs are told: see `history.judge.Judge`."""
+        return self._told(given, self.score(given))
+
+    def _told(self, given: GraphInputs, said: GraphOutputs) -> Told:
+        runtime_s, lower_s = said.prediction.astype(np.float64), said.lower.astype(np.float64)
+        upper_s = said.upper.astype(np.float64)
+        if self.limits_enforced:
+            ceiling_s = np.fmax(given.inputs[:, _TIME_REQ], runtime_s)
+            upper_s = np.minimum(upper_s, ceiling_s[:, None])
+        return Told(runtime_s, lower_s, upper_s)
 
     def describe(self) -> ModelDescription:
         """Where the model comes from, how good it was, and what runs it."""

@@ -31,6 +31,7 @@ from rt_predictor.serving.health import (
     Health,
     HealthReport,
     State,
+    coverage_check,
     history_check,
     memory_check,
     model_check,
@@ -132,7 +133,9 @@ class Server:
                 f"cannot listen on {address}: change server.host or {PORT_SETTING}"
             ) from error
         await self._grpc.start()
-        self._metrics.started(self._predictor.model_version, time.time())
+        version = self._predictor.model_version
+        self._metrics.started(version, time.time())
+        self._metrics.live.trained(version, self._predictor.describe().metrics)
         self._sampling = asyncio.create_task(self._sample())
         self._report.ready()
         await self._health.set_ready(ready=True)
@@ -177,6 +180,7 @@ class Server:
         while True:
             self._metrics.sample_memory()
             self._metrics.sample_history(self._history.state())
+            self._metrics.live.sample(self._history.live())
             await asyncio.sleep(SAMPLE_S)
 
 
@@ -200,7 +204,10 @@ async def serve(settings: Settings, predictor_factory: PredictorFactory) -> int:
             predictor := predictor_factory(settings, history),
             history,
             Metrics(registry),
-            {"metrics": page_check(page)},
+            {
+                "metrics": page_check(page),
+                "coverage": coverage_check(history, predictor.confidence_level, settings.watching),
+            },
             shares_port=False,
         )
         workers = WorkerMetrics(registry)

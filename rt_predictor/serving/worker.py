@@ -52,7 +52,7 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
 
     from rt_predictor.history.history import History
     from rt_predictor.observability.metrics import Metrics, share_between_processes
-    from rt_predictor.serving.health import Health, State
+    from rt_predictor.serving.health import Health, State, coverage_check
     from rt_predictor.serving.server import Server, settle_process
     from rt_predictor.serving.signals import stop_signals
 
@@ -69,7 +69,12 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
             predictor,
             history,
             Metrics(CollectorRegistry(), worker=task.number),
-            {"metrics": lambda: Health(State.SERVING, "served by the supervisor")},
+            {
+                "metrics": lambda: Health(State.SERVING, "served by the supervisor"),
+                "coverage": coverage_check(
+                    history, predictor.confidence_level, task.settings.watching
+                ),
+            },
             shares_port=True,
         )
         await server.start(task.port)

@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from rt_predictor.model.bounds import interval_scores_s
+
 Array = NDArray[np.float64]
 
 BLOCKS = 10
@@ -100,10 +102,9 @@ def per_user_mae(predicted: Array, runtime: Array, users: pl.Series) -> float:
 
 
 def winkler_score(intervals: Intervals, runtime: Array) -> float:
-    """Mean interval score of Winkler (1972): width, plus 2 / alpha times the miss; s."""
-    lower, upper = intervals.lower_s, intervals.upper_s
-    miss = np.maximum(lower - runtime, 0) + np.maximum(runtime - upper, 0)
-    return float(np.mean(upper - lower + 2 / (1 - intervals.level) * miss))
+    """Mean interval score; s."""
+    scores = interval_scores_s(intervals.lower_s, intervals.upper_s, runtime, intervals.level)
+    return float(np.mean(scores))
 
 
 def interval_metrics(

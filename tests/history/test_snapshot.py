@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from rt_predictor.errors import HistoryError
 from rt_predictor.history import snapshot as module
 from rt_predictor.history.experts import Decays, ExpertLosses, losses_of
-from rt_predictor.history.fold import NO_OFFSETS
+from rt_predictor.history.judge import NO_OFFSETS, Told
 from rt_predictor.history.key_ids import USER_KEY, key_ids
+from rt_predictor.history.live import LiveSums
 from rt_predictor.history.offsets import Scored, TailOffsets
 from rt_predictor.history.snapshot import (
     Origin,
@@ -23,11 +24,12 @@ from rt_predictor.history.snapshot import (
     save_snapshot,
 )
 from rt_predictor.history.store import EventStore
-from rt_predictor.model.bounds import GROUPS, MISS_SHARES, TAILS
+from rt_predictor.model.bounds import GROUPS, LEVELS, MISS_SHARES, TAILS
+from rt_predictor.model.reference import BINS
 from rt_predictor.traces.generate import generate_jobs
 from tests.history.jobs import batches_of_jobs, frame
 
-ORIGIN = Origin("log-1", "1.0.0", experts=2, decays=Decays(0.99, 0.9))
+ORIGIN = Origin("log-1", "1.0.0", experts=2, decays=Decays(0.99, 0.9), limits_enforced=False)
 
 
 def fold(snapshot: Snapshot, events: pl.DataFrame) -> Snapshot:
@@ -47,7 +49,14 @@ def fold(snapshot: Snapshot, events: pl.DataFrame) -> Snapshot:
             np.log(runtime.astype(np.float64))[:, None] - np.arange(TAILS),
         )
     )
-    return replace(snapshot, position=snapshot.position + len(events))
+    predicted_s = np.full(len(events), 7.0)
+    ends_s = np.tile(np.arange(1.0, 1 + len(LEVELS)), (len(events), 1))
+    live = snapshot.live.after(
+        Told(predicted_s, predicted_s[:, None] - ends_s, predicted_s[:, None] + ends_s),
+        runtime.astype(np.float64),
+        np.arange(2 * len(events)).reshape(-1, 2) % BINS,
+    )
+    return replace(snapshot, position=snapshot.position + len(events), live=live)
 
 
 def empty() -> Snapshot:
@@ -55,6 +64,7 @@ def empty() -> Snapshot:
         EventStore(1000),
         ExpertLosses(2, 1000, ORIGIN.decays),
         TailOffsets(NO_OFFSETS, MISS_SHARES, 1000),
+        LiveSums.none(2),
         0,
     )
 
@@ -69,6 +79,9 @@ def assert_same(a: Snapshot, b: Snapshot, asked: pl.DataFrame) -> None:
         groups = np.full(len(asked), group)
         offsets = (of.offsets.as_of(groups, submit_s) for of in (a, b))
         np.testing.assert_array_equal(*offsets)
+    assert a.live.jobs == b.live.jobs
+    np.testing.assert_array_equal(a.live.sums, b.live.sums)
+    np.testing.assert_array_equal(a.live.counts, b.live.counts)
     assert (len(a.offsets), a.offsets.arrived) == (len(b.offsets), b.offsets.arrived)
 
 
@@ -180,6 +193,7 @@ def test_a_file_that_is_too_long_is_ignored(saved: Path) -> None:
             "was made for model_version 1.0.0, not for 1.0.1",
         ),
         (replace(ORIGIN, experts=3), "was made for experts 2, not for 3"),
+        (replace(ORIGIN, limits_enforced=True), "was made for limits_enforced False, not for True"),
         (replace(ORIGIN, decays=Decays(0.9, 0.9)), "was made for decays {'overall': 0.99, "),
     ],
 )
@@ -198,7 +212,7 @@ def test_what_was_made_for_other_keys_is_ignored(
 
 def test_another_format_is_ignored(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FORMAT", b"9999")
-    assert why_not(saved).endswith("has format 0002, not 9999")
+    assert why_not(saved).endswith("has format 0003, not 9999")
 
 
 def test_a_save_that_fails_leaves_the_file_of_before(

@@ -653,6 +653,7 @@ class GetModelInfoResponse(_message.Message):
     PREDICTIONS_SERVED_FIELD_NUMBER: _builtins.int
     CONFIDENCE_LEVEL_FIELD_NUMBER: _builtins.int
     SERVICE_VERSION_FIELD_NUMBER: _builtins.int
+    LIVE_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """Version of the model bundle."""
     trained_at: _builtins.float
@@ -693,6 +694,10 @@ class GetModelInfoResponse(_message.Message):
     def providers(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """ONNX Runtime execution providers in use, and the number of graph nodes that each one runs."""
 
+    @_builtins.property
+    def live(self) -> Global___LiveFigures:
+        """How good the model is on the jobs that end now; unset where no outcome is judged."""
+
     def __init__(
         self,
         *,
@@ -710,14 +715,109 @@ class GetModelInfoResponse(_message.Message):
         predictions_served: _builtins.int = ...,
         confidence_level: _builtins.float = ...,
         service_version: _builtins.str = ...,
+        live: Global___LiveFigures | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["live", b"live"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence_level", b"confidence_level", "features", b"features", "metrics", b"metrics", "model_version", b"model_version", "models", b"models", "predictions_served", b"predictions_served", "providers", b"providers", "service_version", b"service_version", "trained_at", b"trained_at", "training_samples", b"training_samples", "training_span_end", b"training_span_end", "training_span_start", b"training_span_start", "training_traces", b"training_traces", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence_level", b"confidence_level", "features", b"features", "live", b"live", "metrics", b"metrics", "model_version", b"model_version", "models", b"models", "predictions_served", b"predictions_served", "providers", b"providers", "service_version", b"service_version", "trained_at", b"trained_at", "training_samples", b"training_samples", "training_span_end", b"training_span_end", "training_span_start", b"training_span_start", "training_traces", b"training_traces", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetModelInfoResponse: _TypeAlias = GetModelInfoResponse  # noqa: Y015
+
+@_typing.final
+class LiveFigures(_message.Message):
+    """How good a model is on the jobs that end now: those recorded that it was not trained on. Each
+    counts by what it was told at its submit, and half after 2,000 more.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetricsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    JOBS_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    DRIFT_FIELD_NUMBER: _builtins.int
+    jobs: _builtins.int
+    """Jobs that the figures are made of; with 0 there are none."""
+    @_builtins.property
+    def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """By the names of GetModelInfoResponse.metrics: "mae" (s), "accuracy", "underestimated" and, of
+        intervals of `confidence_level`, "coverage" and "winkler" (s).
+        """
+
+    @_builtins.property
+    def drift(self) -> _containers.RepeatedCompositeFieldContainer[Global___Drift]:
+        """How far jobs have moved from those of training; none where the bundle does not say how they
+        were.
+        """
+
+    def __init__(
+        self,
+        *,
+        jobs: _builtins.int = ...,
+        metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        drift: _abc.Iterable[Global___Drift] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "jobs", b"jobs", "metrics", b"metrics"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiveFigures: _TypeAlias = LiveFigures  # noqa: Y015
+
+@_typing.final
+class Drift(_message.Message):
+    """How far a group of columns has moved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    PSI_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    """"request" (its numbers, and the calendar), "category" (partition, QoS, account), "history"
+    (windows of finished jobs) or "error" (runtime / prediction).
+    """
+    psi: _builtins.float
+    """Population stability index of the column that has moved furthest; 0 is as in training, and for
+    "error" as on the later jobs that the model was tried on.
+    """
+    column: _builtins.str
+    """Which column that is."""
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        psi: _builtins.float = ...,
+        column: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "group", b"group", "psi", b"psi"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Drift: _TypeAlias = Drift  # noqa: Y015
 
 @_typing.final
 class FeatureInfo(_message.Message):

@@ -1,0 +1,97 @@
+"""What an operator can see of how good a model is, now and when it was trained."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from rt_predictor.history.live import LiveFigures
+
+_MODEL = ("model_version",)
+_LEVEL = (*_MODEL, "level")
+
+
+class LiveMetrics:
+    """The series of one worker. All workers fold the same, so the latest to look is believed."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._jobs = self._gauge(
+            "live_jobs", "Finished jobs that live figures are made of; 0 before the first.", _MODEL
+        )
+        self._means = {
+            "mae_s": self._gauge("live_mae_seconds", "Mean error of late.", _MODEL),
+            "accuracy": self._gauge(
+                "live_accuracy", "Mean of min(p, r) / max(p, r) of late; 0 to 1.", _MODEL
+            ),
+            "underestimated": self._gauge(
+                "live_underestimated", "Share of jobs of late that ran longer than told.", _MODEL
+            ),
+        }
+        self._by_level = {
+            "coverage": self._gauge(
+                "live_coverage", "Share of jobs of late within their interval, by level.", _LEVEL
+            ),
+            "interval_score_s": self._gauge(
+                "live_interval_score_seconds",
+                "Mean interval score of late, by level; lower is better.",
+                _LEVEL,
+            ),
+        }
+        self._drift = self._gauge(
+            "live_drift",
+            "Population stability index of late, by group; 0 is as in training.",
+            (*_MODEL, "group"),
+        )
+        self._trained = {
+            "mae": self._gauge("trained_mae_seconds", _as_trained("live_mae_seconds"), _MODEL),
+            "accuracy": self._gauge("trained_accuracy", _as_trained("live_accuracy"), _MODEL),
+            "underestimated": self._gauge(
+                "trained_underestimated", _as_trained("live_underestimated"), _MODEL
+            ),
+        }
+        self._trained_by_level = {
+            "coverage": self._gauge("trained_coverage", _as_trained("live_coverage"), _LEVEL),
+            "winkler": self._gauge(
+                "trained_interval_score_seconds",
+                _as_trained("live_interval_score_seconds"),
+                _LEVEL,
+            ),
+        }
+
+    def trained(self, model_version: str, metrics: Mapping[str, float]) -> None:
+        """Shows what was measured when the model was trained (`TrainingMetrics.headline`)."""
+        for name, gauge in self._trained.items():
+            if name in metrics:
+                gauge.labels(model_version).set(metrics[name])
+        for name, gauge in self._trained_by_level.items():
+            if name in metrics and "level" in metrics:
+                gauge.labels(model_version, f"{metrics['level']:g}").set(metrics[name])
+
+    def sample(self, live: LiveFigures) -> None:
+        """Shows how good a model is now: its means once there is a job. Nothing without a model."""
+        version = live.model_version
+        if not version:
+            return
+        self._jobs.labels(version).set(live.jobs)
+        if not live.jobs:
+            return
+        for name, gauge in self._means.items():
+            gauge.labels(version).set(getattr(live, name))
+        for name, gauge in self._by_level.items():
+            for level, value in getattr(live, name).items():
+                gauge.labels(version, f"{level:g}").set(value)
+        for group, drift in live.drift.items():
+            self._drift.labels(version, group).set(drift.psi)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
+        return Gauge(
+            f"rt_predictor_{name}",
+            text,
+            labels,
+            multiprocess_mode="livemostrecent",
+            registry=self._registry,
+        )
+
+
+def _as_trained(name: str) -> str:
+    return f"What `rt_predictor_{name}` was on later jobs when the model was trained."
