@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rt_predictor.features.assemble import NUMBERS
 from rt_predictor.features.declared import INPUTS, UNSEEN_CODE
-from rt_predictor.features.jobs import numbers
+from rt_predictor.features.jobs import Jobs, as_frame, numbers
 from rt_predictor.history.experts import DECAYS, SCOPES, Decays, losses_of
 from rt_predictor.history.fold import Verdict
 from rt_predictor.history.history import History, Known
@@ -37,6 +37,9 @@ from rt_predictor.settings import PredictionSettings, Settings
 _COLUMN = {item.name: place for place, item in enumerate(INPUTS)}
 _LEAST_CHUNK_ROWS = 64
 """Rows that are worth the way to a thread."""
+_BIT = {flag: place for place, flag in enumerate(Flag)}
+_MOST_ROWS = 64
+"""Jobs that are looked at row by row; a frame is the quicker way to more."""
 _TIME_REQ = _COLUMN["time_req"]
 
 
@@ -74,7 +77,12 @@ class Predictor:
         self._level = LEVELS.index(prediction.confidence_level)
         self.start_offsets = start_offsets(bundle.calibration)
         self._assembler = assembler_from(bundle.features)
-        self._knows = {item.field: bool(item.names) for item in self._assembler.categories}
+        knows = {item.field: bool(item.names) for item in self._assembler.categories}
+        self._names = (
+            (Flag.UNSEEN_PARTITION, _COLUMN["partition_code"], knows["partition"]),
+            (Flag.UNSEEN_QOS, _COLUMN["qos_code"], knows["qos"]),
+        )
+        """What is said of new names; not where training saw no name of that field at all."""
         self.member_names = tuple(bundle.ensemble.models)
         self._least, self._greatest = _training_bounds(bundle)
         self._chunk_rows = chunk_rows
@@ -104,11 +112,10 @@ class Predictor:
             threads=optimization.n_jobs,
         )
 
-    def predict(self, jobs: pl.DataFrame) -> Predictions:
-        """Predicts n jobs: the columns of `REQUEST_SCHEMA`, null where missing, submit_time filled.
-
-        The jobs are taken as valid (`features.rules`).
-        """
+    def predict(self, jobs: Jobs) -> Predictions:
+        """Predicts n jobs, each with a submit_time; they are taken as valid (`features.rules`)."""
+        if not isinstance(jobs, pl.DataFrame) and len(jobs) > _MOST_ROWS:
+            jobs = as_frame(jobs)
         given, known = self._asked(jobs)
         said = self.score(given)
         runtime_s, lower_s = said.prediction.astype(np.float64), said.lower.astype(np.float64)
@@ -130,7 +137,7 @@ class Predictor:
             model_version=self.model_version,
         )
 
-    def _asked(self, jobs: pl.DataFrame) -> tuple[GraphInputs, Known]:
+    def _asked(self, jobs: Jobs) -> tuple[GraphInputs, Known]:
         known = self._history.known(jobs)
         inputs = self._assembler.assemble(jobs, known.features)
         return GraphInputs(inputs, known.expert_losses, known.offsets), known
@@ -188,7 +195,7 @@ class Predictor:
             providers=self.session.nodes_by_provider(),
         )
 
-    def graph_inputs(self, jobs: pl.DataFrame) -> GraphInputs:
+    def graph_inputs(self, jobs: Jobs) -> GraphInputs:
         """What `score` takes for n jobs."""
         return self._asked(jobs)[0]
 
@@ -216,22 +223,13 @@ class Predictor:
     ) -> NDArray[np.uint8]:
         asked = inputs[:, : len(NUMBERS)]
         outside = ((asked < self._least) | (asked > self._greatest)).any(axis=1)
-        conditions = (
-            (Flag.COLD_START_USER, ~knows_user),
-            (Flag.UNSEEN_PARTITION, self._unseen(inputs, "partition")),
-            (Flag.UNSEEN_QOS, self._unseen(inputs, "qos")),
-            (Flag.NO_TIME_LIMIT, np.isnan(inputs[:, _TIME_REQ])),
-            (Flag.OUT_OF_TRAINING_RANGE, outside),
-        )
-        flags = np.zeros(len(inputs), dtype=np.uint8)
-        for flag, holds in conditions:
-            flags |= np.uint8(flag) * holds
-        return flags
-
-    def _unseen(self, inputs: NDArray[np.float32], field: str) -> NDArray[np.bool_]:
-        """Rows whose name is new; none where training saw no name of that field at all."""
-        codes = inputs[:, _COLUMN[f"{field}_code"]]
-        return np.asarray((codes == UNSEEN_CODE) & self._knows[field])
+        held = np.empty((len(inputs), len(Flag)), dtype=np.bool_)
+        held[:, _BIT[Flag.COLD_START_USER]] = ~knows_user
+        held[:, _BIT[Flag.NO_TIME_LIMIT]] = np.isnan(asked[:, _TIME_REQ])
+        held[:, _BIT[Flag.OUT_OF_TRAINING_RANGE]] = outside
+        for flag, column, told_apart in self._names:
+            held[:, _BIT[flag]] = (inputs[:, column] == UNSEEN_CODE) if told_apart else False
+        return np.packbits(held, axis=1, bitorder="little")[:, 0]
 
 
 def _put_back(
