@@ -16,10 +16,10 @@ from rt_predictor.api.answer_bytes import answer_bytes
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.features.jobs import REQUEST_SCHEMA, Row
 from rt_predictor.features.rules import MAX_TEXT_CHARS, TextRule, check_job, invalid_jobs
 from rt_predictor.model.bounds import check_level
-from rt_predictor.serving.batcher import Parts, Row
+from rt_predictor.serving.batcher import Parts
 from rt_predictor.serving.isolation import Failed, Scored
 from rt_predictor.serving.predictions import Flag, Predictions
 

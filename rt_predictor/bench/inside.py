@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from rt_predictor.bench.figures import Figure, Figures, Skipped, rounds
 from rt_predictor.bench.plan import Plan
-from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.model.ports import GraphInputs
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import load_settings
@@ -32,7 +31,7 @@ def measure(plan: Plan, predictor: Predictor) -> Figures:
     bulk = plan.source.take(plan.count(_BULK_ROWS, 500))
 
     def one(row: dict[str, Any]) -> object:
-        return predictor.predict(pl.from_dicts([row], schema=REQUEST_SCHEMA))
+        return predictor.predict([row])
 
     def bulk_score(_: pl.DataFrame) -> object:
         return predictor.score(given)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rt_predictor.features.categories import Category
 from rt_predictor.features.declared import CATEGORY_FIELDS, DAY_S, INPUTS, REQUEST_INPUTS
+from rt_predictor.features.jobs import Jobs, numbers, texts
 
 WEEK_S = 7 * DAY_S
 _MONDAY_S = 3 * DAY_S
@@ -45,11 +46,11 @@ class Assembler:
         if fields != CATEGORY_FIELDS:
             raise ValueError(f"categories are {fields}, expected {CATEGORY_FIELDS}")
 
-    def assemble(self, jobs: pl.DataFrame, history: NDArray[np.float32]) -> NDArray[np.float32]:
+    def assemble(self, jobs: Jobs, history: NDArray[np.float32]) -> NDArray[np.float32]:
         """The matrix of inputs: [n, len(INPUTS)], missing as NaN.
 
         Args:
-            jobs: [n] the columns of `REQUEST_SCHEMA`; further columns are not looked at.
+            jobs: [n]; columns other than those of `REQUEST_SCHEMA` are not looked at.
             history: [n, len(HISTORY_INPUTS)] what was known at each submit, as
                 `LogHistory.features` or `EventStore.features` gives it.
         """
@@ -57,12 +58,15 @@ class Assembler:
         matrix[:, len(REQUEST_INPUTS) :] = history
         # Column by column: an expression costs Polars about as much as a hundred rows do.
         for place, name in enumerate(NUMBERS):
-            matrix[:, place] = jobs.get_column(name).to_numpy()
-        submit_time = jobs.get_column("submit_time").to_numpy()
+            matrix[:, place] = numbers(jobs, name)
+        submit_time = numbers(jobs, "submit_time")
         matrix[:, _SECOND_OF_DAY] = submit_time % DAY_S
         matrix[:, _SECOND_OF_WEEK] = (submit_time + _MONDAY_S) % WEEK_S
         for place, category in enumerate(self.categories, start=_SECOND_OF_WEEK + 1):
-            matrix[:, place] = category.codes(jobs.get_column(category.field))
+            if isinstance(jobs, pl.DataFrame):
+                matrix[:, place] = category.codes(jobs.get_column(category.field))
+            else:
+                matrix[:, place] = category.few_codes(texts(jobs, category.field))
         return matrix
 
 

@@ -4,9 +4,13 @@ One job frame is a Polars frame with the columns of `REQUEST_SCHEMA` (a job to b
 `JOB_SCHEMA` (a finished job of a log). Missing is null, never a sentinel. Units: seconds (UTC
 epoch for times), megabytes (MiB, as Slurm counts them) for the whole job, counts of cores, nodes
 and GPUs for the whole job.
+
+A few jobs come as rows instead: to make a frame of one job, and to take its columns out again,
+costs as much as to look up all that history says of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -40,6 +44,29 @@ JOB_SCHEMA: Mapping[str, type[pl.DataType]] = {**REQUEST_SCHEMA, **OUTCOME_SCHEM
 """One finished job of a log: the request and its outcome."""
 
 
-def numbers(jobs: pl.DataFrame, name: str) -> NDArray[np.float64]:
-    """A column of numbers: [n], NaN where it is null."""
-    return jobs[name].fill_null(float("nan")).to_numpy()
+Row: TypeAlias = Mapping[str, float | str | None]
+"""One job as the fields of `REQUEST_SCHEMA`, in that order; None where missing."""
+
+Rows: TypeAlias = Sequence[Row]
+
+Jobs: TypeAlias = pl.DataFrame | Rows
+"""Jobs in a frame with the columns of `REQUEST_SCHEMA`, or a few of them in rows."""
+
+
+def as_frame(jobs: Jobs) -> pl.DataFrame:
+    """The jobs in a frame, whichever way they come."""
+    return jobs if isinstance(jobs, pl.DataFrame) else pl.from_dicts(jobs, schema=REQUEST_SCHEMA)
+
+
+def numbers(jobs: Jobs, name: str) -> NDArray[np.float64]:
+    """A column of numbers: [n], NaN where it is missing."""
+    if isinstance(jobs, pl.DataFrame):
+        return jobs.get_column(name).to_numpy()
+    return np.array([row[name] for row in jobs], dtype=np.float64)
+
+
+def texts(jobs: Jobs, name: str) -> list[str | None]:
+    """A column of texts: [n], None where it is missing."""
+    if isinstance(jobs, pl.DataFrame):
+        return jobs.get_column(name).to_list()
+    return [row[name] for row in jobs]  # type: ignore[misc]

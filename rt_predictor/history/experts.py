@@ -33,7 +33,12 @@ _GROWTH = 1.25
 _FOLDED_EVENTS = 512
 """Events that are folded before readers see them: they wait while so many rows are shown."""
 
+_FEW_JOBS = 64
+"""Jobs that are looked up one by one."""
+
 _NO_ROW = -1
+
+Numbers = NDArray[np.int64]
 
 _F = TypeVar("_F", np.float32, np.float64)
 
@@ -77,6 +82,15 @@ class _UserRows:
     def last_at(self, at_s: float) -> int:
         place = bisect_right(self.visible_s, at_s)
         return self.numbers[place - 1] if place else _NO_ROW
+
+    def last_at_each(self, at_s: Times) -> Numbers:
+        """The same for each of several times.
+
+        No view of the arrays may outlive this: while there is one they cannot grow.
+        """
+        places = np.frombuffer(self.visible_s).searchsorted(at_s, side="right")
+        numbers = np.frombuffer(self.numbers, dtype=np.int64)[places - 1]
+        return np.where(places > 0, numbers, _NO_ROW)
 
 
 def bytes_a_row(experts: int) -> int:
@@ -154,17 +168,34 @@ class ExpertLosses:
         """
         with self._lock:
             sums, visible_s, first = self._sums, self._visible_s[: self._count], self._first
-            numbers = [
-                self._users[user].last_at(at_s) if user in self._users else _NO_ROW
-                for user, at_s in zip(users.tolist(), submit_s.tolist(), strict=True)
-            ]
+            find = self._few_own_rows if len(users) <= _FEW_JOBS else self._many_own_rows
+            own = find(users, submit_s) - first
         found = np.zeros((len(users), SCOPES, self._experts + 1), dtype=np.float32)
         overall = visible_s.searchsorted(submit_s, side="right") - 1
-        own = np.array(numbers, dtype=np.int64) - first
         for scope, rows in ((GLOBAL, overall), (USER, own)):
             known = rows >= 0
             found[known, scope] = sums[rows[known], scope]
         return found
+
+    def _few_own_rows(self, users: Ids, submit_s: Times) -> Numbers:
+        """[n] number of the last row of each user that counts at the time, or `_NO_ROW`."""
+        numbers = [
+            self._users[user].last_at(at_s) if user in self._users else _NO_ROW
+            for user, at_s in zip(users.tolist(), submit_s.tolist(), strict=True)
+        ]
+        return np.array(numbers, dtype=np.int64)
+
+    def _many_own_rows(self, users: Ids, submit_s: Times) -> Numbers:
+        """The same, user by user."""
+        order = np.argsort(users, kind="stable")
+        owners, times_s = users[order], submit_s[order]
+        starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
+        numbers = np.full(len(users), _NO_ROW)
+        for start, stop in pairwise([*starts.tolist(), len(users)]):
+            mine = self._users.get(int(owners[start]))
+            if mine is not None:
+                numbers[order[start:stop]] = mine.last_at_each(times_s[start:stop])
+        return numbers
 
     def evict(self) -> None:
         """Drops the rows beyond the limit. On the writer's thread."""

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.errors import HistoryOffError
+from rt_predictor.features.jobs import Jobs, numbers
 from rt_predictor.history.follower import LogFollower
 from rt_predictor.history.judge import Judge, NoExperts
 from rt_predictor.history.key_ids import USER_KEY, key_ids
@@ -122,10 +123,10 @@ class History:
             self._recorder.stop()
             self._follower.stop()
 
-    def known(self, jobs: pl.DataFrame) -> Known:
-        """What was known of jobs at their submit times (`REQUEST_SCHEMA`, submit_time filled)."""
+    def known(self, jobs: Jobs) -> Known:
+        """What was known of jobs at their submit times, none of which is missing."""
         fold = self._follower.fold
-        ids, submit_s = key_ids(jobs), jobs["submit_time"].to_numpy()
+        ids, submit_s = key_ids(jobs), numbers(jobs, "submit_time")
         features = fold.store.features_at(ids, submit_s)
         losses = fold.model.losses.as_of(ids[:, USER_KEY], submit_s)
         groups = history_group(user_runs(features))

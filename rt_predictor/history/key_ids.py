@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
+from struct import pack
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from rt_predictor.features.jobs import Jobs, as_frame
 from rt_predictor.history.keys import IDENTITY_FIELDS, KEYS, TEXT_FIELDS
 
 Ids = NDArray[np.uint64]
@@ -29,7 +31,8 @@ USER_KEY = next(place for place, key in enumerate(KEYS) if key.name == "user")
 _CACHED_VALUES = 1 << 16
 """Values whose hashes are remembered; about 250 bytes each."""
 
-_FEW_JOBS = 4
+_FEW_JOBS = 512
+"""Jobs whose values are hashed one by one; of more, each distinct value once."""
 
 _USED = {name for key in KEYS for name in key.fields}
 _TEXTS = tuple(sorted(_USED & TEXT_FIELDS))
@@ -45,7 +48,7 @@ def _value_id(value: str | float | None) -> int:
     if value is None:
         return int(_NULL)
     # 0.0 is added so that 0 and -0, which are equal, have one id.
-    return _hash(value.encode() if isinstance(value, str) else (value + 0.0).hex().encode())
+    return _hash(value.encode() if isinstance(value, str) else pack("<d", value + 0.0))
 
 
 _NULL = np.uint64(_hash(b"\xff"))  # no text has these bytes in UTF-8
@@ -61,14 +64,12 @@ _OFFSETS: Ids = np.array([_hash(key.name.encode()) for key in KEYS], dtype=np.ui
 _NEEDED = (_FACTORS[: len(_TEXTS)] > 0) & np.isin(_TEXTS, [*IDENTITY_FIELDS])[:, None]
 
 
-def key_ids(jobs: pl.DataFrame) -> Ids:
+def key_ids(jobs: Jobs) -> Ids:
     """Ids of each job's keys: [n, len(KEYS)] uint64, `NO_KEY` where a job has no such key.
 
-    `jobs` has the columns of `REQUEST_SCHEMA`; further columns are not looked at.
+    Columns other than those of `REQUEST_SCHEMA` are not looked at.
     """
-    count = len(_FIELDS) * len(jobs)
-    values = np.fromiter(map(_value_id, _values(jobs)), np.uint64, count)
-    values = values.reshape(len(_FIELDS), len(jobs))
+    values = _few_value_ids(jobs) if len(jobs) <= _FEW_JOBS else _many_value_ids(as_frame(jobs))
     ids: Ids = values.T @ _FACTORS + _OFFSETS
     ids >>= _ONE  # leaves room for ABOVE_ALL_IDS ...
     ids |= _ONE  # ... and for NO_KEY
@@ -78,12 +79,27 @@ def key_ids(jobs: pl.DataFrame) -> Ids:
     return ids
 
 
-def _values(jobs: pl.DataFrame) -> Iterable[str | float | None]:
-    """The values of `_FIELDS`, column after column."""
-    if len(jobs) > _FEW_JOBS:
-        return chain.from_iterable(jobs.get_column(name).to_list() for name in _FIELDS)
-    rows, columns = jobs.rows(), jobs.columns  # a whole row costs less than one value a column
-    return [row[columns.index(name)] for name in _FIELDS for row in rows]
+def _few_value_ids(jobs: Jobs) -> Ids:
+    """Ids of the values of `_FIELDS`: [len(_FIELDS), n]."""
+    values: Iterable[str | float | None]
+    if isinstance(jobs, pl.DataFrame):
+        values = chain.from_iterable(jobs.get_column(name).to_list() for name in _FIELDS)
+    else:
+        values = [row[name] for name in _FIELDS for row in jobs]
+    ids: Ids = np.fromiter(map(_value_id, values), np.uint64, len(_FIELDS) * len(jobs))
+    return ids.reshape(len(_FIELDS), len(jobs))
+
+
+def _many_value_ids(jobs: pl.DataFrame) -> Ids:
+    """The same as `_few_value_ids`."""
+    return np.array([_column_ids(jobs.get_column(name)) for name in _FIELDS])
+
+
+def _column_ids(values: pl.Series) -> Ids:
+    """Each distinct value is hashed once, past the cache: many would drive out all others."""
+    distinct = values.unique()
+    ids = pl.Series(map(_value_id.__wrapped__, distinct.to_list()), dtype=pl.UInt64)
+    return values.replace_strict(distinct, ids).to_numpy()
 
 
 def keys_fingerprint() -> str:

@@ -238,7 +238,8 @@ class TailOffsets:
         with self._lock:
             shown = self._shown
         found = np.empty((len(groups), len(self._shares)), dtype=np.float32)
-        for group, (visible_s, states) in enumerate(shown):
+        for group in set(groups.tolist()):
+            visible_s, states = shown[group]
             own = groups == group
             rows = np.maximum(visible_s.searchsorted(submit_s[own], side="right") - 1, 0)
             found[own] = states[rows, :-2]

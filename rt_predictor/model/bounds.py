@@ -8,6 +8,8 @@ may choose. Offsets widen (or, below zero, narrow) each quantile by what outcome
 conformalised quantile regression (Romano, Patterson, Candes 2019), one tail at a time.
 """
 
+from bisect import bisect_left
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -40,6 +42,7 @@ GROUPS: Final = 3
 """Groups of jobs, each with offsets of its own, by how many jobs of the user have ended."""
 
 _SOME_RUNS, _MANY_RUNS = 1, 5
+_ROUNDED_DOWN = 1 - 4 * float(np.finfo(np.float64).eps)
 
 MIN_RUNTIME_S: Final = 1.0
 
@@ -147,16 +150,24 @@ def upper_quantile_s(upper_s: Array, point_s: Array, confidence: float) -> Array
 
     Raises ValueError for a confidence that the levels say nothing of.
     """
-    known = np.array([0.5, *(1 - share for share in MISS_SHARES[len(LEVELS) :])])
+    above, share = _between(confidence)
+    lower_s = upper_s[:, above - 1] if above else point_s
+    root = np.cbrt(lower_s) * (1 - share) + np.cbrt(upper_s[:, above]) * share
+    return np.asarray(root * root * root)
+
+
+@cache
+def _between(confidence: float) -> tuple[int, float]:
+    """Place in `LEVELS` of the end above, and how far it is from what lies below to that end."""
+    known = [0.5, *(1 - share for share in MISS_SHARES[len(LEVELS) :])]
     if not known[0] <= confidence <= known[-1]:
         raise ValueError(
             f"confidence is {confidence:g}, but the intervals know {known[0]:g} to {known[-1]:g}: "
             "ask for one of these"
         )
-    ends = np.cbrt(np.column_stack([point_s, upper_s]))
-    above = int(np.clip(np.searchsorted(known, confidence), 1, len(known) - 1))
+    above = max(bisect_left(known, confidence), 1)
     share = (confidence - known[above - 1]) / (known[above] - known[above - 1])
-    return np.asarray((ends[:, above - 1] * (1 - share) + ends[:, above] * share) ** 3)
+    return above - 1, share
 
 
 def recommended_time_req_s(quantile_s: Array, granularity_s: float) -> Array:
@@ -167,5 +178,5 @@ def recommended_time_req_s(quantile_s: Array, granularity_s: float) -> Array:
     if not granularity_s > 0:
         raise ValueError(f"granularity is {granularity_s:g} s: give one above zero")
     # A runtime that was rounded up in its last bits must not cost a whole step.
-    steps = np.ceil(quantile_s / granularity_s * (1 - 4 * np.finfo(np.float64).eps))
+    steps = np.ceil(quantile_s / granularity_s * _ROUNDED_DOWN)
     return np.asarray(np.maximum(steps, 1.0) * granularity_s)

@@ -11,18 +11,16 @@ goes to a thread, and as long as others arrive during such runs, all go there.
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from rt_predictor.errors import DeadlineExceededError, OverloadedError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.features.jobs import Row
 from rt_predictor.serving.dispatch import LANES, Dispatcher
 from rt_predictor.serving.isolation import Failed, Scored, predict_isolated
 
-Row = Mapping[str, float | str | None]
-"""A valid job as the fields of `REQUEST_SCHEMA`, in that order; None where missing."""
 Parts = Sequence[Scored | Failed]
 """What was found for all jobs of one caller, in order."""
 
@@ -141,11 +139,10 @@ class Batcher:
     async def _run(self, batch: Sequence[_Waiting]) -> None:
         try:
             rows = list(itertools.chain.from_iterable(waiting.rows for waiting in batch))
-            jobs = pl.from_dicts(rows, schema=REQUEST_SCHEMA)
             if self._stays_here(batch, len(rows)):
-                parts = await predict_isolated(self._dispatcher.predict, jobs)
+                parts = await predict_isolated(self._dispatcher.predict, rows)
             else:
-                parts = await predict_isolated(self._dispatcher.predict_meanwhile, jobs)
+                parts = await predict_isolated(self._dispatcher.predict_meanwhile, rows)
                 self._look_round()
             shares = shared(parts, [len(waiting.rows) for waiting in batch])
             for waiting, share in zip(batch, shares, strict=True):

@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 
 import polars as pl
 
+from rt_predictor.features.jobs import Jobs
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving.distinct import predict_distinct
 from rt_predictor.serving.port import PredictorPort
@@ -69,11 +70,11 @@ class Dispatcher:
         self.failing = False
         """Whether the last run of the model failed."""
 
-    async def predict(self, jobs: pl.DataFrame) -> Predictions:
+    async def predict(self, jobs: Jobs) -> Predictions:
         """Answers jobs in order, at once if they are few; raises what the predictor raises."""
         return await self._counted(len(jobs), self._pool.run(len(jobs), self._predict, jobs))
 
-    async def predict_meanwhile(self, jobs: pl.DataFrame) -> Predictions:
+    async def predict_meanwhile(self, jobs: Jobs) -> Predictions:
         """Answers jobs in order, on a thread that no large work uses; raises likewise."""
         return await self._counted(len(jobs), self._lanes.run_on_thread(self._predict, jobs))
 
@@ -91,7 +92,7 @@ class Dispatcher:
         self.predicted += jobs
         return predictions
 
-    def _predict(self, jobs: pl.DataFrame) -> Predictions:
+    def _predict(self, jobs: Jobs) -> Predictions:
         started = perf_counter()
         try:
             predictions = predict_distinct(self._predictor.predict, jobs)

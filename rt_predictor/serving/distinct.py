@@ -10,15 +10,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from rt_predictor.features.jobs import Jobs, as_frame
 from rt_predictor.serving.predictions import Predictions
 
 _FEW_JOBS = 256
 """Jobs that are compared one by one: it costs less than to set Polars to work."""
 
 
-def predict_distinct(
-    predict: Callable[[pl.DataFrame], Predictions], jobs: pl.DataFrame
-) -> Predictions:
+def predict_distinct(predict: Callable[[Jobs], Predictions], jobs: Jobs) -> Predictions:
     """Predicts jobs in order, every one that differs from all before it once.
 
     Jobs are identical where all columns are: so the answers are those that `predict` gives for all
@@ -26,17 +25,19 @@ def predict_distinct(
     """
     if len(jobs) < 2:
         return predict(jobs)
-    which = _which_few(jobs) if len(jobs) <= _FEW_JOBS else _which_many(jobs)
+    which = _which_few(jobs) if len(jobs) <= _FEW_JOBS else _which_many(as_frame(jobs))
     distinct, first = np.unique(which, return_index=True)
     if len(distinct) == len(jobs):
         return predict(jobs)
-    return predict(jobs[first]).rows(which)
+    some = jobs[first] if isinstance(jobs, pl.DataFrame) else [jobs[row] for row in first]
+    return predict(some).rows(which)
 
 
-def _which_few(jobs: pl.DataFrame) -> NDArray[np.intp]:
+def _which_few(jobs: Jobs) -> NDArray[np.intp]:
     """[n] for each job the number of the distinct job that it is, counted as they come."""
     numbers: dict[tuple[object, ...], int] = {}
-    return np.array([numbers.setdefault(row, len(numbers)) for row in jobs.rows()], dtype=np.intp)
+    rows = jobs.rows() if isinstance(jobs, pl.DataFrame) else (tuple(job.values()) for job in jobs)
+    return np.array([numbers.setdefault(row, len(numbers)) for row in rows], dtype=np.intp)
 
 
 def _which_many(jobs: pl.DataFrame) -> NDArray[np.intp]:

@@ -7,12 +7,11 @@ halving finds it; the others are answered.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import polars as pl
-
 from rt_predictor.errors import DeadlineExceededError, DrainingError, OverloadedError
+from rt_predictor.features.jobs import Jobs
 from rt_predictor.serving.predictions import Predictions
 
-PredictMethod = Callable[[pl.DataFrame], Awaitable[Predictions]]
+PredictMethod = Callable[[Jobs], Awaitable[Predictions]]
 """A method of a `Scorer`."""
 
 MAX_FAILURES = 64
@@ -50,7 +49,7 @@ class Failed:
         return Failed(range(first - start, last - start), self.error)
 
 
-async def predict_isolated(predict: PredictMethod, jobs: pl.DataFrame) -> Sequence[Scored | Failed]:
+async def predict_isolated(predict: PredictMethod, jobs: Jobs) -> Sequence[Scored | Failed]:
     """Answers every job that can be answered; the parts cover all rows of `jobs` in order.
 
     Raises OverloadedError, DrainingError and DeadlineExceededError of `predict`.
@@ -60,7 +59,7 @@ async def predict_isolated(predict: PredictMethod, jobs: pl.DataFrame) -> Sequen
     failures = 0
     while waiting:
         rows = waiting.pop()
-        part = jobs if len(rows) == len(jobs) else jobs.slice(rows.start, len(rows))
+        part = jobs if len(rows) == len(jobs) else jobs[rows.start : rows.stop]
         try:
             found.append(Scored(rows, await predict(part)))
         except _OF_THE_CALL:

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-import polars as pl
-
+from rt_predictor.features.jobs import Jobs
 from rt_predictor.history.history import History
 from rt_predictor.serving.description import ModelDescription
 from rt_predictor.serving.predictions import Predictions
@@ -29,8 +28,8 @@ class PredictorPort(Protocol):
         """Names of the models, as in `Predictions`."""
         ...
 
-    def predict(self, jobs: pl.DataFrame) -> Predictions:
-        """Answers jobs in order; `jobs` has exactly the columns of `REQUEST_SCHEMA`."""
+    def predict(self, jobs: Jobs) -> Predictions:
+        """Answers jobs in order; a frame has exactly the columns of `REQUEST_SCHEMA`."""
         ...
 
     def describe(self) -> ModelDescription:

@@ -37,6 +37,9 @@ class Jobs:
         of_all = np.array(loss)[:, None] * np.arange(1, EXPERTS + 1)
         self.losses = np.stack((of_all, of_all / 7), axis=1).astype(np.float32)
 
+    def __len__(self) -> int:
+        return len(self.users)
+
     def fold(self, losses: ExpertLosses, rows: slice) -> LossRows:
         return losses.fold(self.users[rows], self.end_s[rows], self.losses[rows])
 
@@ -201,6 +204,21 @@ def test_beyond_the_limit_the_rows_that_arrived_first_go(
     visible = jobs.submit_s >= first_s  # a user who was forgotten starts anew: only GLOBAL is equal
     np.testing.assert_array_equal(found[visible, GLOBAL], expected[visible, GLOBAL])
     assert not found[jobs.submit_s < first_s].any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(some_jobs, some_cuts, st.integers(1, 20))
+def test_many_jobs_are_told_what_each_is_told_alone(
+    jobs: Jobs, cuts: list[int], max_events: int
+) -> None:
+    losses = ExpertLosses(EXPERTS, max_events, DECAYS)
+    with mock.patch.object(eviction, "EVICTION_EVERY", 3):
+        for ends in pairwise(cuts):
+            jobs.fold(losses, slice(*ends))
+    asked = [(jobs.users[row : row + 1], jobs.submit_s[row : row + 1]) for row in range(len(jobs))]
+    alone = np.concatenate([losses.as_of(*one) for one in asked])
+    with mock.patch.object(experts, "_FEW_JOBS", 0):
+        np.testing.assert_array_equal(losses.as_of(jobs.users, jobs.submit_s), alone)
 
 
 def test_a_user_whose_rows_are_gone_starts_anew() -> None:

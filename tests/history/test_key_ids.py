@@ -58,6 +58,23 @@ def test_a_job_has_the_same_ids_alone_and_among_others(drawn: list[dict[str, obj
     np.testing.assert_array_equal(key_ids(jobs), np.concatenate(alone))
 
 
+@given(requests)
+@settings(max_examples=30, deadline=None)
+def test_a_row_has_the_ids_that_it_has_in_a_frame(drawn: list[dict[str, object]]) -> None:
+    jobs = frame(*drawn)
+    np.testing.assert_array_equal(key_ids(jobs.rows(named=True)), key_ids(jobs))
+
+
+@given(requests)
+@settings(max_examples=30, deadline=None)
+def test_many_jobs_have_the_ids_of_few(drawn: list[dict[str, object]]) -> None:
+    jobs = frame(*drawn)
+    few = key_ids(jobs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_FEW_JOBS", 0)
+        np.testing.assert_array_equal(key_ids(jobs), few)
+
+
 def test_different_keys_of_one_job_have_different_ids() -> None:
     ids = key_ids(frame(job(user="x", account="x", partition="x", job_name="x")))
     assert len(set(ids.ravel().tolist())) == len(KEYS)

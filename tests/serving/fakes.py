@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.features.jobs import REQUEST_SCHEMA, Jobs, as_frame
 from rt_predictor.history.history import History
 from rt_predictor.serving.description import (
     FeatureDescription,
@@ -48,7 +48,8 @@ class FakePredictor:
     member_names: tuple[str, ...] = MEMBERS
     asked: list[pl.DataFrame] = field(default_factory=list)
 
-    def predict(self, jobs: pl.DataFrame) -> Predictions:
+    def predict(self, jobs: Jobs) -> Predictions:
+        jobs = as_frame(jobs)
         assert dict(jobs.schema) == {name: kind() for name, kind in REQUEST_SCHEMA.items()}
         assert jobs["submit_time"].null_count() == 0
         self.asked.append(jobs)
@@ -90,7 +91,7 @@ class GatedPredictor(FakePredictor):
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def predict(self, jobs: pl.DataFrame) -> Predictions:
+    def predict(self, jobs: Jobs) -> Predictions:
         self.entered.set()
         assert self.gate.wait(timeout=60)
         return super().predict(jobs)

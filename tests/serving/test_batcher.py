@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from rt_predictor.errors import DeadlineExceededError, OverloadedError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.features.jobs import REQUEST_SCHEMA, Jobs
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving import batcher as module
 from rt_predictor.serving.batcher import (
@@ -184,7 +184,7 @@ async def test_the_loop_is_left_free_for_a_caller_with_more_to_come() -> None:
 class _Where(FakePredictor):
     """Notes on which thread it is called."""
 
-    def predict(self, jobs: pl.DataFrame) -> Predictions:
+    def predict(self, jobs: Jobs) -> Predictions:
         threads.append(threading.get_ident())
         return super().predict(jobs)
 

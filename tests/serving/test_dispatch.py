@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry
 
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.features.jobs import REQUEST_SCHEMA, Jobs
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving.dispatch import INLINE_JOBS, Dispatcher, WorkPool
 from rt_predictor.serving.predictions import Predictions
@@ -67,7 +67,7 @@ async def test_the_loop_is_free_meanwhile_only_if_asked_for(pool: WorkPool, meth
     class _Where(FakePredictor):
         thread = 0
 
-        def predict(self, jobs: pl.DataFrame) -> Predictions:
+        def predict(self, jobs: Jobs) -> Predictions:
             self.thread = threading.get_ident()
             return super().predict(jobs)
 

@@ -38,6 +38,17 @@ def test_answers_are_those_of_all_jobs_and_each_is_scored_once(
     assert asked.equals(frame.unique(maintain_order=True))
 
 
+@given(st.lists(rows, max_size=20))
+def test_rows_get_the_same_answers_as_a_frame(jobs: list[dict[str, object]]) -> None:
+    frame = pl.DataFrame(jobs, schema=REQUEST_SCHEMA)
+    predictor = FakePredictor()
+    found = predict_distinct(predictor.predict, frame.rows(named=True))
+    expected = FakePredictor().predict(frame)
+    np.testing.assert_array_equal(found.members_s, expected.members_s)
+    (asked,) = predictor.asked
+    assert asked.equals(frame.unique(maintain_order=True))
+
+
 def test_jobs_that_all_differ_are_passed_on_as_they_are() -> None:
     frame = pl.DataFrame([{"submit_time": float(n)} for n in range(3)], schema=REQUEST_SCHEMA)
     predictor = FakePredictor()

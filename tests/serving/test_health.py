@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import polars as pl
 import pytest
 
 from rt_predictor.errors import StartupError
+from rt_predictor.features.jobs import Jobs
 from rt_predictor.history.history import History, HistoryState
 from rt_predictor.serving.health import (
     Health,
@@ -64,7 +64,7 @@ class _Odd(FakePredictor):
     change: str = ""
     value: float = 0.0
 
-    def predict(self, jobs: pl.DataFrame) -> Predictions:
+    def predict(self, jobs: Jobs) -> Predictions:
         answer = super().predict(jobs)
         return replace(answer, **{self.change: np.full(len(jobs), self.value)})
 
@@ -87,7 +87,7 @@ def test_a_model_with_impossible_answers_cannot_start(change: str, value: float)
 
 def test_a_model_that_fails_cannot_start() -> None:
     class _Broken(FakePredictor):
-        def predict(self, jobs: pl.DataFrame) -> Predictions:
+        def predict(self, jobs: Jobs) -> Predictions:
             raise RuntimeError("no" * len(jobs))
 
     with pytest.raises(StartupError, match=r"fails on a plain job \(RuntimeError: no\)"):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_predictor.errors import DeadlineExceededError, OverloadedError, RTPredictorError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.features.jobs import REQUEST_SCHEMA, Jobs
 from rt_predictor.serving.isolation import MAX_FAILURES, Failed, Scored, predict_isolated
 from rt_predictor.serving.predictions import Predictions
 from tests.serving.fakes import POISON, FakePredictor
@@ -20,7 +20,7 @@ class _Scorer:
     def __init__(self) -> None:
         self.predictor = FakePredictor()
 
-    async def predict(self, jobs: pl.DataFrame) -> Predictions:
+    async def predict(self, jobs: Jobs) -> Predictions:
         return self.predictor.predict(jobs)
 
 
@@ -63,7 +63,7 @@ async def test_an_error_of_the_call_is_not_blamed_on_the_jobs(error: RTPredictor
     asked: list[int] = []
 
     class _Full:
-        async def predict(self, jobs: pl.DataFrame) -> Predictions:
+        async def predict(self, jobs: Jobs) -> Predictions:
             asked.append(len(jobs))
             raise error
 

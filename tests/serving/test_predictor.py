@@ -58,6 +58,18 @@ def test_a_job_gets_the_same_answer_alone_and_in_any_batch(
     assert_same_rows(predictor.predict(jobs[rows[0] : rows[0] + 1]), rows[:1], whole)
 
 
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_rows_get_the_answers_of_a_frame_bit_for_bit(
+    data: st.DataObject, predictor: Predictor, jobs: pl.DataFrame
+) -> None:
+    whole = predictor.predict(jobs)
+    count = data.draw(st.sampled_from([1, 2, 7, 64, 65, 200]))
+    places = data.draw(st.lists(st.integers(0, len(jobs) - 1), min_size=1, max_size=count))
+    rows = jobs[places].rows(named=True)
+    assert_same_rows(predictor.predict(rows), places, whole)
+
+
 def number(rule_index: int) -> st.SearchStrategy[float | None]:
     rule = NUMBER_RULES[rule_index]
     values = st.floats(rule.minimum, rule.maximum)

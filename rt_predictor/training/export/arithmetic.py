@@ -1,13 +1,15 @@
 """The declared features as ONNX nodes: the assembled inputs become the matrix the trees see.
 
-Features of one kind that can be computed at the same time share one wide operator (gather, gather,
-divide), because the cost of one job is the number of operators. Logarithms and sines are not used:
-their last bit depends on the number of rows, and a last bit at a threshold is another leaf.
+Features of one kind that can be computed at the same time share one wide operator, because the
+cost of one job is the number of operators. A matrix stands on its side here, one row a feature: to
+choose some of them, in bulk, is to copy whole rows, which costs a tenth of picking numbers one by
+one. Logarithms and sines are not used: their last bit depends on the number of jobs, and a last bit
+at a threshold is another leaf.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,24 +38,35 @@ class GraphParts:
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
+    def split(self, tensor: str, sizes: Sequence[int], prefix: str, axis: int = 0) -> list[str]:
+        """Adds the node that cuts a tensor into pieces, and gives their names."""
+        if len(sizes) == 1:
+            return [tensor]
+        pieces = [f"{prefix}_{place}" for place in range(len(sizes))]
+        given = [tensor, self.constant(f"{prefix}_sizes", np.array(sizes))]
+        self.nodes.append(
+            helper.make_node("Split", given, pieces, name=f"{prefix}_split", axis=axis)
+        )
+        return pieces
+
 
 def feature_nodes(
     parts: GraphParts, categories: Sequence[Category], input_name: str, output_name: str
 ) -> None:
-    """Adds the nodes that turn `input_name` [n, len(INPUTS)] into `output_name`.
+    """Adds the nodes that turn `input_name` [len(INPUTS), n] into `output_name`.
 
-    The output is [n, len(FEATURES)] float32, in the order of `FEATURES`.
+    The output is [len(FEATURES), n] float32, in the order of `FEATURES`.
     """
-    columns = {item.name: place for place, item in enumerate(INPUTS)}
-    matrix = _lookups(parts, categories, columns, input_name)
+    rows = {item.name: place for place, item in enumerate(INPUTS)}
+    matrix = _lookups(parts, categories, rows, input_name)
     computed = [f for f in FEATURES if f.op not in (Op.INPUT, Op.LOOKUP)]
-    depth = _depths(computed, columns)
+    depth = _depths(computed, rows)
     for level, members in groupby(
         sorted(computed, key=lambda f: depth[f.name]), lambda f: depth[f.name]
     ):
-        matrix = _level(parts, matrix, columns, level, list(members))
-    order = np.array([columns[f.name] for f in FEATURES], dtype=np.int64)
-    parts.node("Gather", [matrix, parts.constant("feature_order", order)], output_name, axis=1)
+        matrix = _level(parts, matrix, rows, level, list(members))
+    order = parts.constant("feature_order", np.array([rows[f.name] for f in FEATURES]))
+    parts.node("Gather", [matrix, order], output_name, axis=0)
 
 
 def _depths(features: Iterable[Feature], known: Mapping[str, int]) -> dict[str, int]:
@@ -65,63 +78,66 @@ def _depths(features: Iterable[Feature], known: Mapping[str, int]) -> dict[str, 
 
 
 def _lookups(
-    parts: GraphParts, categories: Sequence[Category], columns: dict[str, int], matrix: str
+    parts: GraphParts, categories: Sequence[Category], rows: dict[str, int], matrix: str
 ) -> str:
     """All category tables below each other, so that one gather serves all of them."""
-    codes = [columns[f"{category.field}_code"] for category in categories]
+    codes = [rows[f"{category.field}_code"] for category in categories]
     offsets = np.cumsum([0, *(len(category.table) for category in categories[:-1])])
     tables = np.concatenate([category.table for category in categories])
-    parts.node("Gather", [matrix, parts.constant("code_columns", np.array(codes))], "codes", axis=1)
+    parts.node("Gather", [matrix, parts.constant("code_rows", np.array(codes))], "codes", axis=0)
     parts.node("Cast", ["codes"], "codes_whole", to=TensorProto.INT64)
-    parts.node("Add", ["codes_whole", parts.constant("table_offsets", offsets)], "table_rows")
+    start = parts.constant("table_offsets", offsets[:, None])
+    parts.node("Add", ["codes_whole", start], "table_rows")
     parts.node("Gather", [parts.constant("tables", tables), "table_rows"], "looked_up", axis=0)
-    shape = parts.constant("lookup_shape", np.array([0, len(categories) * len(STATISTICS)]))
-    parts.node("Reshape", ["looked_up", shape], "lookups")
+    parts.node("Transpose", ["looked_up"], "looked_up_rows", perm=[0, 2, 1])
+    shape = parts.constant("lookup_shape", np.array([len(categories) * len(STATISTICS), -1]))
+    parts.node("Reshape", ["looked_up_rows", shape], "lookups")
     for category in categories:
         for statistic, _, _ in STATISTICS:
-            columns[f"{category.field}_{statistic}"] = len(columns)
-    return parts.node("Concat", [matrix, "lookups"], "level_0", axis=1)
+            rows[f"{category.field}_{statistic}"] = len(rows)
+    return parts.node("Concat", [matrix, "lookups"], "level_0", axis=0)
 
 
 def _level(
     parts: GraphParts,
     matrix: str,
-    columns: dict[str, int],
+    rows: dict[str, int],
     level: int,
     features: Sequence[Feature],
 ) -> str:
     """Appends features whose inputs are all in `matrix`; one wide operator for each kind."""
-    blocks = [matrix]
-    for op in Op:
-        members = [feature for feature in features if feature.op is op]
-        if not members:
-            continue
-        prefix = f"{op.value}_{level}"
-        operands = [
-            parts.node(
-                "Gather",
-                [
-                    matrix,
-                    parts.constant(
-                        f"{prefix}_columns_{side}",
-                        np.array([columns[feature.inputs[side]] for feature in members]),
-                    ),
-                ],
-                f"{prefix}_operand_{side}",
-                axis=1,
-            )
-            for side in range(len(members[0].inputs))
-        ]
+    of_kind = {op: [f for f in features if f.op is op] for op in Op}
+    kinds = sorted((op for op in Op if of_kind[op]), key=lambda op: op in _FLAGS)
+    sides = [
+        [rows[feature.inputs[side]] for feature in of_kind[op]]
+        for op in kinds
+        for side in range(len(of_kind[op][0].inputs))
+    ]
+    asked = parts.constant(f"level_{level}_rows", np.concatenate(sides))
+    parts.node("Gather", [matrix, asked], f"level_{level}_asked", axis=0)
+    prefix = f"level_{level}_operand"
+    operands = iter(parts.split(f"level_{level}_asked", [len(side) for side in sides], prefix))
+    numbers: list[str] = [matrix]
+    flags: list[str] = []
+    for op in kinds:
+        members = of_kind[op]
         constants = np.array(
             [np.nan if f.constant is None else f.constant for f in members], dtype=np.float32
         )
-        blocks.append(_KINDS[op](parts, prefix, operands, constants))
+        given = list(islice(operands, len(members[0].inputs)))
+        found = _KINDS[op](parts, f"{op.value}_{level}", given, constants[:, None])
+        (flags if op in _FLAGS else numbers).append(found)
         for feature in members:
-            columns[feature.name] = len(columns)
-    return parts.node("Concat", blocks, f"level_{level}", axis=1)
+            rows[feature.name] = len(rows)
+    if flags:
+        held = f"flags_{level}_held"
+        hits = parts.node("Concat", flags, held, axis=0) if len(flags) > 1 else flags[0]
+        numbers.append(parts.node("Cast", [hits], f"flags_{level}", to=TensorProto.FLOAT))
+    return parts.node("Concat", numbers, f"level_{level}", axis=0)
 
 
 _Kind = Callable[[GraphParts, str, Sequence[str], NDArray[np.float32]], str]
+"""Adds the nodes of k features: operands [k, n] and constants [k, 1] -> [k, n]."""
 
 
 def _binary(onnx_op: str) -> _Kind:
@@ -131,10 +147,6 @@ def _binary(onnx_op: str) -> _Kind:
         return parts.node(onnx_op, operands, prefix)
 
     return build
-
-
-def _flag(parts: GraphParts, condition: str, output: str) -> str:
-    return parts.node("Cast", [condition], output, to=TensorProto.FLOAT)
 
 
 def _remainder(
@@ -149,37 +161,30 @@ def _is_multiple(
 ) -> str:
     rest = _remainder(parts, f"{prefix}_rest", operands, constants)
     zero = parts.constant(f"{prefix}_zero", np.zeros(1, dtype=np.float32))
-    return _flag(parts, parts.node("Equal", [rest, zero], f"{prefix}_hit"), prefix)
+    return parts.node("Equal", [rest, zero], prefix)
 
 
 def _is_power_of_two(
     parts: GraphParts, prefix: str, operands: Sequence[str], _: NDArray[np.float32]
 ) -> str:
-    powers = parts.constant(f"{prefix}_powers", _POWERS_OF_TWO)
-    last = parts.constant(f"{prefix}_last", np.array([-1]))
-    parts.node("Unsqueeze", [operands[0], last], f"{prefix}_wide")
-    parts.node("Equal", [f"{prefix}_wide", powers], f"{prefix}_hits")
-    _flag(parts, f"{prefix}_hits", f"{prefix}_flags")
-    return parts.node("ReduceMax", [f"{prefix}_flags", last], prefix, keepdims=0)
+    powers = parts.constant(f"{prefix}_powers", _POWERS_OF_TWO[:, None, None])
+    first = parts.constant(f"{prefix}_axis", np.array([0]))
+    parts.node("Equal", [operands[0], powers], f"{prefix}_hits")
+    parts.node("Cast", [f"{prefix}_hits"], f"{prefix}_flags", to=TensorProto.FLOAT)
+    return parts.node("ReduceMax", [f"{prefix}_flags", first], prefix, keepdims=0)
 
 
 def _is_missing(
     parts: GraphParts, prefix: str, operands: Sequence[str], _: NDArray[np.float32]
 ) -> str:
-    return _flag(parts, parts.node("IsNaN", operands, f"{prefix}_hit"), prefix)
-
-
-def _is_equal(
-    parts: GraphParts, prefix: str, operands: Sequence[str], _: NDArray[np.float32]
-) -> str:
-    return _flag(parts, parts.node("Equal", operands, f"{prefix}_hit"), prefix)
+    return parts.node("IsNaN", operands, prefix)
 
 
 def _is_constant(
     parts: GraphParts, prefix: str, operands: Sequence[str], constants: NDArray[np.float32]
 ) -> str:
     values = parts.constant(f"{prefix}_values", constants)
-    return _flag(parts, parts.node("Equal", [operands[0], values], f"{prefix}_hit"), prefix)
+    return parts.node("Equal", [operands[0], values], prefix)
 
 
 def _if_at_least(
@@ -210,8 +215,11 @@ _KINDS: Mapping[Op, _Kind] = {
     Op.IS_MULTIPLE: _is_multiple,
     Op.IS_POWER_OF_TWO: _is_power_of_two,
     Op.IS_MISSING: _is_missing,
-    Op.IS_EQUAL: _is_equal,
+    Op.IS_EQUAL: _binary("Equal"),
     Op.IS_CONSTANT: _is_constant,
     Op.IF_AT_LEAST: _if_at_least,
     Op.FIRST_PRESENT: _first_present,
 }
+
+_FLAGS = frozenset({Op.IS_MULTIPLE, Op.IS_MISSING, Op.IS_EQUAL, Op.IS_CONSTANT})
+"""Kinds that say true or false: they become numbers together."""

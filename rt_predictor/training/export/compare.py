@@ -8,7 +8,7 @@ import numpy as np
 
 from rt_predictor.errors import ParityError, TrainingError
 from rt_predictor.training.export.compiled import CompiledTrees
-from rt_predictor.training.export.fuse import Head, idle_outputs, place_trees
+from rt_predictor.training.export.fuse import IDLE, Head, place_trees
 from rt_predictor.training.export.native import Answer, Native
 from rt_predictor.training.export.trees import (
     LEAF,
@@ -184,7 +184,7 @@ def models_in_graph(
         raise TrainingError("give verification one booster for each model of each head")
     placed = place_trees(heads)
     n_outputs = sum(len(head.outputs) for head in heads)
-    n_trees = len(placed) + len(idle_outputs(heads))
+    n_trees = len(placed)
     if (compiled.n_outputs, compiled.n_trees) != (n_outputs, n_trees):
         raise ParityError(
             f"the graph has {compiled.n_trees} trees and {compiled.n_outputs} outputs, the heads "
@@ -198,7 +198,7 @@ def models_in_graph(
             _check_shape(head.name, trees, source.trees)
             places = np.zeros(len(trees.roots), dtype=np.int32)
             for number, place in enumerate(placed):
-                if (place.head, place.ensemble) == (h, e):
+                if (place.head, place.ensemble) == (h, e) and place.tree != IDLE:
                     places[place.tree] = number
             dropped = np.setdiff1d(np.arange(source.trees.n_trees), trees.source).astype(np.int32)
             zeros = np.zeros((1, trees.n_features), dtype=np.float32)

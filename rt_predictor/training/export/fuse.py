@@ -1,6 +1,9 @@
-"""Put the trees of all heads into one tree node of an ONNX graph.
+"""Put the trees of all heads into an ONNX graph, one tree node a model.
 
 Laid out for ONNX Runtime's CPU kernel, by measurement:
+- a node for each model: its trees stay in the cache while a few hundred rows pass, and the kernel
+  is quicker where all trees add to one output.
+- only the columns that a split asks for: rows are short, and stay in the cache likewise.
 - one comparison for all splits (mixed ones cost a fifth), and no rule for missing values, which
   would switch a NaN test on for every split and costs a tenth. NaN compares false and so goes
   right by itself; a split that sends it left asks the opposite question of the negated column.
@@ -8,12 +11,12 @@ Laid out for ONNX Runtime's CPU kernel, by measurement:
   base value, often the largest term, is added last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from rt_predictor.errors import TrainingError
 from rt_predictor.training.export.intervals import next_below
@@ -61,12 +64,15 @@ class Head:
 
 @dataclass(frozen=True)
 class PlacedTree:
-    """Where a tree of the graph comes from, and the first column it adds to."""
+    """Where a tree of the graph comes from."""
 
     head: int
     ensemble: int
     tree: int
-    output: int
+    """Its number in the ensemble; IDLE for a leaf that stands for an output without trees."""
+
+
+IDLE = -1
 
 
 def tree_model(heads: Sequence[Head]) -> onnx.ModelProto:
@@ -75,9 +81,13 @@ def tree_model(heads: Sequence[Head]) -> onnx.ModelProto:
     Raises:
         TrainingError: the heads do not fit together.
     """
-    nodes, initializers = tree_nodes(heads, "features", "scores")
+    nodes, initializers = tree_nodes(heads, "columns", "scores")
+    outputs = sum(len(head.outputs) for head in heads)
     return model_of(
-        nodes, initializers, ("features", _n_features(heads)), ("scores", len(_base(heads)))
+        [helper.make_node("Transpose", ["features"], ["columns"]), *nodes],
+        initializers,
+        ("features", _n_features(heads)),
+        ("scores", outputs),
     )
 
 
@@ -102,61 +112,61 @@ def model_of(
 def tree_nodes(
     heads: Sequence[Head], input_name: str, output_name: str
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Nodes (and initialisers) from float32 [N, F] to float32 [N, outputs] of all heads in order.
+    """Nodes (and initialisers) from float32 [F, N] to float32 [N, outputs] of all heads in order.
 
     Column `k` of the result is the raw score of output `k`: the sum over the trees and the base
-    value. Needs the opsets of `OPSETS`. Tensors between the nodes have names that start with
-    `output_name`.
+    value. Those of one model are also by themselves, under the name that `scores_name` gives. Needs
+    the opsets of `OPSETS`. Tensors between the nodes have names that start with `output_name`.
 
     Raises:
         TrainingError: the heads do not fit together.
     """
-    n_features = _n_features(heads)
-    placed = place_trees(heads)
-    mirrored = any(
-        bool(ensemble.missing_left.any()) for head in heads for ensemble in head.ensembles
-    )
-    if not mirrored:
-        return [_tree_node(heads, placed, n_features, input_name, output_name)], []
-    negated, both = f"{output_name}_negated", f"{output_name}_both_signs"
-    return [
-        helper.make_node("Neg", [input_name], [negated]),
-        helper.make_node("Concat", [input_name, negated], [both], axis=1),
-        _tree_node(heads, placed, n_features, both, output_name),
-    ], []
+    asked = _asked_columns(heads)
+    nodes, initializers, rows = _row_nodes(asked, _n_features(heads), input_name, output_name)
+    scores = []
+    for h, e, ensemble in _ensembles(heads):
+        scores.append(scores_name(output_name, h, e))
+        nodes.append(_tree_node(ensemble, asked, rows, scores[-1]))
+    return [*nodes, helper.make_node("Concat", scores, [output_name], axis=1)], initializers
+
+
+def scores_name(output_name: str, head: int, ensemble: int = 0) -> str:
+    """The tensor [N, outputs] of one model of one head, by their places."""
+    return f"{output_name}_{head}_{ensemble}"
 
 
 def place_trees(heads: Sequence[Head]) -> list[PlacedTree]:
-    """The trees of the graph in order."""
-    weighed: list[tuple[int, float, PlacedTree]] = []
-    first = 0
+    """The trees of the graph in order, from node to node."""
+    return [
+        PlacedTree(h, e, tree)
+        for h, e, ensemble in _ensembles(heads)
+        for tree in (*_order(ensemble), *(IDLE for _ in _idle_outputs(ensemble)))
+    ]
+
+
+def _ensembles(heads: Sequence[Head]) -> Iterator[tuple[int, int, CanonicalTrees]]:
     for h, head in enumerate(heads):
         for e, ensemble in enumerate(head.ensembles):
-            magnitude = np.maximum.reduceat(np.abs(ensemble.values).max(axis=1), ensemble.roots)
-            for t, output in enumerate(first + ensemble.first_output):
-                placed = PlacedTree(head=h, ensemble=e, tree=t, output=int(output))
-                weighed.append((placed.output, float(magnitude[t]), placed))
-            first += ensemble.n_outputs
-    weighed.sort(key=lambda entry: entry[:2])
-    return [placed for _, _, placed in weighed]
+            yield h, e, ensemble
 
 
-def idle_outputs(heads: Sequence[Head]) -> list[int]:
+def _order(ensemble: CanonicalTrees) -> list[int]:
+    """Its trees by output, those with small leaves first."""
+    if not len(ensemble.roots):
+        return []
+    sizes = np.maximum.reduceat(np.abs(ensemble.values).max(axis=1), ensemble.roots)
+    order: list[int] = np.lexsort((sizes, ensemble.first_output)).tolist()
+    return order
+
+
+def _idle_outputs(ensemble: CanonicalTrees) -> list[int]:
     """Outputs that no tree adds to.
 
     ONNX Runtime answers 0 for such an output and forgets its base value, so each is given a tree
     of one leaf; those stand after all others.
     """
-    busy: set[int] = set()
-    first = 0
-    for head in heads:
-        for ensemble in head.ensembles:
-            width = ensemble.values.shape[1]
-            busy.update(
-                (first + ensemble.first_output[:, None] + np.arange(width)).ravel().tolist()
-            )
-            first += ensemble.n_outputs
-    return sorted(set(range(first)) - busy)
+    busy = ensemble.first_output[:, None] + np.arange(ensemble.values.shape[1])
+    return sorted(set(range(ensemble.n_outputs)) - set(busy.ravel().tolist()))
 
 
 def _n_features(heads: Sequence[Head]) -> int:
@@ -169,20 +179,38 @@ def _n_features(heads: Sequence[Head]) -> int:
     return counts.pop()
 
 
-def _base(heads: Sequence[Head]) -> Float64Array:
-    return np.concatenate([ensemble.base for head in heads for ensemble in head.ensembles])
+def _asked_columns(heads: Sequence[Head]) -> Int32Array:
+    """The columns that a split asks for, ascending; F and up are those of F columns, negated."""
+    asked = [
+        (ensemble.feature + ensemble.n_features * ensemble.missing_left)[ensemble.feature != LEAF]
+        for _, _, ensemble in _ensembles(heads)
+    ]
+    return np.unique(np.concatenate([np.zeros(1, dtype=np.int32), *asked])).astype(np.int32)
+
+
+def _row_nodes(
+    asked: Int32Array, n_features: int, input_name: str, output_name: str
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], str]:
+    """From [F, N] to the rows that the trees see, [N, len(asked)], and the name of those."""
+    places, chosen, rows = (f"{output_name}_{what}" for what in ("places", "chosen", "rows"))
+    negated = asked >= n_features
+    initializers = [numpy_helper.from_array(np.int64(asked % n_features), places)]
+    nodes = [helper.make_node("Gather", [input_name, places], [chosen], axis=0)]
+    if negated.any():
+        signs, signed = f"{output_name}_signs", f"{output_name}_signed"
+        factors = np.where(negated, -1, 1).astype(np.float32)[:, None]
+        initializers.append(numpy_helper.from_array(factors, signs))
+        nodes.append(helper.make_node("Mul", [chosen, signs], [signed]))
+        chosen = signed
+    nodes.append(helper.make_node("Transpose", [chosen], [rows]))
+    return nodes, initializers, rows
 
 
 def _tree_node(
-    heads: Sequence[Head],
-    placed: Sequence[PlacedTree],
-    n_features: int,
-    input_name: str,
-    output_name: str,
+    ensemble: CanonicalTrees, asked: Int32Array, input_name: str, output_name: str
 ) -> onnx.NodeProto:
-    base = _base(heads)
-    parts = _parts(heads, placed, n_features)
-    parts += [_lone_leaf(output) for output in idle_outputs(heads)]
+    parts = _parts(ensemble, asked)
+    parts += [_lone_leaf(output) for output in _idle_outputs(ensemble)]
     sizes = [len(part.split) for part in parts]
     leaves = [np.flatnonzero(~part.split) for part in parts]
     entries = [len(leaf) * part.values.shape[1] for leaf, part in zip(leaves, parts, strict=True)]
@@ -193,8 +221,8 @@ def _tree_node(
         [input_name],
         [output_name],
         domain=TREE_DOMAIN,
-        n_targets=len(base),
-        base_values=_floats(base),
+        n_targets=ensemble.n_outputs,
+        base_values=_floats(ensemble.base),
         nodes_treeids=np.repeat(tree, sizes).tolist(),
         nodes_nodeids=np.concatenate([np.arange(size) for size in sizes]).tolist(),
         nodes_modes=np.where(split, "BRANCH_LEQ", "LEAF").tolist(),
@@ -236,30 +264,29 @@ class _Part:
     output: int
 
 
-def _parts(heads: Sequence[Head], placed: Sequence[PlacedTree], n_features: int) -> list[_Part]:
-    whole = [[_as_part(ensemble, n_features) for ensemble in head.ensembles] for head in heads]
+def _parts(ensemble: CanonicalTrees, asked: Int32Array) -> list[_Part]:
+    whole = _as_part(ensemble, asked)
+    ends = np.append(ensemble.roots[1:], len(whole.split))
     parts: list[_Part] = []
-    for place in placed:
-        ensemble = heads[place.head].ensembles[place.ensemble]
-        part = whole[place.head][place.ensemble]
-        start = int(ensemble.roots[place.tree])
-        nodes = slice(start, int(np.append(ensemble.roots, len(part.split))[place.tree + 1]))
-        split = part.split[nodes]
+    for tree in _order(ensemble):
+        start = int(ensemble.roots[tree])
+        nodes = slice(start, int(ends[tree]))
+        split = whole.split[nodes]
         parts.append(
             _Part(
                 split=split,
-                column=part.column[nodes],
-                threshold=part.threshold[nodes],
-                true=np.where(split, part.true[nodes] - start, 0).astype(np.int32),
-                false=np.where(split, part.false[nodes] - start, 0).astype(np.int32),
-                values=part.values[nodes],
-                output=place.output,
+                column=whole.column[nodes],
+                threshold=whole.threshold[nodes],
+                true=np.where(split, whole.true[nodes] - start, 0).astype(np.int32),
+                false=np.where(split, whole.false[nodes] - start, 0).astype(np.int32),
+                values=whole.values[nodes],
+                output=int(ensemble.first_output[tree]),
             )
         )
     return parts
 
 
-def _as_part(ensemble: CanonicalTrees, n_features: int) -> _Part:
+def _as_part(ensemble: CanonicalTrees, asked: Int32Array) -> _Part:
     """All trees of an ensemble, with the splits that send NaN left turned to the negated columns.
 
     x <= t equals not (-x <= the float before -t), and of NaN the latter is true.
@@ -267,9 +294,10 @@ def _as_part(ensemble: CanonicalTrees, n_features: int) -> _Part:
     split = ensemble.feature != LEAF
     turned = ensemble.missing_left
     before = next_below(-ensemble.threshold)
+    column = np.where(split, ensemble.feature + ensemble.n_features * turned, 0)
     return _Part(
         split=split,
-        column=np.where(split, ensemble.feature + n_features * turned, 0).astype(np.int32),
+        column=asked.searchsorted(column).astype(np.int32),
         threshold=np.where(turned, before, ensemble.threshold),
         true=np.where(turned, ensemble.right, ensemble.left),
         false=np.where(turned, ensemble.left, ensemble.right),

@@ -3,10 +3,15 @@
 One call gives every number of an answer, so that nothing is left to compute outside. What changes
 from one finished job to the next enters it as inputs: the recent losses of the experts, and what
 intervals were offset by.
+
+Between inputs and outputs a matrix has one row a number and one column a job (`arithmetic`). Sums
+are taken over the first axis of several: so they are taken in one order, however many jobs there
+are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import onnx
@@ -26,20 +31,27 @@ from rt_predictor.training.combine import (
     Combination,
 )
 from rt_predictor.training.export.arithmetic import GraphParts, feature_nodes
-from rt_predictor.training.export.fuse import IR_VERSION, OPSETS, Head, tree_nodes
+from rt_predictor.training.export.fuse import IR_VERSION, OPSETS, Head, scores_name, tree_nodes
 from rt_predictor.training.members import MAX_LOG_RATIO, MEMBERS, Target
 
 _INPUTS, _LOSSES, _OFFSETS = GRAPH_INPUTS
-_FEATURES = "features"
-_TIME_REQ_COLUMN = next(place for place, item in enumerate(INPUTS) if item.name == "time_req")
-_FEATURE_COLUMN = {feature.name: place for place, feature in enumerate(FEATURES)}
+_INPUT_ROWS, _FEATURE_ROWS, _RAW, _RAW_ROWS = "input_rows", "feature_rows", "raw", "score_rows"
+_TIME_REQ_ROW = next(place for place, item in enumerate(INPUTS) if item.name == "time_req")
+_RECENT_ROWS = [
+    place
+    for name in (BACKOFF_MEDIAN, BACKOFF_LAST)
+    for place, feature in enumerate(FEATURES)
+    if feature.name == name
+]
 
 
 def feature_model(categories: Sequence[Category]) -> ModelProto:
     """The arithmetic alone: the trainer runs it to get the matrix for the boosters."""
     parts = GraphParts()
-    feature_nodes(parts, categories, _INPUTS, _FEATURES)
-    return _model(parts, {_INPUTS: [len(INPUTS)]}, {_FEATURES: [len(FEATURES)]})
+    parts.node("Transpose", [_INPUTS], _INPUT_ROWS)
+    feature_nodes(parts, categories, _INPUT_ROWS, _FEATURE_ROWS)
+    parts.node("Transpose", [_FEATURE_ROWS], "features")
+    return _model(parts, {_INPUTS: [len(INPUTS)]}, {"features": [len(FEATURES)]})
 
 
 @dataclass(frozen=True)
@@ -72,20 +84,24 @@ def ensemble_model(
         bounds: what else intervals and timeouts need.
     """
     parts = GraphParts()
-    feature_nodes(parts, categories, _INPUTS, _FEATURES)
-    nodes, initializers = tree_nodes(heads, _FEATURES, "raw")
+    parts.node("Transpose", [_INPUTS], _INPUT_ROWS)
+    feature_nodes(parts, categories, _INPUT_ROWS, _FEATURE_ROWS)
+    nodes, initializers = tree_nodes(heads, _FEATURE_ROWS, _RAW)
     parts.nodes.extend(nodes)
     parts.initializers.extend(initializers)
-    _column(parts, _INPUTS, _TIME_REQ_COLUMN, "time_req")
+    parts.node("Transpose", [_RAW], _RAW_ROWS)
+    sizes = [len(members) for members in _BY_TARGET] + [len(QUANTILES)]
+    raw = parts.split(_RAW_ROWS, [*sizes, *([1] if bounds.timeout_log_odds is None else [])], "of")
+    _rows(parts, _INPUT_ROWS, [_TIME_REQ_ROW], "time_req")
     parts.node("IsNaN", ["time_req"], "unlimited")
     _number(parts, "max_runtime", combination.max_runtime_s)
     _number(parts, "min_runtime", MIN_RUNTIME_S)
     _reference(parts, combination.typical_runtime_s)
-    _experts(parts, combination.limit_cap)
+    _experts(parts, raw[: len(_BY_TARGET)], combination.limit_cap)
     _weights(parts, combination.prior_losses)
     _weighted_median(parts)
     _intervals(parts, bounds.limit_overrun)
-    _timeout(parts, bounds.timeout_log_odds)
+    _timeout(parts, raw[-1], bounds.timeout_log_odds)
     return _model(
         parts,
         {
@@ -108,10 +124,10 @@ def _number(parts: GraphParts, name: str, value: float) -> str:
     return parts.constant(name, np.array([[value]], np.float32))
 
 
-def _column(parts: GraphParts, matrix: str, place: int, name: str) -> str:
-    """One column of a matrix, [n, 1]."""
+def _rows(parts: GraphParts, matrix: str, places: Sequence[int], name: str) -> str:
+    """Some rows of a matrix, [len(places), n]."""
     return parts.node(
-        "Gather", [matrix, parts.constant(f"{name}_at", np.array([place]))], name, axis=1
+        "Gather", [matrix, parts.constant(f"{name}_at", np.array(places))], name, axis=0
     )
 
 
@@ -122,9 +138,10 @@ def _first_present(parts: GraphParts, first: str, second: str, name: str) -> str
 
 def _reference(parts: GraphParts, typical_runtime_s: float) -> None:
     """The nodes of `combine.reference_s`."""
-    _column(parts, _FEATURES, _FEATURE_COLUMN[BACKOFF_MEDIAN], "recent_median")
+    _rows(parts, _FEATURE_ROWS, _RECENT_ROWS, "recent")
+    recent_median, _ = parts.split("recent", [1, 1], "recent")
     _number(parts, "typical_runtime", typical_runtime_s)
-    _first_present(parts, "recent_median", "time_req", "recent_or_limit")
+    _first_present(parts, recent_median, "time_req", "recent_or_limit")
     _first_present(parts, "recent_or_limit", "typical_runtime", "unbounded_reference")
     parts.node("Min", ["unbounded_reference", "time_req"], "limited_reference")
     parts.node(
@@ -133,91 +150,86 @@ def _reference(parts: GraphParts, typical_runtime_s: float) -> None:
     parts.node("Max", ["raisable_reference", "min_runtime"], "reference")
 
 
-def _experts(parts: GraphParts, limit_cap: float | None) -> None:
+def _experts(parts: GraphParts, raw: Sequence[str], limit_cap: float | None) -> None:
     """The nodes of `members.answers_s` and `Combination.experts_s`."""
-    answers = []
-    for target, decode in (
-        (Target.CORRECTION, _corrected),
-        (Target.RATIO, _scaled),
-        (Target.RUNTIME, lambda _parts, raw: raw),
-    ):
-        columns = [place for place, member in enumerate(MEMBERS) if member.target is target]
-        at = parts.constant(f"{target}_columns", np.array(columns))
-        answers.append((columns, decode(parts, parts.node("Gather", ["raw", at], target, axis=1))))
-    _column(parts, _FEATURES, _FEATURE_COLUMN[BACKOFF_LAST], "recent_last")
-    _first_present(parts, "recent_last", "reference", "last_or_reference")
-    parts.node(
-        "Concat",
-        [*(name for _, name in answers), "reference", "last_or_reference"],
-        "said_by",
-        axis=1,
-    )
-    places = [place for columns, _ in answers for place in columns]
-    order = np.argsort([*places, len(MEMBERS), len(MEMBERS) + 1])
-    parts.node("Gather", ["said_by", parts.constant("expert_order", order)], "said", axis=1)
+    answers = [
+        _DECODERS[members[0].target](parts, found, f"answer_{place}")
+        for place, (members, found) in enumerate(zip(_BY_TARGET, raw, strict=True))
+    ]
+    _first_present(parts, "recent_1", "reference", "last_or_reference")
+    parts.node("Concat", [*answers, "reference", "last_or_reference"], "said", axis=0)
     cap = "max_runtime" if limit_cap is None else _times_limit(parts, limit_cap, "cap")
     parts.node("Max", ["said", "min_runtime"], "raised")
-    parts.node("Min", ["raised", cap], "experts")
+    parts.node("Min", ["raised", cap], "expert_rows")
+    parts.node("Transpose", ["expert_rows"], "experts")
 
 
-def _corrected(parts: GraphParts, raw: str) -> str:
-    return parts.node("Add", [raw, "reference"], "corrected")
+def _corrected(parts: GraphParts, raw: str, name: str) -> str:
+    return parts.node("Add", [raw, "reference"], name)
 
 
-def _scaled(parts: GraphParts, raw: str) -> str:
-    _number(parts, "least_log_ratio", -MAX_LOG_RATIO)
-    _number(parts, "greatest_log_ratio", MAX_LOG_RATIO)
-    parts.node("Max", [raw, "least_log_ratio"], "raised_log_ratio")
-    parts.node("Min", ["raised_log_ratio", "greatest_log_ratio"], "log_ratio")
-    parts.node("Exp", ["log_ratio"], "ratio_to_reference")
-    return parts.node("Mul", ["ratio_to_reference", "reference"], "scaled")
+def _scaled(parts: GraphParts, raw: str, name: str) -> str:
+    ends = [
+        parts.constant(f"{name}_{what}", np.array(value, np.float32))
+        for what, value in (("least", -MAX_LOG_RATIO), ("greatest", MAX_LOG_RATIO))
+    ]
+    parts.node("Clip", [raw, *ends], f"{name}_log")
+    parts.node("Exp", [f"{name}_log"], f"{name}_ratio")
+    return parts.node("Mul", [f"{name}_ratio", "reference"], name)
+
+
+_BY_TARGET = [list(members) for _, members in groupby(MEMBERS, lambda member: member.target)]
+"""Members in their order, those of one target that follow each other together."""
+_DECODERS: Mapping[Target, Callable[[GraphParts, str, str], str]] = {
+    Target.CORRECTION: _corrected,
+    Target.RATIO: _scaled,
+    Target.RUNTIME: lambda _parts, raw, _name: raw,
+}
 
 
 def _weights(parts: GraphParts, prior_losses: Sequence[Sequence[float]]) -> None:
     """The nodes of `combine.expert_weights`."""
-    last = parts.constant("last_axis", np.array([-1]))
-    scopes = parts.constant("scope_axis", np.array([1]))
+    first = parts.constant("first_axis", np.array([0]))
+    second = parts.constant("second_axis", np.array([1]))
     jobs = np.array(PRIOR_JOBS)[:, None]
     prior = np.concatenate([np.array(prior_losses), np.ones((SCOPES, 1))], axis=1) * jobs
-    parts.constant("prior_sums", prior[None].astype(np.float32))
-    parts.constant("least_losses", np.array(MIN_LOSSES, np.float32)[None, :, None])
-    parts.constant("losses_at", np.arange(len(EXPERTS)))
-    parts.constant("weight_at", np.array([len(EXPERTS)]))
+    parts.constant("prior_sums", prior[:, :, None].astype(np.float32))
+    parts.constant("least_losses", np.array(MIN_LOSSES, np.float32)[:, None, None])
     _number(parts, "half", 0.5)
     _number(parts, "share_of_a_scope", 1 / SCOPES)
     _number(parts, "minus_sharpness", -SHARPNESS)
-    parts.node("Add", [_LOSSES, "prior_sums"], "loss_sums")
-    parts.node("Gather", ["loss_sums", "losses_at"], "loss_totals", axis=2)
-    parts.node("Gather", ["loss_sums", "weight_at"], "loss_weights", axis=2)
-    parts.node("Div", ["loss_totals", "loss_weights"], "mean_losses")
+    parts.node("Transpose", [_LOSSES], "known_sums", perm=[1, 2, 0])
+    parts.node("Add", ["known_sums", "prior_sums"], "loss_sums")
+    parts.node("Div", parts.split("loss_sums", [len(EXPERTS), 1], "loss", axis=1), "mean_losses")
     parts.node("Max", ["mean_losses", "least_losses"], "losses")
-    parts.node("ReduceMin", ["losses", last], "best_losses", keepdims=1)
+    parts.node("ReduceMin", ["losses", second], "best_losses", keepdims=1)
     parts.node("Div", ["losses", "best_losses"], "relative_losses")
-    parts.node("ReduceSum", ["relative_losses", scopes], "relative_loss_sum", keepdims=0)
+    parts.node("ReduceSum", ["relative_losses", first], "relative_loss_sum", keepdims=0)
     parts.node("Mul", ["relative_loss_sum", "share_of_a_scope"], "relative_loss")
-    parts.node("ReduceMin", ["relative_loss", last], "least_relative_loss", keepdims=1)
+    parts.node("ReduceMin", ["relative_loss", first], "least_relative_loss", keepdims=1)
     parts.node("Sub", ["relative_loss", "least_relative_loss"], "excess")
     parts.node("Mul", ["excess", "minus_sharpness"], "log_weights")
     parts.node("Exp", ["log_weights"], "weights")
 
 
 def _weighted_median(parts: GraphParts) -> None:
-    """The nodes of `combine.weighted_median`."""
-    middle = parts.constant("middle_axis", np.array([1]))
+    """The nodes of `combine.weighted_median`.
+
+    The weight up to the greatest expert is that of all: summed again, it might be rounded anew.
+    """
     infinite = parts.constant("infinite", np.array([np.inf], np.float32))
-    parts.node("Unsqueeze", ["experts", middle], "experts_across")
-    parts.node("Unsqueeze", ["experts", "last_axis"], "experts_down")
-    parts.node("LessOrEqual", ["experts_across", "experts_down"], "at_or_below")
-    parts.node("Unsqueeze", ["weights", middle], "weights_across")
     nothing = parts.constant("no_weight", np.zeros(1, np.float32))
-    parts.node("Where", ["at_or_below", "weights_across", nothing], "weights_below")
-    parts.node("ReduceSum", ["weights_below", "last_axis"], "weight_reached", keepdims=0)
-    parts.node("ReduceSum", ["weights", "last_axis"], "weight_total", keepdims=1)
+    parts.node("Unsqueeze", ["expert_rows", "second_axis"], "each_expert")
+    parts.node("LessOrEqual", ["each_expert", "expert_rows"], "at_or_below")
+    parts.node("Unsqueeze", ["weights", "second_axis"], "each_weight")
+    parts.node("Where", ["at_or_below", "each_weight", nothing], "weights_below")
+    parts.node("ReduceSum", ["weights_below", "first_axis"], "weight_reached", keepdims=0)
+    parts.node("ReduceMax", ["weight_reached", "first_axis"], "weight_total", keepdims=1)
     parts.node("Mul", ["weight_total", "half"], "weight_half")
     parts.node("GreaterOrEqual", ["weight_reached", "weight_half"], "reached")
-    parts.node("Where", ["reached", "experts", infinite], "candidates")
-    parts.node("ReduceMin", ["candidates", "last_axis"], "point", keepdims=1)
-    parts.node("Reshape", ["point", "last_axis"], "prediction")
+    parts.node("Where", ["reached", "expert_rows", infinite], "candidates")
+    parts.node("ReduceMin", ["candidates", "first_axis"], "point", keepdims=1)
+    parts.node("Reshape", ["point", parts.constant("flat", np.array([-1]))], "prediction")
 
 
 def _times_limit(parts: GraphParts, factor: float, name: str) -> str:
@@ -229,28 +241,24 @@ def _times_limit(parts: GraphParts, factor: float, name: str) -> str:
 
 
 def _intervals(parts: GraphParts, limit_overrun: float) -> None:
-    """The nodes of `bounds.interval_s`."""
+    """The nodes of `bounds.interval_s`, both ends together as far as they are alike."""
     levels = len(LEVELS)
-    at = parts.constant("quantiles_at", len(MEMBERS) + np.arange(len(QUANTILES)))
-    parts.node("Gather", ["raw", at], "raw_quantiles", axis=1)
+    parts.node("Identity", [scores_name(_RAW, len(MEMBERS))], "raw_quantiles")
     parts.node("Where", ["unlimited", "typical_runtime", "time_req"], "any_scale")
     parts.node("Max", ["any_scale", "min_runtime"], "scale")
     _number(parts, "infinite_limit", np.inf)
     parts.node("Mul", ["time_req", _number(parts, "overrun", limit_overrun)], "greatest_use")
     parts.node("Where", ["unlimited", "infinite_limit", "greatest_use"], "ceiling")
-    for name, places, change, tail in (
-        ("lower", LOWER, "Sub", np.arange(levels)),
-        ("upper", UPPER, "Add", levels + np.arange(levels)),
-    ):
-        parts.constant(f"{name}_at", np.array(places))
-        parts.constant(f"{name}_offsets_at", tail)
-        parts.node("Gather", ["raw_quantiles", f"{name}_at"], f"{name}_quantiles", axis=1)
-        parts.node("Gather", [_OFFSETS, f"{name}_offsets_at"], f"{name}_offsets", axis=1)
-        parts.node(change, [f"{name}_quantiles", f"{name}_offsets"], f"{name}_relative")
-        _cubed(parts, f"{name}_relative", f"{name}_free")
-    parts.node("Min", ["lower_free", "point"], "lower_of_point")
+    places = [len(MEMBERS) + place for place in (*LOWER, *UPPER)]
+    outwards = np.repeat([-1, 1], levels).astype(np.float32)[:, None]
+    parts.node("Transpose", [_OFFSETS], "offset_rows")
+    parts.node("Mul", ["offset_rows", parts.constant("outwards", outwards)], "moves")
+    parts.node("Add", [_rows(parts, _RAW_ROWS, places, "quantiles"), "moves"], "relative")
+    _cubed(parts, "relative", "free")
+    lower, upper = parts.split("free", [levels, levels], "free")
+    parts.node("Min", [lower, "point"], "lower_of_point")
     parts.node("Max", ["lower_of_point", "min_runtime"], "lower_each")
-    parts.node("Min", ["upper_free", "ceiling"], "upper_limited")
+    parts.node("Min", [upper, "ceiling"], "upper_limited")
     parts.node("Max", ["upper_limited", "point"], "upper_each")
     _nested(parts, "Min", "lower_each", "lower")
     _nested(parts, "Max", "upper_each", "upper")
@@ -266,25 +274,26 @@ def _cubed(parts: GraphParts, relative: str, name: str) -> None:
 
 
 def _nested(parts: GraphParts, op: str, each: str, name: str) -> None:
-    """Every column becomes the least, or greatest, of those up to it."""
-    columns = [_column(parts, each, level, f"{name}_{level}") for level in range(len(LEVELS))]
-    nested = columns[:1]
-    for level, column in enumerate(columns[1:], start=1):
-        nested.append(parts.node(op, [nested[-1], column], f"{name}_nested_{level}"))
-    parts.node("Concat", nested, name, axis=1)
+    """Every row becomes the least, or greatest, of those up to it; one column a level."""
+    levels = np.arange(len(LEVELS))
+    narrower = [
+        _rows(parts, each, np.maximum(levels - by, 0).tolist(), f"{name}_narrower_{by}")
+        for by in levels[1:]
+    ]
+    parts.node(op, [each, *narrower], f"{name}_rows")
+    parts.node("Transpose", [f"{name}_rows"], name)
 
 
-def _timeout(parts: GraphParts, log_odds: float | None) -> None:
+def _timeout(parts: GraphParts, raw: str, log_odds: float | None) -> None:
     """The chance to reach the limit, NaN where there is none."""
     _number(parts, "no_chance", np.nan)
-    if log_odds is None:
-        _column(parts, "raw", len(MEMBERS) + len(QUANTILES), "timeout_log_odds")
-    else:
+    if log_odds is not None:
         parts.node("Sub", ["point", "point"], "nought")
-        parts.node("Add", ["nought", _number(parts, "base_log_odds", log_odds)], "timeout_log_odds")
-    parts.node("Sigmoid", ["timeout_log_odds"], "chance")
-    parts.node("Where", ["unlimited", "no_chance", "chance"], "timeout_column")
-    parts.node("Reshape", ["timeout_column", "last_axis"], "timeout")
+        given = ["nought", _number(parts, "base_log_odds", log_odds)]
+        raw = parts.node("Add", given, "timeout_log_odds")
+    parts.node("Sigmoid", [raw], "chance")
+    parts.node("Where", ["unlimited", "no_chance", "chance"], "timeout_row")
+    parts.node("Reshape", ["timeout_row", "flat"], "timeout")
 
 
 def _model(

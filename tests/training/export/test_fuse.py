@@ -33,20 +33,33 @@ def attribute(node, name):
     return next(helper.get_attribute_value(a) for a in node.attribute if a.name == name)
 
 
-def test_all_trees_of_all_heads_are_in_one_node(trained):
+def tree_nodes_of(model):
+    return [node for node in model.graph.node if node.domain == "ai.onnx.ml"]
+
+
+def test_each_model_has_a_node_with_all_of_its_trees(trained):
     model = tree_model(trained.heads)
     onnx.checker.check_model(model, full_check=True)
-    trees = [node for node in model.graph.node if node.domain == "ai.onnx.ml"]
-    assert len(trees) == 1
-    assert attribute(trees[0], "n_targets") == 5
-    n_trees = sum(len(e.roots) for head in trained.heads for e in head.ensembles)
-    assert len(set(attribute(trees[0], "nodes_treeids"))) == n_trees
+    ensembles = [ensemble for head in trained.heads for ensemble in head.ensembles]
+    nodes = tree_nodes_of(model)
+    assert [attribute(node, "n_targets") for node in nodes] == [1, 1, 3]
+    assert [len(set(attribute(node, "nodes_treeids"))) for node in nodes] == [
+        len(ensemble.roots) for ensemble in ensembles
+    ]
 
 
 def test_splits_have_one_comparison_and_no_rule_for_nan(trained):
-    node = tree_model(trained.heads).graph.node[-1]
-    assert set(attribute(node, "nodes_modes")) == {b"BRANCH_LEQ", b"LEAF"}
-    assert "nodes_missing_value_tracks_true" not in {a.name for a in node.attribute}
+    for node in tree_nodes_of(tree_model(trained.heads)):
+        assert set(attribute(node, "nodes_modes")) == {b"BRANCH_LEQ", b"LEAF"}
+        assert "nodes_missing_value_tracks_true" not in {a.name for a in node.attribute}
+
+
+def test_rows_hold_only_columns_that_a_split_asks_for(ensemble):
+    one = normalise(ensemble((2, 1.0, 2.0, (2, 0.5, 3.0, 4.0, "missing left"))))
+    model = tree_model([Head("head", (one,), ("score",))])
+    (places,) = (one for one in model.graph.initializer if one.name == "scores_places")
+    # Column 0 stands for none at all; 2 is there as it is, and negated.
+    assert numpy_helper.to_array(places).tolist() == [0, 2, 2]
 
 
 def test_outputs_come_in_the_order_of_the_heads(trained, session):
@@ -57,13 +70,10 @@ def test_outputs_come_in_the_order_of_the_heads(trained, session):
 
 
 def test_trees_with_small_leaves_are_added_first(trained):
-    node = tree_model(trained.heads).graph.node[-1]
-    trees = np.array(attribute(node, "target_treeids"))
-    output = np.array(attribute(node, "target_ids"))
-    size = np.abs(np.array(attribute(node, "target_weights")))
-    for lowest in (0, 1, 2):
-        numbers = np.unique(trees[output == lowest])
-        of_tree = [size[trees == number].max() for number in numbers]
+    for node in tree_nodes_of(tree_model(trained.heads)):
+        trees = np.array(attribute(node, "target_treeids"))
+        size = np.abs(np.array(attribute(node, "target_weights")))
+        of_tree = [size[trees == number].max() for number in np.unique(trees)]
         assert of_tree == sorted(of_tree)
 
 
@@ -87,7 +97,8 @@ def test_trees_can_stand_inside_a_larger_graph(trained):
     weights = np.full((5, 1), 0.5, dtype=np.float32)
     model = model_of(
         [
-            helper.make_node("Mul", ["inputs", "two"], ["scaled"]),
+            helper.make_node("Mul", ["inputs", "two"], ["doubled"]),
+            helper.make_node("Transpose", ["doubled"], ["scaled"]),
             *nodes,
             helper.make_node("MatMul", ["raw", "weights"], ["blend"]),
         ],
@@ -108,8 +119,8 @@ def test_trees_can_stand_inside_a_larger_graph(trained):
 def test_columns_are_negated_only_where_nan_goes_left(ensemble):
     right = Head("right", (normalise(ensemble((0, 1.0, 2.0, 3.0))),), ("a",))
     left = Head("left", (normalise(ensemble((0, 1.0, 2.0, 3.0, "missing left"))),), ("b",))
-    assert [n.op_type for n in tree_model([right]).graph.node] == ["TreeEnsembleRegressor"]
-    assert "Neg" in [n.op_type for n in tree_model([right, left]).graph.node]
+    assert "Mul" not in [n.op_type for n in tree_model([right]).graph.node]
+    assert "Mul" in [n.op_type for n in tree_model([right, left]).graph.node]
     nan = np.full((1, 3), np.nan, dtype=np.float32)
     assert run(session_of(tree_model([right, left])), nan).tolist() == [[13.0, 12.0]]
 

@@ -38,10 +38,14 @@ def with_trees(trained, head, number, **changes):
     return heads
 
 
+def tree_nodes_of(model):
+    return [node for node in model.graph.node if node.domain == "ai.onnx.ml"]
+
+
 def tampered(trained, name, change):
-    """The fused graph with one attribute of its tree node changed."""
+    """The fused graph with one attribute of its last tree node, CatBoost's, changed."""
     model = tree_model(trained.heads)
-    node = model.graph.node[-1]
+    node = tree_nodes_of(model)[-1]
     old = next(attribute for attribute in node.attribute if attribute.name == name)
     values = np.array(helper.get_attribute_value(old))
     node.attribute.remove(old)
@@ -79,7 +83,8 @@ def test_trees_are_found_inside_a_larger_graph(trained):
     half = numpy_helper.from_array(np.float32(0.5), "half")
     model = model_of(
         [
-            helper.make_node("Mul", ["inputs", "half"], ["features"]),
+            helper.make_node("Mul", ["inputs", "half"], ["halves"]),
+            helper.make_node("Transpose", ["halves"], ["features"]),
             *nodes,
             helper.make_node("Neg", ["raw"], ["result"]),
         ],
@@ -174,7 +179,7 @@ def test_a_tree_that_adds_to_another_output_is_found(trained):
 
 def test_another_base_value_is_found(trained):
     def change(base):
-        return base + np.array([0.0, 0.01, 0.0, 0.0, 0.0])
+        return base + np.array([0.0, 0.01, 0.0])
 
     with pytest.raises(ParityError, match="starts from the base values"):
         run(trained, tampered(trained, "base_values", change))
@@ -182,7 +187,7 @@ def test_another_base_value_is_found(trained):
 
 def test_a_sum_that_is_not_the_sum_of_its_leaves_is_found(trained):
     model = tree_model(trained.heads)
-    model.graph.node[-1].attribute.append(helper.make_attribute("aggregate_function", "AVERAGE"))
+    tree_nodes_of(model)[0].attribute.append(helper.make_attribute("aggregate_function", "AVERAGE"))
     with pytest.raises(ParityError, match="further apart than the rounding"):
         run(trained, model)
 
@@ -240,12 +245,29 @@ def test_a_graph_of_other_heads_is_found(trained):
 
 
 @pytest.mark.parametrize("copies", [0, 2])
-def test_a_graph_must_have_one_tree_node(trained, copies):
+def test_a_graph_must_have_a_tree_node_for_each_model(trained, copies):
     model = onnx.ModelProto()
     model.CopyFrom(tree_model(trained.heads))
-    trees = model.graph.node.pop()
-    model.graph.node.extend([trees] * copies)
-    with pytest.raises(ParityError, match=f"has {copies} nodes"):
+    *nodes, last, joining = model.graph.node
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *[last] * copies, joining])
+    with pytest.raises(ParityError, match=f"has {2 + copies} nodes .* do not belong together"):
+        run(trained, model)
+
+
+def test_models_in_another_order_are_found(trained):
+    model = tree_model(trained.heads)
+    joining = model.graph.node[-1]
+    joining.input[:] = [joining.input[1], joining.input[0], joining.input[2]]
+    with pytest.raises(ParityError, match="do not belong together"):
+        run(trained, model)
+
+
+def test_a_wrong_column_is_found(trained):
+    model = tree_model(trained.heads)
+    (places,) = (one for one in model.graph.initializer if one.name == "scores_places")
+    places.CopyFrom(numpy_helper.from_array(np.roll(numpy_helper.to_array(places), 1), places.name))
+    with pytest.raises(ParityError, match="the graph's leaf adds"):
         run(trained, model)
 
 
