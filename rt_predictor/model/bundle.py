@@ -20,6 +20,7 @@ from rt_predictor.model.documents import (
     FeaturesDocument,
     Manifest,
     ModelInfo,
+    ReferenceDocument,
     TrainingMetrics,
 )
 
@@ -29,6 +30,7 @@ FEATURES_FILE = "features.json"
 CALIBRATION_FILE = "calibration.json"
 INFO_FILE = "model_info.json"
 METRICS_FILE = "training_metrics.json"
+REFERENCE_FILE = "reference.json"
 MANIFEST_FILE = "manifest.json"
 
 _RETRAIN = "make a new one with `rt-predictor train TRACE -o DIR` or restore the folder"
@@ -50,6 +52,8 @@ class Bundle:
     calibration: CalibrationDocument
     info: ModelInfo
     metrics: TrainingMetrics
+    reference: ReferenceDocument | None = None
+    """None in bundles made before drift was watched."""
 
 
 def write_bundle(folder: Path, bundle: Bundle, libraries: dict[str, str]) -> Manifest:
@@ -71,6 +75,8 @@ def write_bundle(folder: Path, bundle: Bundle, libraries: dict[str, str]) -> Man
         INFO_FILE: bundle.info,
         METRICS_FILE: bundle.metrics,
     }
+    if bundle.reference is not None:
+        documents[REFERENCE_FILE] = bundle.reference
     contents = {name: _to_json(document) for name, document in documents.items()}
     contents[GRAPH_FILE] = bundle.graph
     manifest = Manifest(
@@ -110,6 +116,7 @@ def read_bundle(folder: Path, *, verify_hashes: bool = True) -> Bundle:
             f"reads {SCHEMA_VERSION}: {_RETRAIN}"
         )
     sums = manifest.sha256 if verify_hashes else None
+    has_reference = REFERENCE_FILE in manifest.sha256
     return Bundle(
         ensemble=_read(folder, ENSEMBLE_FILE, EnsembleConfig, sums),
         features=_read(folder, FEATURES_FILE, FeaturesDocument, sums),
@@ -117,6 +124,9 @@ def read_bundle(folder: Path, *, verify_hashes: bool = True) -> Bundle:
         info=_read(folder, INFO_FILE, ModelInfo, sums),
         metrics=_read(folder, METRICS_FILE, TrainingMetrics, sums),
         graph=_read_bytes(folder, GRAPH_FILE, sums),
+        reference=(
+            _read(folder, REFERENCE_FILE, ReferenceDocument, sums) if has_reference else None
+        ),
     )
 
 

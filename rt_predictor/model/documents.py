@@ -1,11 +1,13 @@
 """The JSON documents of a bundle, as types. Reading one checks all of it."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rt_predictor.errors import BundleError
 from rt_predictor.model.bounds import GROUPS, LEVELS, QUANTILES, TAILS
+from rt_predictor.model.reference import BINS, ERROR, RUNTIME_TO_PREDICTION, WATCHED_INPUTS
 
 SCHEMA_VERSION = 3
 """Changes when an older program could not read the bundle, or would read it wrongly."""
@@ -108,6 +110,32 @@ class CalibrationDocument(Document):
         if len(self.offsets) != GROUPS or any(len(row) != TAILS + 2 for row in self.offsets):
             raise ValueError(f"`offsets` must be {GROUPS} rows of {TAILS + 2} numbers")
         return self
+
+
+class WatchedColumnDocument(Document):
+    """What a column was like in training; see `model.reference`."""
+
+    name: str
+    group: str
+    edges: tuple[float, ...] = Field(max_length=BINS - 2)
+    shares: tuple[float, ...] = Field(min_length=BINS, max_length=BINS)
+
+    @model_validator(mode="after")
+    def _is_watched(self) -> "WatchedColumnDocument":
+        known = {**WATCHED_INPUTS, RUNTIME_TO_PREDICTION: ERROR}
+        if known.get(self.name) != self.group:
+            raise ValueError(f"this program does not watch {self.name} under {self.group}")
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise ValueError(f"the edges of {self.name} do not ascend")
+        if min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
+            raise ValueError(f"the shares of {self.name} are not those of a whole")
+        return self
+
+
+class ReferenceDocument(Document):
+    """`reference.json`: what jobs and errors were like, to tell how far they have moved."""
+
+    columns: tuple[WatchedColumnDocument, ...]
 
 
 class ModelInfo(Document):

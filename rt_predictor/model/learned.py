@@ -15,7 +15,10 @@ from rt_predictor.model.documents import (
     CategoryDocument,
     FeaturesDocument,
     RangeDocument,
+    ReferenceDocument,
+    WatchedColumnDocument,
 )
+from rt_predictor.model.reference import NO_REFERENCE, Reference, WatchedColumn
 
 
 def category_document(category: Category) -> CategoryDocument:
@@ -34,6 +37,38 @@ def category_document(category: Category) -> CategoryDocument:
 def start_offsets(document: CalibrationDocument) -> OffsetState:
     """What intervals are offset by before any job has ended."""
     return OffsetState.from_table(np.array(document.offsets))
+
+
+def reference_document(reference: Reference) -> ReferenceDocument:
+    """A reference as it is written."""
+    return ReferenceDocument(
+        columns=tuple(
+            WatchedColumnDocument(
+                name=column.name,
+                group=column.group,
+                edges=tuple(column.edges.tolist()),
+                shares=tuple(column.shares.tolist()),
+            )
+            for column in reference.columns
+        )
+    )
+
+
+def reference_from(document: ReferenceDocument | None) -> Reference:
+    """The reference of a bundle; one of nothing where it has none."""
+    if document is None:
+        return NO_REFERENCE
+    return Reference(
+        tuple(
+            WatchedColumn(
+                column.name,
+                column.group,
+                np.array(column.edges, dtype=np.float32),
+                np.array(column.shares),
+            )
+            for column in document.columns
+        )
+    )
 
 
 def range_documents(ranges: Mapping[str, Range]) -> dict[str, RangeDocument]:

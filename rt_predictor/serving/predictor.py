@@ -22,9 +22,8 @@ from rt_predictor.history.history import History, Known
 from rt_predictor.history.judge import Told, Verdict
 from rt_predictor.model.bounds import LEVELS, TAILS, outcome_scores
 from rt_predictor.model.bundle import Bundle, read_bundle
-from rt_predictor.model.learned import assembler_from, start_offsets
+from rt_predictor.model.learned import assembler_from, reference_from, start_offsets
 from rt_predictor.model.ports import GraphInputs, GraphOutputs
-from rt_predictor.model.reference import NO_REFERENCE
 from rt_predictor.model.session import ModelSession
 from rt_predictor.serving.description import (
     FeatureDescription,
@@ -77,7 +76,7 @@ class Predictor:
         self.confidence_level = prediction.confidence_level
         self._level = LEVELS.index(prediction.confidence_level)
         self.start_offsets = start_offsets(bundle.calibration)
-        self.reference = NO_REFERENCE
+        self.reference = reference_from(bundle.reference)
         self.limits_enforced = prediction.limits_enforced
         self._assembler = assembler_from(bundle.features)
         knows = {item.field: bool(item.names) for item in self._assembler.categories}

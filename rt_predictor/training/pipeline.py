@@ -25,7 +25,7 @@ from rt_predictor.model.documents import (
     ModelInfo,
     TrainingMetrics,
 )
-from rt_predictor.model.learned import category_document, range_documents
+from rt_predictor.model.learned import category_document, range_documents, reference_document
 from rt_predictor.model.ports import GRAPH_INPUTS, GRAPH_OUTPUTS
 from rt_predictor.settings import Settings
 from rt_predictor.training.boosters import Progress
@@ -37,6 +37,7 @@ from rt_predictor.training.held_out import answer_without_history, replay_held_o
 from rt_predictor.training.interval_models import fit_interval_models
 from rt_predictor.training.members import MEMBERS
 from rt_predictor.training.prepare import PreparedLog, prepare_log
+from rt_predictor.training.reference import fit_reference
 from rt_predictor.training.replayed import Replayed
 
 _LIBRARIES = ("xgboost", "lightgbm", "catboost", "onnx", "onnxruntime", "numpy", "polars")
@@ -117,6 +118,9 @@ def train(
         replayed = replay_held_out(log, exported, importance, without)
         level = settings.prediction.confidence_level
         evaluation = evaluate(" + ".join(traces), log.jobs, replayed, level)
+        learned_from = ensemble.encoder.encode(log, log.split.training())
+        ratios = replayed.jobs["runtime"].to_numpy() / replayed.predicted_s
+        reference = fit_reference(learned_from.inputs, ratios)
     graph = exported.serialised
     version = f"{datetime.now(UTC):%Y.%m.%d}-{hashlib.sha256(graph).hexdigest()[:8]}"
     trees = dict.fromkeys(EXPERTS, 0)
@@ -143,6 +147,7 @@ def train(
             },
             seconds=clock.seconds,
         ),
+        reference=reference_document(reference),
     )
     write_bundle(folder, bundle, _library_versions())
     return TrainingReport(folder, version, bundle, evaluation, replayed)
