@@ -149,7 +149,7 @@ def _answered(
         return _errors([(status.number, "", status.message)], schema).select(
             pl.all().repeat_by(len(part.rows)).explode()
         )
-    said = part.predictions if level is None else part.predictions.at_level(level)
+    said = part.own if level is None else part.own.at_level(level)
     return _answers(said, schema)
 
 

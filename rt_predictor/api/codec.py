@@ -5,7 +5,7 @@ Every job is read once, checked by the rules of `features.rules`, and put as one
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, repeat
+from itertools import chain, repeat
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -37,9 +37,8 @@ FLAG_NUMBERS: tuple[tuple[pb.PredictionFlag.ValueType, ...], ...] = tuple(
 """Bits of `Flag` -> numbers of `PredictionFlag`."""
 
 _Valid = TypeVar("_Valid", list[Row], pl.DataFrame)
-_Found = tuple[Predictions, int, float, float, float, float, float, list[float], int]
-"""Where a row is from, and which one it is; its runtime, lower, upper, timeout probability,
-recommended limit, members and flags."""
+_Found = tuple[Predictions, int]
+"""Where an answer is, and in which row of it."""
 
 
 @dataclass(frozen=True)
@@ -163,14 +162,12 @@ def check_batch_id(batch_id: str) -> None:
 
 
 def encode_answer(
-    request_id: str, predictions: Predictions, level: float | None = None
+    request_id: str, predictions: Predictions, level: float | None = None, *, row: int = 0
 ) -> pb.PredictResponse:
-    """The answer for one job, at the level that it asks for."""
+    """The answer for one job, which is in a row of predictions, at the level that it asks for."""
     answer = pb.PredictResponse(request_id=request_id)
-    if level is not None:
-        predictions = predictions.at_level(level)
-    for found in _rows_of(predictions):
-        _fill(answer, found)
+    found = predictions, row
+    _fill(answer, found if level is None else _at_level(found, level))
     return answer
 
 
@@ -215,10 +212,11 @@ def encode_batch(
             for place in where:
                 pieces[place] = _error_bytes(jobs.request_ids[place], error)
             continue
+        predictions = part.own
         for start in range(0, len(where), _SLICE_ROWS):
             some = where[start : start + _SLICE_ROWS]
             ids = [jobs.request_ids[place] for place in some]
-            answers = part.predictions.part(start, start + len(some))
+            answers = predictions.part(start, start + len(some))
             for place, piece in zip(some, answer_bytes(answers, ids, FLAG_NUMBERS), strict=True):
                 pieces[place] = piece
             for row, place in enumerate(some if jobs.levels else ()):
@@ -236,7 +234,8 @@ def _error_bytes(request_id: str, error: pb.ItemError) -> bytes:
 
 def _answers_of(part: Scored | Failed) -> Iterator[_Found | pb.ItemError]:
     if isinstance(part, Scored):
-        return _rows_of(part.predictions)
+        first = part.first
+        return zip(repeat(part.predictions), range(first, first + len(part.rows)), strict=False)
     return repeat(_failed_answer(part), len(part.rows))
 
 
@@ -245,32 +244,15 @@ def _failed_answer(part: Failed) -> pb.ItemError:
     return pb.ItemError(code=status.number, message=status.message)
 
 
-def _rows_of(predictions: Predictions) -> Iterator[_Found]:
-    """Row by row, but taken from NumPy slice by slice: 100,000 lists at once would wake the GC."""
-    for start in range(0, len(predictions), _SLICE_ROWS):
-        part = slice(start, start + _SLICE_ROWS)
-        yield from zip(
-            repeat(predictions),
-            count(start),
-            predictions.runtime_s[part].tolist(),
-            predictions.lower_s[part].tolist(),
-            predictions.upper_s[part].tolist(),
-            predictions.timeout_probability[part].tolist(),
-            predictions.part(start, start + _SLICE_ROWS).recommended_time_req_s.tolist(),
-            predictions.members_s[part].tolist(),
-            predictions.flags[part].tolist(),
-            strict=False,
-        )
-
-
 def _at_level(found: _Found, level: float) -> _Found:
-    """The same row with the interval of another level."""
-    predictions, row = found[:2]
-    return next(_rows_of(predictions.part(row, row + 1).at_level(level)))
+    """The same answer with the interval of another level."""
+    predictions, row = found
+    return predictions.part(row, row + 1).at_level(level), 0
 
 
 def _fill(answer: pb.PredictResponse, found: _Found) -> None:
-    predictions, _, runtime, lower, upper, timeout, recommended, members, flags = found
+    predictions, row = found
+    runtime, lower, upper, timeout, recommended, members, flags = predictions.answers[row]
     answer.predicted_runtime = runtime
     answer.confidence_lower = lower
     answer.confidence_upper = upper

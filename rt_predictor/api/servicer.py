@@ -86,7 +86,7 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         (part,) = await self._batcher.score((row,), remaining_s=_remaining_s(context))
         if isinstance(part, Failed):
             raise part.error
-        return encode_answer(request.request_id, part.predictions, level)
+        return encode_answer(request.request_id, part.predictions, level, row=part.first)
 
     async def PredictBatch(  # type: ignore[override]  # noqa: N802
         self, request: pb.PredictBatchRequest, context: Context

@@ -27,13 +27,22 @@ class Scored:
 
     rows: range
     predictions: Predictions
+    """Of these rows, and maybe of others beside them"""
+    first: int = 0
+    """Place in `predictions` of the first row"""
+
+    @property
+    def own(self) -> Predictions:
+        """The predictions of these rows alone."""
+        if len(self.predictions) == len(self.rows):
+            return self.predictions
+        return self.predictions.part(self.first, self.first + len(self.rows))
 
     def within(self, start: int, stop: int) -> "Scored":
         """What of it lies from `start` to before `stop`, counted from `start`."""
         first, last = max(self.rows.start, start), min(self.rows.stop, stop)
-        offset = self.rows.start
-        part = self.predictions.part(first - offset, last - offset)
-        return Scored(range(first - start, last - start), part)
+        skipped = first - self.rows.start
+        return Scored(range(first - start, last - start), self.predictions, self.first + skipped)
 
 
 @dataclass(frozen=True)

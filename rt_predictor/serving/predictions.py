@@ -1,7 +1,10 @@
 """What the predictor answers: columns of numbers, one row a job."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntFlag
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +20,18 @@ class Flag(IntFlag):
     UNSEEN_QOS = 4
     NO_TIME_LIMIT = 8
     OUT_OF_TRAINING_RANGE = 16
+
+
+class Answer(NamedTuple):
+    """One row of `Predictions`, in numbers that messages take."""
+
+    runtime_s: float
+    lower_s: float
+    upper_s: float
+    timeout_probability: float
+    recommended_time_req_s: float
+    members_s: list[float]
+    flags: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,20 @@ class Predictions:
         reached = upper_quantile_s(self.ends_s[1], self.runtime_s, self.level)
         return recommended_time_req_s(reached, self.limit_granularity_s)
 
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """All rows, one by one. For few: lists of many keep the garbage collector busy."""
+        columns = (
+            self.runtime_s,
+            self.lower_s,
+            self.upper_s,
+            self.timeout_probability,
+            self.recommended_time_req_s,
+            self.members_s,
+            self.flags,
+        )
+        return list(map(Answer, *(column.tolist() for column in columns)))
+
     def at_level(self, level: float) -> "Predictions":
         """The same with the intervals of another of `LEVELS`."""
         place = LEVELS.index(level)
@@ -83,3 +112,22 @@ class Predictions:
             members_s=self.members_s[rows],
             flags=self.flags[rows],
         )
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """The answers of parts of the same jobs, one after the other; at least one part."""
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    lower, upper = (np.concatenate(ends) for ends in zip(*(p.ends_s for p in parts), strict=True))
+    return replace(
+        parts[0],
+        runtime_s=column("runtime_s"),
+        lower_s=column("lower_s"),
+        upper_s=column("upper_s"),
+        timeout_probability=column("timeout_probability"),
+        ends_s=(lower, upper),
+        members_s=column("members_s"),
+        flags=column("flags"),
+    )

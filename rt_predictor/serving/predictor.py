@@ -1,14 +1,15 @@
 """The data plane: a frame of jobs in, predictions out. It knows no transport.
 
-Thread-safe. A large batch is assembled in one pass and scored in row chunks over threads, each on
-the same one-threaded session, so that a job's answer does not depend on its neighbours. How long it
-takes does: jobs that are alike take the same ways through the trees, and a processor is quick where
-it guesses the way. So they are scored one after the other.
+Thread-safe. A large batch is cut into pieces for threads, which all score on the same one-threaded
+session, so that a job's answer does not depend on its neighbours. How long it takes does: jobs that
+are alike take the same ways through the trees, and a processor is quick where it guesses the way.
+So a piece is scored in an order in which they follow one another, in chunks that fit the cache.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -31,15 +32,20 @@ from rt_predictor.serving.description import (
     ModelDescription,
 )
 from rt_predictor.serving.likeness import by_likeness
-from rt_predictor.serving.predictions import Flag, Predictions
+from rt_predictor.serving.predictions import Flag, Predictions, joined
 from rt_predictor.settings import PredictionSettings, Settings
 
 _COLUMN = {item.name: place for place, item in enumerate(INPUTS)}
 _LEAST_CHUNK_ROWS = 64
 """Rows that are worth the way to a thread."""
+_Outputs = list[NDArray[np.float32]]
+_Map = Callable[..., Iterable[_Outputs]]
+"""`map`, on whatever threads"""
 _BIT = {flag: place for place, flag in enumerate(Flag)}
 _MOST_ROWS = 64
 """Jobs that are looked at row by row; a frame is the quicker way to more."""
+_PIECE_JOBS = 1 << 15
+"""Jobs of a large batch that one thread looks up, assembles and scores at a time, at most."""
 _TIME_REQ = _COLUMN["time_req"]
 
 
@@ -118,8 +124,17 @@ class Predictor:
         """Predicts n jobs, each with a submit_time; they are taken as valid (`features.rules`)."""
         if not isinstance(jobs, pl.DataFrame) and len(jobs) > _MOST_ROWS:
             jobs = as_frame(jobs)
+        pieces = self._pieces(len(jobs), _PIECE_JOBS)
+        if pieces == 1:
+            return self._predicted(jobs)
+        edges = np.linspace(0, len(jobs), pieces + 1).astype(np.int64).tolist()
+        parts = [jobs[start:stop] for start, stop in pairwise(edges)]
+        return joined(list(self._pool.map(self._predicted, parts)))
+
+    def _predicted(self, jobs: Jobs) -> Predictions:
+        """All of it on this thread."""
         given, known = self._asked(jobs)
-        said = self.score(given)
+        said = self._in_chunks(given, -(-len(jobs) // self._chunk_rows), map)
         told = self._told(given, said)
         return Predictions(
             runtime_s=told.predicted_s,
@@ -215,22 +230,25 @@ class Predictor:
 
     def score(self, given: GraphInputs) -> GraphOutputs:
         """What the graph says, in row chunks on all threads."""
-        pieces = self._pieces(len(given.inputs))
-        if pieces == 1:
+        pieces = self._pieces(len(given.inputs), self._chunk_rows)
+        return self._in_chunks(given, pieces, self._pool.map)
+
+    def _in_chunks(self, given: GraphInputs, chunks: int, in_turn: _Map) -> GraphOutputs:
+        """What the graph says, in so many chunks; `in_turn` says on which threads."""
+        if chunks <= 1:
             return GraphOutputs(*self.session.run(*given))
         order = by_likeness(given.inputs)
 
-        def run(rows: NDArray[np.intp]) -> list[NDArray[np.float32]]:
+        def run(rows: NDArray[np.intp]) -> _Outputs:
             return self.session.run(*(part[rows] for part in given))
 
-        chunks = self._pool.map(run, np.array_split(order, pieces))
-        return GraphOutputs(*(_put_back(order, output) for output in zip(*chunks, strict=True)))
+        found = in_turn(run, np.array_split(order, chunks))
+        return GraphOutputs(*(_put_back(order, output) for output in zip(*found, strict=True)))
 
-    def _pieces(self, rows: int) -> int:
-        """Into how many equal chunks rows are cut, so that all threads have the same to do."""
-        most = rows // _LEAST_CHUNK_ROWS
-        rounds = -(-rows // (self._chunk_rows * self._threads))
-        return max(1, min(most, rounds * self._threads))
+    def _pieces(self, rows: int, most: int) -> int:
+        """Into how many equal pieces, of `most` rows, all threads share rows alike."""
+        rounds = -(-rows // (most * self._threads))
+        return max(1, min(rows // _LEAST_CHUNK_ROWS, rounds * self._threads))
 
     def _flags(
         self, inputs: NDArray[np.float32], knows_user: NDArray[np.bool_]

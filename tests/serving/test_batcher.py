@@ -45,7 +45,7 @@ def _predicted(parts: Parts) -> list[float | None]:
     for part in parts:
         assert part.rows.start == len(found)
         if isinstance(part, Scored):
-            found += part.predictions.runtime_s.tolist()
+            found += part.own.runtime_s.tolist()
         else:
             found += [None] * len(part.rows)
     return found

@@ -16,6 +16,7 @@ from rt_predictor.history.replay import LogHistory
 from rt_predictor.model.bounds import TAILS, outcome_scores
 from rt_predictor.model.learned import assembler_from
 from rt_predictor.model.ports import GraphInputs
+from rt_predictor.serving import predictor as module
 from rt_predictor.serving.predictions import Flag, Predictions
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import HistorySettings, Settings
@@ -68,6 +69,18 @@ def test_rows_get_the_answers_of_a_frame_bit_for_bit(
     places = data.draw(st.lists(st.integers(0, len(jobs) - 1), min_size=1, max_size=count))
     rows = jobs[places].rows(named=True)
     assert_same_rows(predictor.predict(rows), places, whole)
+
+
+@pytest.mark.parametrize("piece_jobs", [64, 200, 5000])
+def test_pieces_of_a_large_batch_give_the_answers_of_the_whole(
+    piece_jobs: int, predictor: Predictor, jobs: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = predictor.predict(jobs)
+    monkeypatch.setattr(module, "_PIECE_JOBS", piece_jobs)
+    found = predictor.predict(jobs)
+    assert_same_rows(found, list(range(len(jobs))), whole)
+    for ends, expected in zip(found.ends_s, whole.ends_s, strict=True):
+        np.testing.assert_array_equal(ends, expected)
 
 
 def number(rule_index: int) -> st.SearchStrategy[float | None]:
