@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from rt_predictor.model.bundle import (
     ENSEMBLE_FILE,
     GRAPH_FILE,
     MANIFEST_FILE,
+    REFERENCE_FILE,
     Bundle,
     read_bundle,
     write_bundle,
@@ -21,8 +23,10 @@ from rt_predictor.model.documents import (
     FeaturesDocument,
     ModelEntry,
     ModelInfo,
+    ReferenceDocument,
     TrainingMetrics,
 )
+from rt_predictor.model.reference import BINS, REQUEST
 
 
 @pytest.fixture
@@ -63,6 +67,37 @@ def bundle() -> Bundle:
 def folder(tmp_path: Path, bundle: Bundle) -> Path:
     write_bundle(tmp_path / "b", bundle, {"onnx": "1"})
     return tmp_path / "b"
+
+
+def a_column(**changes: object) -> dict[str, object]:
+    shares = (0.25, 0.75) + (0.0,) * (BINS - 2)
+    known = {"name": "time_req", "group": REQUEST, "edges": (60.0,), "shares": shares}
+    return {**known, **changes}
+
+
+def test_what_jobs_were_like_is_read_where_it_was_written(tmp_path: Path, bundle: Bundle) -> None:
+    reference = ReferenceDocument.model_validate({"columns": (a_column(),)})
+    with_reference = replace(bundle, reference=reference)
+    write_bundle(tmp_path / "b", with_reference, {})
+    assert read_bundle(tmp_path / "b") == with_reference
+    (tmp_path / "b" / REFERENCE_FILE).unlink()
+    with pytest.raises(BundleError, match=r"reference\.json is missing"):
+        read_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"name": "queue"}, "does not watch queue under request"),
+        ({"group": "history"}, "does not watch time_req under history"),
+        ({"edges": (60.0, 60.0)}, "the edges of time_req do not ascend"),
+        ({"shares": (0.5,) * BINS}, "not those of a whole"),
+        ({"shares": (1.0,)}, "at least 13 items"),
+    ],
+)
+def test_a_reference_that_makes_no_sense_is_refused(changes: dict[str, object], rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        ReferenceDocument.model_validate({"columns": (a_column(**changes),)})
 
 
 def test_what_is_written_is_read(folder: Path, bundle: Bundle) -> None:

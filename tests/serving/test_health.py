@@ -8,15 +8,19 @@ import pytest
 from rt_predictor.errors import StartupError
 from rt_predictor.features.jobs import Jobs
 from rt_predictor.history.history import History, HistoryState
+from rt_predictor.history.live import LiveFigures
 from rt_predictor.serving.health import (
     Health,
     HealthReport,
     State,
+    coverage_check,
     history_check,
     memory_check,
     self_test,
 )
 from rt_predictor.serving.predictions import Predictions
+from rt_predictor.settings import WatchingSettings
+from tests.observability.test_live_metrics import FIGURES
 from tests.serving.fakes import FakePredictor
 
 _GOOD = Health(State.SERVING, "fine")
@@ -131,3 +135,39 @@ def test_history_is_degraded_by_what_an_operator_should_look_at(
     changes: dict[str, object], state: State, message: str
 ) -> None:
     assert history_check(_Told(changes))() == Health(state, message)
+
+
+@dataclass
+class _Live:
+    """History that has live figures."""
+
+    figures: LiveFigures
+
+    def live(self) -> LiveFigures:
+        return self.figures
+
+
+@pytest.mark.parametrize(
+    ("jobs", "coverage", "state", "message"),
+    [
+        (499, 0.1, State.SERVING, "499 of 500 finished jobs to judge by"),
+        (500, 0.86, State.SERVING, "90% intervals hold 86.0% of the jobs that end now"),
+        (500, 0.84, State.DEGRADED, "84.0% of the jobs that end now, not 85.0% to 95.0%: look for"),
+        (500, 0.96, State.DEGRADED, "96.0% of the jobs that end now, not 85.0% to 95.0%: look for"),
+    ],
+)
+def test_coverage_outside_of_its_band_is_worth_a_word(
+    jobs: int, coverage: float, state: State, message: str
+) -> None:
+    live = replace(FIGURES, jobs=jobs, coverage={0.9: coverage})
+    health = coverage_check(_Live(live), 0.9, WatchingSettings())()  # type: ignore[arg-type]
+    assert health.state is state
+    assert message in health.message
+
+
+def test_coverage_outside_of_its_band_does_not_stop_the_service() -> None:
+    live = replace(FIGURES, jobs=9999, coverage={0.9: 0.0})
+    check = coverage_check(_Live(live), 0.9, WatchingSettings())  # type: ignore[arg-type]
+    report = HealthReport({"model": lambda: _GOOD, "coverage": check})
+    report.ready()
+    assert report.whole(report.parts()).state is State.DEGRADED
