@@ -58,11 +58,11 @@ def test_large_buffers_are_given_back_as_soon_as_they_are_free() -> None:
     assert int(run.stdout) < 160_000_000  # 168 MB were used by the four, 8 MB are still
 
 
-def _no_library(name: str | None) -> ctypes.CDLL:
+def _no_library(_name: str | None) -> ctypes.CDLL:
     raise OSError("none")
 
 
-@pytest.mark.parametrize("library", [_no_library, lambda name: object()])
+@pytest.mark.parametrize("library", [_no_library, lambda _name: object()])
 def test_another_c_library_is_left_as_it_is(
     monkeypatch: pytest.MonkeyPatch, library: object
 ) -> None:
