@@ -11,8 +11,8 @@ from threading import Lock
 from rt_predictor.features.jobs import Rows
 from rt_predictor.serving.predictions import Predictions, joined
 
-MOST_ANSWERS = 4096
-"""Answers that are kept, the latest; about 1 kB each."""
+MOST_ANSWERS = 1024
+"""Answers that are kept, the latest; about 3 kB each."""
 MOST_ROWS = 8
 """Jobs of a run whose answers are kept: among more, one costs no more than to look it up."""
 
