@@ -93,11 +93,14 @@ class ModelSettings(_Section):
 
 
 class FeatureOptimizationSettings(_Section):
-    """`[features.optimization]`: how large inputs are cut up."""
+    """`[features.optimization]`: how large inputs are cut up, and what is kept."""
 
     chunk_size: int = Field(512, ge=64, description="rows that one thread scores at a time")
     n_jobs: int = Field(
         0, ge=0, le=256, description="threads that score a large batch; 0 takes one a core"
+    )
+    enable_caching: bool = Field(
+        True, description="keep recent answers, until the next outcome, for the same job again"
     )
 
 

@@ -21,8 +21,9 @@ _LIBRARIES = ("xgboost", "lightgbm", "catboost")
 
 
 def load(plan: Plan) -> Predictor:
-    """The predictor of the plan's bundle. Raises BundleError."""
-    return Predictor.load(load_settings().with_overrides({"model.path": plan.bundle}))
+    """The predictor of the plan's bundle, which keeps no answers. Raises BundleError."""
+    chosen = {"model.path": plan.bundle, "features.optimization.enable_caching": False}
+    return Predictor.load(load_settings().with_overrides(chosen))
 
 
 def measure(plan: Plan, predictor: Predictor) -> Figures:

@@ -1,11 +1,16 @@
-"""Resident memory of this process."""
+"""Resident memory of this process: how much it is, and how it is kept small."""
 
+import ctypes
 import os
 import resource
 import sys
 from pathlib import Path
 
 _STATM = Path("/proc/self/statm")
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
+"""Options of glibc's `mallopt`."""
+_HEAPS = 2
+_LARGE_BUFFER_BYTES = 1 << 20
 _RESIDENT_PAGES = 1
 """Place of the resident set in `statm`, in pages."""
 
@@ -17,6 +22,20 @@ def resident_memory_bytes() -> int:
     except (OSError, ValueError, IndexError):
         return _peak_memory_bytes()
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def keep_memory_small() -> bool:
+    """Has the C library give large buffers back as soon as they are free: whether it does so.
+
+    Without this glibc keeps a heap for each thread, as large as the largest batch that it has seen,
+    and soon takes even buffers of many megabytes from there. Before threads are started.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # another C library
+        return False
+    wanted = ((_M_ARENA_MAX, _HEAPS), (_M_MMAP_THRESHOLD, _LARGE_BUFFER_BYTES))
+    return all(mallopt(option, value) for option, value in wanted)
 
 
 def _peak_memory_bytes() -> int:

@@ -30,7 +30,7 @@ INLINE_JOBS = 8
 """Jobs of a run on the event loop at most; the way to a thread and back costs as much."""
 LONG_RUN_JOBS = 64
 """From so many jobs on a run takes so long that another one is started beside it."""
-INLINE_RUNS = 15
+INLINE_RUNS = 3
 """Runs on the event loop, at most, until one goes to a thread to see whether others arrive."""
 RETRY_AFTER_S = 0.1
 """What a caller for whom there is no room is told to wait: the time of some runs."""

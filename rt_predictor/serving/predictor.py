@@ -33,6 +33,7 @@ from rt_predictor.serving.description import (
 )
 from rt_predictor.serving.likeness import by_likeness
 from rt_predictor.serving.predictions import Flag, Predictions, joined
+from rt_predictor.serving.recent import MOST_ROWS, RecentAnswers
 from rt_predictor.settings import PredictionSettings, Settings
 
 _COLUMN = {item.name: place for place, item in enumerate(INPUTS)}
@@ -61,6 +62,7 @@ class Predictor:
         prediction: PredictionSettings,
         chunk_rows: int,
         threads: int,
+        caching: bool = False,
     ):
         """A predictor over a session of the bundle's graph.
 
@@ -71,6 +73,7 @@ class Predictor:
             prediction: `[prediction]`.
             chunk_rows: rows that one thread scores at a time, at most.
             threads: threads that share a large batch; 0 takes one a core.
+            caching: whether recent answers are kept.
 
         Raises BundleError where the bundle was made for other inputs than this program assembles.
         """
@@ -96,6 +99,7 @@ class Predictor:
         self._chunk_rows = chunk_rows
         self._threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads, "rt-predictor-score")
+        self._recent = RecentAnswers(lambda: history.version) if caching else None
         history.use_judge(self)
 
     @classmethod
@@ -118,12 +122,16 @@ class Predictor:
             prediction=settings.prediction,
             chunk_rows=optimization.chunk_size,
             threads=optimization.n_jobs,
+            caching=optimization.enable_caching,
         )
 
     def predict(self, jobs: Jobs) -> Predictions:
         """Predicts n jobs, each with a submit_time; they are taken as valid (`features.rules`)."""
-        if not isinstance(jobs, pl.DataFrame) and len(jobs) > _MOST_ROWS:
-            jobs = as_frame(jobs)
+        if not isinstance(jobs, pl.DataFrame):
+            if self._recent is not None and 0 < len(jobs) <= MOST_ROWS:
+                return self._recent.predict(self._predicted, jobs)
+            if len(jobs) > _MOST_ROWS:
+                jobs = as_frame(jobs)
         pieces = self._pieces(len(jobs), _PIECE_JOBS)
         if pieces == 1:
             return self._predicted(jobs)

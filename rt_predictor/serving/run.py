@@ -9,6 +9,7 @@ from loguru import logger
 from rt_predictor.errors import RTPredictorError, outcome_of
 from rt_predictor.history.history import History
 from rt_predictor.observability.logging import configure_logging, traceback_text
+from rt_predictor.observability.memory import keep_memory_small
 from rt_predictor.serving.port import PredictorFactory, PredictorPort
 from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.settings import Settings
@@ -35,6 +36,7 @@ def run(settings: Settings, predictor_factory: PredictorFactory = load_predictor
         logger.warning("this system cannot share a port between processes: serving from one")
     from rt_predictor.serving.server import serve
 
+    keep_memory_small()
     return exit_code_of(serve(settings, predictor_factory))
 
 

@@ -15,6 +15,7 @@ from loguru import logger
 
 from rt_predictor.errors import EXIT_OK
 from rt_predictor.observability.logging import configure_logging
+from rt_predictor.observability.memory import keep_memory_small
 from rt_predictor.serving.port import PredictorFactory
 from rt_predictor.serving.run import exit_code_of
 from rt_predictor.settings import Settings
@@ -44,6 +45,7 @@ class Ready:
 def worker_main(task: WorkerTask, to_supervisor: Connection) -> None:
     """Runs a worker in a process of its own, to the end of that process."""
     configure_logging(task.settings.logging, worker=task.number)
+    keep_memory_small()
     sys.exit(exit_code_of(_serve(task, to_supervisor)))
 
 
