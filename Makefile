@@ -22,7 +22,7 @@ export BUILDAH_FORMAT := docker
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto reference accuracy lock \
+.PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto reference dashboard accuracy lock \
 	image start stop logs clean
 
 help:  ## list the targets
@@ -48,6 +48,7 @@ lint: setup-dev  ## check style, types and that the generated code is in step wi
 	$(BIN)/mypy
 	$(BIN)/python tools/generate_proto.py --check
 	$(BIN)/python tools/reference.py --check
+	$(BIN)/python tools/dashboard.py --check
 
 format: setup-dev  ## put the source in its standard form
 	$(BIN)/ruff check --fix
@@ -58,6 +59,9 @@ proto: setup-dev  ## generate rt_predictor/api/v1 from proto/
 
 reference: setup-dev  ## write the tables of README.md that come from the program
 	$(BIN)/python tools/reference.py
+
+dashboard: setup-dev  ## write the Grafana dashboard from tools/dashboard_panels.py
+	$(BIN)/python tools/dashboard.py
 
 accuracy: setup-train  ## evaluate the main public logs and write the tables of README.md of it
 	$(BIN)/python tools/accuracy_table.py $(ACCURACY_ARGS)
