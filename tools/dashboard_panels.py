@@ -179,6 +179,44 @@ ROWS: dict[str, Sequence[Panel]] = {
             ),
         ),
     ),
+    "How good it is": (
+        Panel(
+            "Coverage", "Share of jobs of late within their interval, by level.",
+            (Query(greatest("live_coverage", "level"), "{{level}}"),), "percentunit",
+        ),
+        Panel(
+            "Error", "Mean error of late, and what it was on later jobs at training.",
+            (
+                Query(greatest("live_mae_seconds"), "of late, {{instance}}"),
+                Query(greatest("trained_mae_seconds"), "at training, {{instance}}"),
+            ),
+            "s",
+        ),
+        Panel(
+            "Drift", "Population stability index, by group; above 0.25 jobs are unlike training.",
+            (Query(greatest("live_drift", "group"), "{{group}}"),),
+        ),
+        Panel(
+            "Accuracy", "Mean of min(p, r) / max(p, r) of late, and at training.",
+            (
+                Query(greatest("live_accuracy"), "of late, {{instance}}"),
+                Query(greatest("trained_accuracy"), "at training, {{instance}}"),
+            ),
+            "percentunit",
+        ),
+        Panel(
+            "Interval score", "Of late, by level; lower is better.",
+            (Query(greatest("live_interval_score_seconds", "level"), "{{level}}"),), "s",
+        ),
+        Panel(
+            "Underestimated", "Share of jobs of late that ran longer than told, and at training.",
+            (
+                Query(greatest("live_underestimated"), "of late, {{instance}}"),
+                Query(greatest("trained_underestimated"), "at training, {{instance}}"),
+            ),
+            "percentunit",
+        ),
+    ),
     "Predictions and history": (
         Panel(
             "Less certain predictions", "Share of predictions with each flag.",

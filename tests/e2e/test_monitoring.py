@@ -7,6 +7,7 @@ import math
 import re
 import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ JOB = Job(
     processors_req=32, nodes_req=4, mem_req=128_000, time_req=3600, partition="normal",
     qos="normal", user="alice",
 )  # fmt: skip
+NOW_S = time.time() - 3600
+"""Live figures are of jobs that ended after training."""
 ROUNDS = 4
 
 
@@ -46,8 +49,8 @@ async def _calls(client: Client, number: int) -> None:
     assert len([answer async for answer in client.stream(jobs)]) == len(jobs)
     with pytest.raises(InvalidRequestError):
         await client.predict(replace(JOB, nodes_req=0))
-    job = replace(JOB, submit_time=1.7e9)
-    await client.record([Outcome(job, str(number), end_time=1.7e9 + 60, runtime=60.0)])
+    job = replace(JOB, submit_time=NOW_S + number)
+    await client.record([Outcome(job, str(number), end_time=NOW_S + 60 + number, runtime=60.0)])
     await client.model_info()
     await client.health()
 
