@@ -23,10 +23,10 @@ export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto reference dashboard accuracy lock \
-	image start stop logs clean
+	image image-test start start-monitoring start-m2max train-image stop logs clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-serve  ## start the service, ask it and show what it can do; needs nothing but this
 	$(BIN)/python tools/demo.py
@@ -72,11 +72,24 @@ lock: python  ## write requirements/ anew (needs uv); UPGRADE=1 takes the newest
 image: engine  ## build the container image
 	$(ENGINE) build --build-arg BASE=$(BASE) --file Containerfile --tag $(IMAGE) .
 
+image-test:  ## build the image and run the service from it; as root with buildah, needs no registry
+	$(PYTHON) tools/image_test.py
+
 start: engine  ## start the service in a container
 	$(COMPOSE) up --build --detach
 
-stop: engine  ## stop the service's container
-	$(COMPOSE) down
+start-monitoring: engine  ## the same with Prometheus (port 9090) and Grafana (port 3000) beside it
+	$(COMPOSE) --profile monitoring up --build --detach
+
+start-m2max: engine  ## the same as start, with 4 CPUs and 8 GB for an Apple M2 Max
+	$(COMPOSE) -f compose.yaml -f compose.m2max.yaml up --build --detach
+
+train-image: engine  ## train from TRACE, a job log, in a container into the volume of models
+	TRACE_FOLDER=$(abspath $(dir $(TRACE))) TRACE_IN_CONTAINER=/traces/$(notdir $(TRACE)) \
+		$(COMPOSE) --profile training run --build --rm train
+
+stop: engine  ## stop all that was started in containers; volumes stay
+	$(COMPOSE) --profile monitoring --profile training down
 
 logs: engine  ## follow what the service's container says
 	$(COMPOSE) logs --follow
