@@ -9,6 +9,7 @@ IMAGE ?= rt-predictor:latest
 BASE ?= python:3.13-slim
 PYTEST_ARGS ?=
 ACCURACY_ARGS ?=
+IMAGE_TEST_ARGS ?=
 
 BIN := .venv/bin
 SETUPS := setup-serve setup-train setup-dev
@@ -73,7 +74,7 @@ image: engine  ## build the container image
 	$(ENGINE) build --build-arg BASE=$(BASE) --file Containerfile --tag $(IMAGE) .
 
 image-test:  ## build the image and run the service from it; as root with buildah, needs no registry
-	$(PYTHON) tools/image_test.py
+	$(PYTHON) tools/image_test.py $(IMAGE_TEST_ARGS)
 
 start: engine  ## start the service in a container
 	$(COMPOSE) up --build --detach

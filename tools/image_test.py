@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -128,9 +129,21 @@ def run_service(container: Container, health_check: Sequence[str]) -> float:
         asked = ("rt-predictor", "predict", *job.split(), "--target", f"127.0.0.1:{port}")
         subprocess.run(container.command(*asked), check=True)
     finally:
-        service.terminate()
+        # buildah would kill the service rather than hand a signal on.
+        os.kill(_innermost(service.pid), signal.SIGTERM)
         assert service.wait(PATIENCE_S) == 0, f"it ended with exit code {service.returncode}"
     return took_s
+
+
+def _innermost(pid: int) -> int:
+    """The last of a chain of processes that each started the next, from whichever thread."""
+    while children := [
+        child
+        for thread in Path(f"/proc/{pid}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    ]:
+        pid = int(children[0])
+    return pid
 
 
 def _ready_after_s(service: "subprocess.Popen[bytes]", port: int, started: float) -> float:
