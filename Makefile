@@ -9,6 +9,7 @@ IMAGE ?= rt-predictor:latest
 BASE ?= python:3.13-slim
 PYTEST_ARGS ?=
 ACCURACY_ARGS ?=
+IMAGE_TEST_ARGS ?=
 
 BIN := .venv/bin
 SETUPS := setup-serve setup-train setup-dev
@@ -22,11 +23,11 @@ export BUILDAH_FORMAT := docker
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto reference accuracy lock \
-	image start stop logs clean
+.PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto reference dashboard accuracy lock \
+	image image-test start start-monitoring start-m2max train-image stop logs clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-serve  ## start the service, ask it and show what it can do; needs nothing but this
 	$(BIN)/python tools/demo.py
@@ -48,6 +49,7 @@ lint: setup-dev  ## check style, types and that the generated code is in step wi
 	$(BIN)/mypy
 	$(BIN)/python tools/generate_proto.py --check
 	$(BIN)/python tools/reference.py --check
+	$(BIN)/python tools/dashboard.py --check
 
 format: setup-dev  ## put the source in its standard form
 	$(BIN)/ruff check --fix
@@ -59,6 +61,9 @@ proto: setup-dev  ## generate rt_predictor/api/v1 from proto/
 reference: setup-dev  ## write the tables of README.md that come from the program
 	$(BIN)/python tools/reference.py
 
+dashboard: setup-dev  ## write the Grafana dashboard from tools/dashboard_panels.py
+	$(BIN)/python tools/dashboard.py
+
 accuracy: setup-train  ## evaluate the main public logs and write the tables of README.md of it
 	$(BIN)/python tools/accuracy_table.py $(ACCURACY_ARGS)
 
@@ -68,11 +73,24 @@ lock: python  ## write requirements/ anew (needs uv); UPGRADE=1 takes the newest
 image: engine  ## build the container image
 	$(ENGINE) build --build-arg BASE=$(BASE) --file Containerfile --tag $(IMAGE) .
 
+image-test:  ## build the image and run the service from it; as root with buildah, needs no registry
+	$(PYTHON) tools/image_test.py $(IMAGE_TEST_ARGS)
+
 start: engine  ## start the service in a container
 	$(COMPOSE) up --build --detach
 
-stop: engine  ## stop the service's container
-	$(COMPOSE) down
+start-monitoring: engine  ## the same with Prometheus (port 9090) and Grafana (port 3000) beside it
+	$(COMPOSE) --profile monitoring up --build --detach
+
+start-m2max: engine  ## the same as start, with 4 CPUs and 8 GB for an Apple M2 Max
+	$(COMPOSE) -f compose.yaml -f compose.m2max.yaml up --build --detach
+
+train-image: engine  ## train from TRACE, a job log, in a container into the volume of models
+	TRACE_FOLDER=$(abspath $(dir $(TRACE))) TRACE_IN_CONTAINER=/traces/$(notdir $(TRACE)) \
+		$(COMPOSE) --profile training run --build --rm train
+
+stop: engine  ## stop all that was started in containers; volumes stay
+	$(COMPOSE) --profile monitoring --profile training down
 
 logs: engine  ## follow what the service's container says
 	$(COMPOSE) logs --follow

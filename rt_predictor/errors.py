@@ -173,3 +173,8 @@ def outcome_of(error: BaseException) -> Outcome:
         if cls in _OUTCOMES:
             return _OUTCOMES[cls]
     return _UNFORESEEN
+
+
+def grpc_statuses() -> tuple[str, ...]:
+    """Names of all statuses that errors have, sorted."""
+    return tuple(sorted({outcome.grpc_status for outcome in (*_OUTCOMES.values(), _UNFORESEEN)}))

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 
 from rt_predictor.observability.metrics import Metrics  # noqa: E402
+from rt_predictor.observability.worker_metrics import WorkerMetrics  # noqa: E402
 from rt_predictor.settings import Settings  # noqa: E402
 
 
@@ -45,6 +46,7 @@ def metrics_table() -> str:
     """Every metric: its name, kind, labels and meaning."""
     registry = CollectorRegistry()
     Metrics(registry)
+    WorkerMetrics(registry)
     rows = []
     for family in registry.collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name

@@ -13,6 +13,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
 from rt_predictor import __version__
+from rt_predictor.errors import grpc_statuses
 from rt_predictor.features.rules import RULES
 from rt_predictor.history.history import HistoryState
 from rt_predictor.history.log import Appended
@@ -34,6 +35,9 @@ METHODS: tuple[str, ...] = (
 
 REJECTIONS: tuple[str, ...] = ("overloaded", "draining", "too_large", "deadline")
 """Why a whole call was turned away."""
+
+STATUSES: tuple[str, ...] = ("OK", "CANCELLED", *grpc_statuses())
+"""gRPC statuses that calls of the service end with."""
 
 CALL_BUCKETS_S = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -65,7 +69,8 @@ class MethodMetrics:
         self._method = method
         self._requests = requests
         self._duration = duration.labels(method)
-        self._by_status = {"OK": requests.labels(method, "OK")}
+        # All are there from the start: a rate does not see how a series begins.
+        self._by_status = {status: requests.labels(method, status) for status in STATUSES}
 
     def finished(self, status: str, duration_s: float) -> None:
         """Counts one call that ended with a gRPC status, given by name."""
@@ -107,6 +112,12 @@ class Metrics:
             "rt_predictor_active_connections",
             "Calls and streams in progress. The name is kept for old dashboards: gRPC does not "
             "tell how many connections are open.",
+            multiprocess_mode="livesum",
+            registry=self._registry,
+        )
+        self.max_concurrent_calls = Gauge(
+            "rt_predictor_max_concurrent_calls",
+            "Calls that may be in progress at once.",
             multiprocess_mode="livesum",
             registry=self._registry,
         )
@@ -171,6 +182,13 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=self._registry,
         )
+        self._model_trained = Gauge(
+            "rt_predictor_model_trained_timestamp_seconds",
+            "When the model that is loaded was trained, in Unix seconds.",
+            ("version",),
+            multiprocess_mode="livemax",
+            registry=self._registry,
+        )
         Gauge(
             "rt_predictor_build_info",
             "1 for the versions of the program and of what it runs on.",
@@ -197,9 +215,10 @@ class Metrics:
             registry=self._registry,
         ).labels(self._worker)
 
-    def started(self, model_version: str, at_s: float) -> None:
-        """Notes that the worker is ready, and with what model."""
+    def started(self, model_version: str, at_s: float, *, trained_at_s: float) -> None:
+        """Notes that the worker is ready, and with what model. Times are in Unix s."""
         self._model_info.labels(model_version).set(1)
+        self._model_trained.labels(model_version).set(trained_at_s)
         self._started.set(at_s)
         self.sample_memory()
 

@@ -85,6 +85,7 @@ class Server:
         self._shares_port = shares_port
         self._pool = WorkPool()
         self._admission = Admission(settings.max_concurrent_calls)
+        metrics.max_concurrent_calls.set(settings.max_concurrent_calls)
         self._health = StandardHealth()
         self._dispatcher = dispatcher = Dispatcher(predictor, self._pool, metrics)
         self._report = HealthReport(
@@ -133,9 +134,9 @@ class Server:
                 f"cannot listen on {address}: change server.host or {PORT_SETTING}"
             ) from error
         await self._grpc.start()
-        version = self._predictor.model_version
-        self._metrics.started(version, time.time())
-        self._metrics.live.trained(version, self._predictor.describe().metrics)
+        version, model = self._predictor.model_version, self._predictor.describe()
+        self._metrics.started(version, time.time(), trained_at_s=model.trained_at)
+        self._metrics.live.trained(version, model.metrics)
         self._sampling = asyncio.create_task(self._sample())
         self._report.ready()
         await self._health.set_ready(ready=True)

@@ -63,7 +63,9 @@ def test_every_series_is_there_from_the_start(
 ) -> None:
     value = registry.get_sample_value
     for method in METHODS:
-        assert value("rt_predictor_requests_total", {"method": method, "status": "OK"}) == 0
+        for status in ("OK", "CANCELLED", "INTERNAL", "INVALID_ARGUMENT", "UNAVAILABLE"):
+            labels = {"method": method, "status": status}
+            assert value("rt_predictor_requests_total", labels) == 0
     for rule in RULES:
         assert value("rt_predictor_invalid_jobs_total", {"field": rule.field}) == 0
     for flag in Flag:
@@ -108,9 +110,10 @@ def test_a_field_nobody_knows_makes_no_new_series(
 
 
 def test_a_worker_says_what_it_runs(metrics: Metrics, registry: CollectorRegistry) -> None:
-    metrics.started("v7", 5.0)
+    metrics.started("v7", 5.0, trained_at_s=3.0)
     value = registry.get_sample_value
     assert value("rt_predictor_model_info", {"version": "v7"}) == 1
+    assert value("rt_predictor_model_trained_timestamp_seconds", {"version": "v7"}) == 3.0
     assert value("rt_predictor_start_time_seconds", {"worker": "0"}) == 5.0
     assert value("rt_predictor_resident_memory_bytes", {"worker": "0"}) > 1_000_000
     assert f'version="{__version__}"' in generate_latest(registry).decode()
@@ -124,7 +127,7 @@ directory, worker, calls = sys.argv[1:]
 share_between_processes(Path(directory), int(worker))
 from prometheus_client import CollectorRegistry
 metrics = Metrics(CollectorRegistry(), worker=int(worker))
-metrics.started("v1", 1.0)
+metrics.started("v1", 1.0, trained_at_s=0.5)
 metrics.active_connections.inc()
 for _ in range(int(calls)):
     metrics.methods["Predict"].finished("OK", 0.001)

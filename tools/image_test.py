@@ -1,0 +1,188 @@
+"""Builds the image and runs the service from it, with neither a container engine nor a registry.
+
+    python tools/image_test.py [--base IMAGE] [--bundle DIR] [--trust FOLDER]
+
+Needs root, buildah and, where no base image is named, debootstrap: the base is then made of
+Debian's own packages. Prints the size of the image and how long the service takes to be ready.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+IMAGE = "localhost/rt-predictor:image-test"
+DEBIAN = "localhost/rt-predictor-base:debian"
+"""The base that is made here, and kept for the next time."""
+RELEASE = "bookworm"
+PATIENCE_S = 120.0
+USER = "10001:10001"
+_BYTES_PER_MB = 1_000_000
+
+# What is not to be in the image, and what its user may not do.
+_PROBE = """
+import importlib.util, os, shutil, tempfile
+unwanted = ["pip", "ensurepip", "hatchling", "matplotlib"]
+unwanted += ["xgboost", "lightgbm", "catboost", "onnx"]
+found = [name for name in unwanted if importlib.util.find_spec(name)]
+found += [name for name in ("gcc", "cc", "make", "pip", "git") if shutil.which(name)]
+assert not found, f"the image holds {found}"
+assert os.getuid() == 10001, os.getuid()
+folders = ("/app", "/app/config", "/opt/rt-predictor")
+written = [folder for folder in folders if os.access(folder, os.W_OK)]
+assert not written, f"the service may write to {written}"
+tempfile.TemporaryFile(dir="/app/var").close()
+"""
+
+
+def buildah(*arguments: object, **options: object) -> str:
+    """Runs buildah. Returns what it printed; raises CalledProcessError."""
+    command = ["buildah", "--storage-driver", "vfs", *map(str, arguments)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload]
+    return str(done.stdout).strip()
+
+
+def debian_base() -> str:
+    """An image of Debian with Python, made by debootstrap unless it is there already."""
+    if buildah("images", "--quiet", "--filter", f"reference={DEBIAN}"):
+        return DEBIAN
+    packages = "python3,python3-venv,ca-certificates"
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["debootstrap", "--variant=minbase", f"--include={packages}", RELEASE, folder]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(f"{folder}/var/cache/apt")
+        container = buildah("from", "scratch")
+        buildah("copy", "--quiet", container, folder, "/")
+        buildah("commit", "--quiet", "--rm", container, DEBIAN)
+    return DEBIAN
+
+
+def build(base: str, trust: Path | None) -> None:
+    """Builds the target `serve`."""
+    volumes = () if trust is None else ("--volume", f"{trust}:{trust}:ro")
+    buildah(
+        *("build-using-dockerfile", "--isolation", "chroot", "--format", "docker", "--quiet"),
+        *("--build-arg", f"BASE={base}", "--target", "serve", "--tag", IMAGE, *volumes),
+        *("--file", PROJECT / "Containerfile", PROJECT),
+    )
+
+
+class Container:
+    """A container of the image, whose programs run as the image says."""
+
+    def __init__(self, bundle: Path | None) -> None:
+        self.name = buildah("from", IMAGE)
+        self._volumes = [] if bundle is None else ["-v", f"{bundle}:/app/artifacts/production:ro"]
+
+    def command(self, *program: object, **settings: object) -> list[str]:
+        """The command that runs a program in it, with settings in the environment."""
+        environment = [f"--env={name}={value}" for name, value in settings.items()]
+        run = ["buildah", "--storage-driver", "vfs", "run", "--isolation", "chroot", "--user", USER]
+        return [*run, *environment, *self._volumes, self.name, "--", *map(str, program)]
+
+    def remove(self) -> None:
+        """Removes it."""
+        buildah("rm", self.name)
+
+
+def check_description() -> list[str]:
+    """Checks how the image says it is run. Returns the command of its health check."""
+    described = json.loads(buildah("inspect", "--type", "image", IMAGE))["Docker"]["config"]
+    assert described["User"] == USER, described["User"]
+    command = [*described["Entrypoint"], *described["Cmd"]]
+    assert command == ["rt-predictor", "serve"], command
+    kind, *check = described["Healthcheck"]["Test"]
+    assert kind == "CMD", kind
+    return list(check)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port
+
+
+def run_service(container: Container, health_check: Sequence[str]) -> float:
+    """Starts the service, has it asked, and stops it. Returns the time until it was ready, in s."""
+    port = free_port()
+    settings = {
+        "RT_PREDICTOR_SERVER__HOST": "127.0.0.1",
+        "RT_PREDICTOR_SERVER__PORT": port,
+        "RT_PREDICTOR_SERVER__METRICS_ENABLED": "false",
+    }
+    started = time.monotonic()
+    service = subprocess.Popen(container.command("rt-predictor", "serve", **settings))
+    try:
+        took_s = _ready_after_s(service, port, started)
+        subprocess.run(container.command(*health_check, **settings), check=True)
+        job = "--processors 32 --nodes 4 --mem 128000 --time 3600 --partition normal --qos normal"
+        asked = ("rt-predictor", "predict", *job.split(), "--target", f"127.0.0.1:{port}")
+        subprocess.run(container.command(*asked), check=True)
+    finally:
+        # buildah would kill the service rather than hand a signal on.
+        os.kill(_innermost(service.pid), signal.SIGTERM)
+        assert service.wait(PATIENCE_S) == 0, f"it ended with exit code {service.returncode}"
+    return took_s
+
+
+def _innermost(pid: int) -> int:
+    """The last of a chain of processes that each started the next, from whichever thread."""
+    while children := [
+        child
+        for thread in Path(f"/proc/{pid}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    ]:
+        pid = int(children[0])
+    return pid
+
+
+def _ready_after_s(service: "subprocess.Popen[bytes]", port: int, started: float) -> float:
+    """Time until the port takes connections, which it does once the model has answered."""
+    while time.monotonic() < started + PATIENCE_S:
+        assert service.poll() is None, f"it ended with exit code {service.returncode}"
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return time.monotonic() - started
+        time.sleep(0.02)
+    raise AssertionError(f"it does not serve within {PATIENCE_S} s")
+
+
+def main() -> int:
+    """Builds, checks and runs; 0 if all is well."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    parser.add_argument("--base", help="base image, with Python 3.11 or newer and venv")
+    parser.add_argument("--bundle", type=Path, help="model bundle to serve instead of the image's")
+    parser.add_argument("--trust", type=Path, help="folder of certificates to build with")
+    options = parser.parse_args()
+    missing = [name for name in ("buildah", "debootstrap") if shutil.which(name) is None]
+    if missing or os.getuid() != 0:
+        print(f"needs root, buildah and debootstrap; missing: {missing}", file=sys.stderr)
+        return 1
+    base = options.base or debian_base()
+    build(base, options.trust)
+    health_check = check_description()
+    sizes = json.loads(buildah("images", "--json", "--no-trunc"))
+    names = {name: image["size"] for image in sizes for name in image.get("names") or ()}
+    container = Container(options.bundle and options.bundle.resolve())
+    try:
+        subprocess.run(container.command("python3", "-c", _PROBE), check=True)
+        took_s = run_service(container, health_check)
+    finally:
+        container.remove()
+    print(f"image {names[IMAGE]}, of which {names.get(base, 'unknown')} are the base")
+    print(f"ready after {took_s:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
