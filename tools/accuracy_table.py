@@ -31,7 +31,7 @@ TRACES = {
     "KTH-SP2": "KTH-SP2-1996-2.swf.gz",
 }
 _DECIDING = (
-    "settings.py",
+    "settings/training.py",
     *(f"{part}/**/*.py" for part in ("features", "history", "model", "traces", "training")),
 )
 """What of the program decides the figures."""

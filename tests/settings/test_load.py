@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from rt_predictor.errors import SettingsError
 from rt_predictor.settings import Settings, load_settings
 
-CONFIG = Path(__file__).resolve().parents[1] / "config"
+CONFIG = Path(__file__).resolve().parents[2] / "config"
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,146 @@
+"""Settings of the running service."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from rt_predictor.settings.section import Port, Section
+
+
+class ServerSettings(Section):
+    """`[server]`: the gRPC port and what a client may ask for."""
+
+    host: str = Field("0.0.0.0", min_length=1, description="address to listen on")
+    port: Port = Field(50051, description="gRPC port; 0 takes any free one")
+    max_workers: int = Field(1, ge=1, le=256, description="worker processes that share the port")
+    metrics_host: str = Field("0.0.0.0", min_length=1, description="address of the metrics page")
+    metrics_port: Port = Field(8181, description="port of the metrics page; 0 takes any free one")
+    metrics_enabled: bool = Field(True, description="serve the metrics page")
+    reflection: bool = Field(True, description="serve gRPC reflection")
+    max_batch_jobs: int = Field(100_000, ge=1, description="jobs in one PredictBatch or table")
+    max_message_mb: int = Field(64, ge=1, le=2047, description="size of one message, in MB")
+    max_concurrent_calls: int = Field(
+        1024, ge=1, description="calls in progress in one worker; more are told to try again"
+    )
+    max_waiting_jobs: int = Field(
+        16_384,
+        ge=1,
+        description="jobs of small calls that wait for the model in one worker; "
+        "callers of more are told to try again",
+    )
+    stream_chunk_jobs: int = Field(
+        512, ge=1, description="jobs of one stream that are scored together at most"
+    )
+    drain_timeout_s: float = Field(
+        20.0, gt=0, description="time that calls in progress get to finish at shutdown, in s"
+    )
+    max_connection_age_s: float = Field(
+        600.0, gt=0, description="age at which a connection is asked to reconnect, in s"
+    )
+
+
+def _auto_or_names(value: object) -> object:
+    names = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+    if value != "auto" and not (names and value):
+        raise ValueError('must be "auto" or a list of names, e.g. ["CPUExecutionProvider"]')
+    return value
+
+
+class ModelSettings(Section):
+    """`[model]`: which bundle answers, and on what."""
+
+    path: Path = Field(Path("artifacts/production"), description="folder of the model bundle")
+    providers: Annotated[Literal["auto"] | tuple[str, ...], BeforeValidator(_auto_or_names)] = (
+        Field(
+            "auto",
+            description='ONNX Runtime providers in order of preference, or "auto"; '
+            "those not available are skipped",
+        )
+    )
+    verify_hashes: bool = Field(True, description="check the bundle's SHA-256 sums at start")
+
+
+class FeatureOptimizationSettings(Section):
+    """`[features.optimization]`: how large inputs are cut up, and what is kept."""
+
+    chunk_size: int = Field(512, ge=64, description="rows that one thread scores at a time")
+    n_jobs: int = Field(
+        0, ge=0, le=256, description="threads that score a large batch; 0 takes one a core"
+    )
+    enable_caching: bool = Field(
+        True, description="keep recent answers, until the next outcome, for the same job again"
+    )
+
+
+class FeatureSettings(Section):
+    """`[features]`."""
+
+    optimization: FeatureOptimizationSettings = FeatureOptimizationSettings()
+
+
+class LoggingSettings(Section):
+    """`[logging]`: what is said on stderr."""
+
+    level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="least level that is logged"
+    )
+    format: Literal["json", "console"] = Field(
+        "console", description="one JSON object a line, or text for people"
+    )
+
+
+CONFIDENCE_LEVELS = (0.5, 0.9, 0.95)
+"""Levels of the intervals that every model has."""
+
+
+def _known_level(value: object) -> object:
+    if value not in CONFIDENCE_LEVELS:
+        raise ValueError(f"must be one of {', '.join(map(str, CONFIDENCE_LEVELS))}")
+    return value
+
+
+class PredictionSettings(Section):
+    """`[prediction]`: what an answer holds."""
+
+    confidence_level: Annotated[float, BeforeValidator(_known_level)] = Field(
+        0.9, description="level of the intervals, unless a request asks for another: 0.5, 0.9, 0.95"
+    )
+    limits_enforced: bool = Field(
+        False, description="jobs are ended at their time limit, so no interval goes beyond it"
+    )
+    limit_granularity_s: float = Field(
+        300.0, gt=0, description="recommended time limits are multiples of this, in s"
+    )
+
+
+class HistorySettings(Section):
+    """`[history]`: what is remembered of finished jobs."""
+
+    enabled: bool = Field(True, description="take in outcomes, and predict from what is known")
+    path: Path = Field(
+        Path("var/history.sqlite"), description="outcome log; its snapshot lies beside it"
+    )
+    max_events: int = Field(
+        1_000_000, ge=1000, description="finished jobs that each worker keeps in memory"
+    )
+    max_keys: int = Field(
+        1_000_000,
+        ge=1000,
+        description="users, their programs, sizes and so on that each worker keeps",
+    )
+    snapshot_interval_s: float = Field(
+        300.0, gt=0, description="time between two snapshots of what is in memory, in s"
+    )
+    catch_up_timeout_s: float = Field(
+        10.0, ge=0, description="time that a start waits for the log to be read, in s"
+    )
+
+
+class WatchingSettings(Section):
+    """`[watching]`: when live figures are worth a word in the health of the service."""
+
+    coverage_band: float = Field(
+        0.05, gt=0, lt=1, description="how far live coverage may lie from its level"
+    )
+    least_jobs: int = Field(500, ge=1, description="finished jobs without which nothing is said")
