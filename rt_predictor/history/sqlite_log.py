@@ -160,9 +160,14 @@ def _tells_of_damage(error: sqlite3.Error) -> bool:
 
 
 def _create_private(path: Path) -> None:
-    """Makes a file that only its owner may read, if there is none: it will hold names."""
-    with suppress(OSError):  # SQLite says it better
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    """Makes a file that only its owner may read, if there is none: it will hold names.
+
+    A file that is there is never opened. To close it would drop all of this process's POSIX locks
+    on it, also those of other connections; then the next process that closes the log would take
+    itself for the last one, and delete what is written ahead from under us.
+    """
+    with suppress(OSError):  # it is there, or SQLite says it better
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def _identity(path: Path) -> tuple[int, int]:

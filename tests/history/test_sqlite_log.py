@@ -90,6 +90,32 @@ def _append_until_killed(path: Path, acknowledged: "multiprocessing.connection.C
         acknowledged.send(start + 20)
 
 
+def test_no_event_is_lost_when_another_process_closes_the_log(
+    path: Path, events: pl.DataFrame
+) -> None:
+    reader, writer = open_log(path), open_log(path)  # as in a service: two of one process
+    writer.append(events[:10])
+    assert _kept_by_another_process(path) == 10
+    writer.append(events[10:])
+    assert _kept_by_another_process(path) == 50
+    reader.close()
+    writer.close()
+    assert _kept_by_another_process(path) == 50
+
+
+def _kept_by_another_process(path: Path) -> int:
+    """Events that a process finds which opens the log, and closes it as it should."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_count, (path,))
+
+
+def _count(path: Path) -> int:
+    log = open_log(path)
+    count = log.count()
+    log.close()
+    return count
+
+
 def test_no_acknowledged_event_is_lost_to_kill_9(path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
