@@ -175,6 +175,14 @@ def outcome_of(error: BaseException) -> Outcome:
     return _UNFORESEEN
 
 
+def shown_reason(error: BaseException) -> str:
+    """What may be said of an error in a log or to anybody: its words only if they are ours.
+
+    Words of other errors can hold what a client sent.
+    """
+    return str(error) if isinstance(error, RTPredictorError) else type(error).__qualname__
+
+
 def grpc_statuses() -> tuple[str, ...]:
     """Names of all statuses that errors have, sorted."""
     return tuple(sorted({outcome.grpc_status for outcome in (*_OUTCOMES.values(), _UNFORESEEN)}))

@@ -145,7 +145,7 @@ def _answered(
     part: Scored | Failed, schema: Mapping[str, type[pl.DataType]], level: float | None
 ) -> pl.DataFrame:
     if isinstance(part, Failed):
-        status = status_of(part.error)
+        status = status_of(part.error, jobs=len(part.rows))
         return _errors([(status.number, "", status.message)], schema).select(
             pl.all().repeat_by(len(part.rows)).explode()
         )

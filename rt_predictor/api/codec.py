@@ -240,7 +240,7 @@ def _answers_of(part: Scored | Failed) -> Iterator[_Found | pb.ItemError]:
 
 
 def _failed_answer(part: Failed) -> pb.ItemError:
-    status = status_of(part.error)
+    status = status_of(part.error, jobs=len(part.rows))
     return pb.ItemError(code=status.number, message=status.message)
 
 

@@ -1,12 +1,15 @@
 """What surrounds every call of the service: admission, statuses for errors, and metrics."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, TypeAlias, cast
 
 import grpc
 
+from rt_predictor.api.call import ID_HEADER, Call
+from rt_predictor.api.call_log import SlowCalls, log_refused
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.wire import checked, ready_made, tolerant
@@ -45,9 +48,11 @@ _MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Surrounds the methods of `RuntimePredictor`; other services pass untouched."""
 
-    def __init__(self, admission: Admission, metrics: Metrics) -> None:
+    def __init__(self, admission: Admission, metrics: Metrics, *, slow_call_s: float = 0.0) -> None:
+        """`slow_call_s`: how long a `Predict` may take before it is logged; 0 logs none."""
         self._admission = admission
         self._metrics = metrics
+        self._slow = SlowCalls(slow_call_s)
         self._surrounded: dict[str, _MethodHandler] = {}
 
     async def intercept_service(
@@ -80,7 +85,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if name not in _ALWAYS_ADMITTED:
             call = self._admitted(call)
         return make(
-            self._answered(call, self._metrics.methods[name]),
+            self._answered(name, call, self._metrics.methods[name]),
             request_deserializer=tolerant(cast(_Deserializer, handler.request_deserializer)),
             response_serializer=ready_made(cast(_Serializer, handler.response_serializer)),
         )
@@ -97,18 +102,25 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _answered(self, behaviour: _Behaviour, metrics: MethodMetrics) -> _Behaviour:
+    def _answered(self, name: str, behaviour: _Behaviour, metrics: MethodMetrics) -> _Behaviour:
         active = self._metrics.active_connections
+        slow = self._slow
+        slow_from_s = slow.from_s if name == "Predict" else math.inf
 
         async def call(request: Any, context: Context) -> Any:
             started = perf_counter()
+            this = Call(name, request, context)
 
             def count(status: str) -> None:
                 """Before the client has its answer: what it then reads of the metrics is true."""
                 active.dec()
-                metrics.finished(status, perf_counter() - started)
+                duration_s = perf_counter() - started
+                metrics.finished(status, duration_s)
+                if duration_s >= slow_from_s:
+                    slow.log(this, status, duration_s)
 
             active.inc()
+            this.begin()
             try:
                 answer = await behaviour(checked(request), context)
             except asyncio.CancelledError:
@@ -118,7 +130,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 status = status_of(error)
                 self._count_error(error, status.code)
                 count(status.code.name)
-                await context.abort(status.code, status.message, status.metadata)
+                if status.code is not grpc.StatusCode.INTERNAL:
+                    log_refused(this, error, status.code.name)
+                named = (*status.metadata, (ID_HEADER, this.request_id))
+                await context.abort(status.code, status.message, named)
             count("OK")
             return answer
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import grpc
 from loguru import logger
 
+from rt_predictor.api.call import call_fields
 from rt_predictor.errors import OverloadedError, RTPredictorError, outcome_of
 from rt_predictor.observability.logging import traceback_text
 
@@ -29,16 +30,18 @@ class Status:
         return number
 
 
-def status_of(error: BaseException) -> Status:
+def status_of(error: BaseException, *, jobs: int = 0) -> Status:
     """The status of an error, by the one table in `errors`.
 
-    An unforeseen error is logged under a new id; the client is told the id and nothing else.
+    An unforeseen error is logged under a new id, with the call and how many of its `jobs` it met;
+    the client is told the id and nothing else.
     """
     code = grpc.StatusCode[outcome_of(error).grpc_status]
     if isinstance(error, RTPredictorError) and code is not grpc.StatusCode.INTERNAL:
         return Status(code, clipped(str(error)), _metadata(error))
     error_id = secrets.token_hex(8)
-    logger.error("internal error", error_id=error_id, traceback=traceback_text(error))
+    fields: dict[str, object] = {**call_fields(), **({"jobs": jobs} if jobs else {})}
+    logger.error("internal error", error_id=error_id, **fields, traceback=traceback_text(error))
     return Status(code, f"internal error {error_id}: the service's log tells more under this id")
 
 

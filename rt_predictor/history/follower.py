@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from rt_predictor.errors import DamagedLogError, HistoryError
+from rt_predictor.errors import DamagedLogError, HistoryError, shown_reason
 from rt_predictor.history.fold import Fold
 from rt_predictor.history.judge import Judge
 from rt_predictor.history.log import Tail
@@ -110,11 +110,12 @@ class LogFollower:
             yield
         except Exception as error:
             self.errors += 1
-            if str(error) != self.error:
-                known = isinstance(error, HistoryError)
+            known = isinstance(error, HistoryError)
+            reason = shown_reason(error)
+            if reason != self.error:
                 details = {} if known else {"traceback": traceback_text(error)}
-                logger.error("history cannot be kept in step", reason=str(error), **details)
-            self.error = str(error) or type(error).__name__
+                logger.error("history cannot be kept in step", reason=reason, **details)
+            self.error = reason
             self._settled.set()
             self._close()
         else:

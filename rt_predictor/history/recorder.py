@@ -14,7 +14,7 @@ from time import perf_counter
 
 import polars as pl
 
-from rt_predictor.errors import DamagedLogError
+from rt_predictor.errors import DamagedLogError, shown_reason
 from rt_predictor.history.log import Appended
 from rt_predictor.history.place import open_or_replace_log, set_aside_damaged
 from rt_predictor.history.sqlite_log import SQLiteOutcomeLog
@@ -102,7 +102,7 @@ class Recorder:
             appended = self._append([batch.events for batch in group])
         except Exception as error:
             self._close()
-            self.error = str(error)
+            self.error = shown_reason(error)
             self.errors += 1
             for batch in group:
                 batch.answer.set_exception(error)

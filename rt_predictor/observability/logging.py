@@ -4,15 +4,21 @@ A line of JSON is one flat object: `time` (ISO 8601, UTC), `level`, `message`, `
 process, then whatever the line has to add, and `traceback` after an unforeseen error.
 
 A traceback names types, files and functions but never an exception's own words: those can hold what
-a client sent, and user names are never logged.
+a client sent. Fields that name people (`PERSONAL`) are left out unless `logging.users` allows them.
+
+Whatever a client sent stays on one line: control characters are shown as escapes.
 """
 
+import asyncio
 import json
 import logging
 import sys
+import threading
 import traceback
+from collections.abc import Mapping
 from datetime import UTC
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
@@ -21,6 +27,8 @@ from rt_predictor.settings import LoggingSettings
 if TYPE_CHECKING:
     from loguru import FormatFunction, Record
 
+PERSONAL = frozenset({"user", "account", "job_name"})
+"""Fields of lines that name people, or what only they would call so."""
 _LINE = "_line"
 """Extra field that hands the finished line to loguru's templates."""
 _JSON_TEMPLATE = f"{{extra[{_LINE}]}}\n"
@@ -34,7 +42,8 @@ def configure_logging(settings: LoggingSettings, *, worker: int | None = None) -
 
     `worker` is the number of this worker process, if it is one of several.
     """
-    line: FormatFunction = _json_line if settings.format == "json" else _console_line
+    write_line = _json_line if settings.format == "json" else _console_line
+    line: FormatFunction = partial(write_line, hidden=frozenset() if settings.users else PERSONAL)
     logger.remove()
     logger.configure(extra={} if worker is None else {"worker": worker})
     logger.add(
@@ -50,6 +59,22 @@ def configure_logging(settings: LoggingSettings, *, worker: int | None = None) -
     # gRPC says something for every message at DEBUG.
     logging.getLogger("grpc").setLevel(max(level, logging.INFO))
     logging.captureWarnings(True)
+    threading.excepthook = _log_of_thread
+    sys.unraisablehook = _log_unraisable
+
+
+def log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An event loop's exception handler; asyncio's own would print an exception's words."""
+    error = context.get("exception")
+    fields = {} if error is None else {"traceback": traceback_text(error)}
+    logger.error("unforeseen error", where=context.get("message", ""), **fields)
+
+
+def one_line(text: str) -> str:
+    """The text with escapes for what would end a line, or is not seen."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def traceback_text(error: BaseException) -> str:
@@ -76,33 +101,51 @@ class _ToLoguru(logging.Handler):
         )
 
 
+def _log_of_thread(args: threading.ExceptHookArgs) -> None:
+    name = "" if args.thread is None else args.thread.name
+    _log_stray(args.exc_value, f"thread {name}")
+
+
+def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    _log_stray(unraisable.exc_value, unraisable.err_msg or "while something was cleared away")
+
+
+def _log_stray(error: BaseException | None, where: str) -> None:
+    trace = "" if error is None else traceback_text(error)
+    logger.error("unforeseen error", where=where, traceback=trace)
+
+
 def _write(message: str) -> None:
     sys.stderr.write(message)
     sys.stderr.flush()
 
 
-def _fields(record: "Record") -> dict[str, object]:
-    fields = {name: value for name, value in record["extra"].items() if name != _LINE}
+def _fields(record: "Record", hidden: frozenset[str]) -> dict[str, object]:
+    left_out = {_LINE, *hidden}
+    fields = {name: value for name, value in record["extra"].items() if name not in left_out}
     if record["exception"] is not None and record["exception"].value is not None:
         fields["traceback"] = traceback_text(record["exception"].value)
     return fields
 
 
-def _json_line(record: "Record") -> str:
+def _json_line(record: "Record", *, hidden: frozenset[str]) -> str:
     head = {
         "time": record["time"].astimezone(UTC).isoformat(),
         "level": record["level"].name,
         "message": record["message"],
     }
-    record["extra"][_LINE] = json.dumps(head | _fields(record) | head, default=str)
+    # JSON shows whatever is not ASCII as escapes.
+    record["extra"][_LINE] = json.dumps(head | _fields(record, hidden) | head, default=str)
     return _JSON_TEMPLATE
 
 
-def _console_line(record: "Record") -> str:
-    fields = _fields(record)
+def _console_line(record: "Record", *, hidden: frozenset[str]) -> str:
+    fields = _fields(record, hidden)
     trace = fields.pop("traceback", None)
-    text = " ".join([record["message"], *(f"{name}={value}" for name, value in fields.items())])
+    text = one_line(" ".join([record["message"], *_pairs(fields)]))
     record["extra"][_LINE] = text if trace is None else f"{text}\n{trace}"
-    return (
-        f"<dim>{{time:YYYY-MM-DD HH:mm:ss.SSS}}</dim> <lvl>{{level: <8}}</lvl> {{extra[{_LINE}]}}\n"
-    )
+    return _CONSOLE_TEMPLATE
+
+
+def _pairs(fields: Mapping[str, object]) -> list[str]:
+    return [f"{name}={value}" for name, value in fields.items()]

@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from time import perf_counter
 from typing import ParamSpec, TypeVar
 
@@ -49,9 +50,9 @@ class WorkPool:
     async def run_on_thread(
         self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        """Runs work on a thread. Cancelled while it waits for one, it never runs."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
+        """Runs work on a thread, in the caller's context. Cancelled before, it never runs."""
+        loop, context = asyncio.get_running_loop(), copy_context()
+        return await loop.run_in_executor(self._threads, lambda: context.run(work, *args, **kwargs))
 
     def close(self) -> None:
         """Drops the work that waits for a thread; what runs is not waited for."""

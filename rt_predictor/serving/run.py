@@ -8,7 +8,7 @@ from loguru import logger
 
 from rt_predictor.errors import RTPredictorError, outcome_of
 from rt_predictor.history.history import History
-from rt_predictor.observability.logging import configure_logging, traceback_text
+from rt_predictor.observability.logging import configure_logging, log_loop_error, traceback_text
 from rt_predictor.observability.memory import keep_memory_small
 from rt_predictor.serving.port import PredictorFactory, PredictorPort
 from rt_predictor.serving.sockets import shares_ports
@@ -44,6 +44,7 @@ def exit_code_of(main: Coroutine[None, None, int]) -> int:
     """Runs a program to its end on the fastest event loop there is; errors become a log line."""
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.get_loop().set_exception_handler(log_loop_error)
             return runner.run(main)
     except RTPredictorError as error:
         logger.error(str(error))

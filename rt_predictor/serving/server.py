@@ -108,7 +108,9 @@ class Server:
             limits=Limits(settings.max_batch_jobs, settings.stream_chunk_jobs),
         )
         self._grpc = grpc.aio.server(
-            interceptors=(CallInterceptor(self._admission, metrics),),
+            interceptors=(
+                CallInterceptor(self._admission, metrics, slow_call_s=settings.slow_call_s),
+            ),
             options=_channel_options(settings, shares_port=shares_port),
         )
 

@@ -32,6 +32,11 @@ class ServerSettings(Section):
     stream_chunk_jobs: int = Field(
         512, ge=1, description="jobs of one stream that are scored together at most"
     )
+    slow_call_s: float = Field(
+        1.0,
+        ge=0,
+        description="a `Predict` that takes longer is logged, one a second at most; 0: none, in s",
+    )
     drain_timeout_s: float = Field(
         20.0, gt=0, description="time that calls in progress get to finish at shutdown, in s"
     )
@@ -88,6 +93,7 @@ class LoggingSettings(Section):
     format: Literal["json", "console"] = Field(
         "console", description="one JSON object a line, or text for people"
     )
+    users: bool = Field(False, description="name the user where a line concerns a call; else never")
 
 
 CONFIDENCE_LEVELS = (0.5, 0.9, 0.95)

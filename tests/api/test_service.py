@@ -13,6 +13,7 @@ from loguru import logger
 from rt_predictor import __version__
 from rt_predictor.api.interceptors import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.observability.logging import PERSONAL
 from tests.serving.fakes import DESCRIPTION, POISON, FakePredictor
 from tests.serving.harness import HOST, PATIENCE_S, job, running
 
@@ -91,7 +92,12 @@ async def test_a_method_that_does_not_exist_is_unimplemented_and_not_counted() -
 
 async def test_what_the_model_fails_on_is_internal_and_tells_nothing_but_an_id() -> None:
     lines: list[str] = []
-    sink = logger.add(lines.append, level="TRACE", format="{message} {extra}")
+
+    def write(line) -> None:
+        said = {k: v for k, v in line.record["extra"].items() if k not in PERSONAL}
+        lines.append(f"{line.record['message']} {said}")
+
+    sink = logger.add(write, level="TRACE")
     async with running(FakePredictor()) as service:
         error = await _refused(service.stub.Predict(job(job_name=POISON)))
         assert error.code() is grpc.StatusCode.INTERNAL

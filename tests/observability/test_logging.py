@@ -1,15 +1,22 @@
 """What a line of the log looks like, and what it never holds."""
 
+import asyncio
 import json
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 
 import pytest
 from loguru import logger
 
-from rt_predictor.observability.logging import configure_logging, traceback_text
+from rt_predictor.observability.logging import (
+    configure_logging,
+    log_loop_error,
+    one_line,
+    traceback_text,
+)
 from rt_predictor.settings import LoggingSettings
 
 _JSON = LoggingSettings(format="json")
@@ -21,7 +28,9 @@ def put_back() -> Iterator[None]:
     """Leaves loguru and the standard library as they were."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    hooks = threading.excepthook, sys.unraisablehook
     yield
+    threading.excepthook, sys.unraisablehook = hooks
     logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -141,3 +150,67 @@ def test_what_json_does_not_know_becomes_text(capsys: pytest.CaptureFixture[str]
     configure_logging(_JSON)
     logger.info("odd", what=sys.version_info.__class__)
     assert isinstance(_lines(capsys)[0]["what"], str)
+
+
+_INJECTED = "x\n2026-01-01 ERROR fake\r\x1b[31m\u202e\u2028"
+
+
+@pytest.mark.parametrize("settings", [_JSON, _CONSOLE])
+def test_what_a_client_sent_cannot_begin_a_line_or_turn_one(
+    capsys: pytest.CaptureFixture[str], settings: LoggingSettings
+) -> None:
+    configure_logging(settings)
+    logger.info(_INJECTED, request_id=_INJECTED)
+    logging.getLogger("library").warning(_INJECTED)
+    text = capsys.readouterr().err
+    assert len(text.splitlines()) == 2
+    assert text.replace("\n", "").isprintable()
+    assert text.count("fake") == 3
+
+
+def test_a_text_that_is_shown_on_one_line_keeps_its_letters() -> None:
+    assert one_line("Zoë 研究 a b") == "Zoë 研究 a b"
+    assert one_line("a\tb\x00\u202e") == r"a\tb\x00\u202e"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_names_of_people_are_left_out_unless_a_setting_allows_them(
+    capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    for users in (False, True):
+        configure_logging(LoggingSettings.model_validate({"format": form, "users": users}))
+        logger.info("a line", user="marker", account="marker", job_name="marker", port=5)
+        assert capsys.readouterr().err.count("marker") == (3 if users else 0)
+
+
+class _Bad:
+    def __del__(self) -> None:
+        raise ValueError("marker".upper())
+
+
+def _fail_quietly() -> None:
+    raise ValueError("marker".upper())
+
+
+async def _fail_unseen() -> None:
+    asyncio.get_running_loop().set_exception_handler(log_loop_error)
+    task = asyncio.ensure_future(asyncio.to_thread(_fail_quietly))
+    await asyncio.wait([task])
+    del task
+
+
+def test_errors_that_nobody_catches_are_lines_without_their_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging(_JSON)
+    thread = threading.Thread(target=_fail_quietly, name="stray")
+    thread.start()
+    thread.join()
+    _Bad()
+    asyncio.run(_fail_unseen())
+    text = capsys.readouterr().err
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line["message"] for line in lines] == ["unforeseen error"] * 3
+    assert lines[0]["where"] == "thread stray"
+    assert all("ValueError" in line["traceback"] for line in lines)
+    assert "MARKER" not in text

@@ -1,0 +1,79 @@
+"""The call in progress, as lines of the log and traces name it."""
+
+import secrets
+from contextvars import ContextVar
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from rt_predictor.observability.logging import one_line
+
+ID_HEADER = "x-request-id"
+"""Metadata in which a client may name a call whose messages do not."""
+_MAX_ID_CHARS = 128
+_ID_FIELDS = ("request_id", "batch_id")
+
+_current: ContextVar["Call | None"] = ContextVar("call", default=None)
+
+
+class Call:
+    """A call; made for each one, so all that costs time is looked up when it is asked for."""
+
+    __slots__ = ("_context", "_id", "_request", "method", "trace_id")
+
+    def __init__(
+        self, method: str, request: object, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> None:
+        """`request` is the message of a call that has only one."""
+        self.method = method
+        self.trace_id = ""
+        """Where the call is traced."""
+        self._request = request
+        self._context = context
+        self._id = ""
+
+    def begin(self) -> None:
+        """Makes it the call of this task, and of tasks and work on threads that begin in it."""
+        _current.set(self)
+
+    @property
+    def request_id(self) -> str:
+        """The client's id, as one line of bounded length; one made where there is none."""
+        if not self._id:
+            self._id = _shown(self._said()) or secrets.token_hex(8)
+        return self._id
+
+    def fields(self) -> dict[str, str]:
+        """What a line of the log has of the call."""
+        known = {"method": self.method, "request_id": self.request_id, "trace_id": self.trace_id}
+        if isinstance(self._request, Message):
+            known["user"] = getattr(self._request, "user", "")
+        return {name: value for name, value in known.items() if value}
+
+    def _said(self) -> str:
+        if isinstance(self._request, Message):
+            for field in _ID_FIELDS:
+                if said := getattr(self._request, field, ""):
+                    return str(said)
+        for name, value in self._context.invocation_metadata() or ():
+            if name == ID_HEADER and isinstance(value, str):
+                return value
+        return ""
+
+
+def call_fields() -> dict[str, str]:
+    """What a line of the log has of the call in progress; nothing outside of calls."""
+    call = _current.get()
+    return {} if call is None else call.fields()
+
+
+def current_call() -> Call | None:
+    """The call that this task works for."""
+    return _current.get()
+
+
+def _shown(text: str) -> str:
+    clipped = text if len(text) <= _MAX_ID_CHARS else f"{text[:_MAX_ID_CHARS]}..."
+    # ASCII: it travels back in metadata, which takes nothing else.
+    return one_line(clipped).encode("ascii", "backslashreplace").decode()
