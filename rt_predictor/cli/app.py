@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from rt_predictor import __version__
+from rt_predictor.cli.agent import agent
 from rt_predictor.cli.bench import bench
 from rt_predictor.cli.evaluate import evaluate
 from rt_predictor.cli.health import health
@@ -72,6 +73,7 @@ def _options(
 
 
 app.command()(serve)
+app.command()(agent)
 app.command(cls=JsonCommand)(predict)
 app.command()(score)
 app.command()(train)

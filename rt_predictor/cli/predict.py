@@ -136,7 +136,9 @@ def predict(
     else:
         answer = asyncio.run(_answer_of_service(job, asked, timeout))
     if as_json:
-        typer.echo(json.dumps(_document(answer), indent=2))
+        from rt_predictor.client.documents import prediction_document
+
+        typer.echo(json.dumps(prediction_document(answer), indent=2))
     else:
         from rt_predictor.cli.words import aligned
 
@@ -171,17 +173,6 @@ def _answer_of_bundle(job: "Job", folder: Path) -> "Prediction":
     from rt_predictor.cli.local import load_predictor, predict_one
 
     return predict_one(load_predictor(folder), job)
-
-
-def _document(answer: "Prediction") -> dict[str, object]:
-    """The fields of the API's PredictResponse, but for those that no job of its own has."""
-    from dataclasses import asdict
-
-    from rt_predictor.cli.words import flag_names
-
-    document = asdict(answer) | {"flags": flag_names(answer.flags)}
-    del document["request_id"]
-    return document
 
 
 def _lines(job: "Job", answer: "Prediction") -> Iterator[tuple[str, str]]:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from rt_predictor.cli.words import flag_names
 from rt_predictor.errors import UsageError
-from rt_predictor.serving.predictions import Flag, Predictions
+from rt_predictor.serving.predictions import Flag, Predictions, flag_names
 
 ANSWER_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "predicted_runtime": pl.Float64,

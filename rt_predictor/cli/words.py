@@ -61,11 +61,6 @@ def moment(unix_s: float) -> str:
     return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def flag_names(flags: Flag) -> list[str]:
-    """Flags as programs read them: cold_start_user, …"""
-    return [(flag.name or "").lower() for flag in Flag if flag in flags]
-
-
 def flag_words(flags: Flag) -> list[str]:
     """Flags as people read them."""
     return [_FLAG_WORDS[flag] for flag in Flag if flag in flags]

@@ -22,6 +22,11 @@ class Flag(IntFlag):
     OUT_OF_TRAINING_RANGE = 16
 
 
+def flag_names(flags: Flag) -> list[str]:
+    """Flags as programs read them: cold_start_user, …"""
+    return [(flag.name or "").lower() for flag in Flag if flag in flags]
+
+
 class Answer(NamedTuple):
     """One row of `Predictions`, in numbers that messages take."""
 

@@ -1,5 +1,6 @@
 """Settings: sections as data, and how they are read."""
 
+from rt_predictor.settings.agent import AgentSettings
 from rt_predictor.settings.load import (
     CONFIG_ENV,
     ENV_DELIMITER,
@@ -33,6 +34,7 @@ __all__ = [
     "CONFIG_ENV",
     "ENV_DELIMITER",
     "ENV_PREFIX",
+    "AgentSettings",
     "BoosterSettings",
     "CatBoostSettings",
     "FeatureOptimizationSettings",

@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from rt_predictor.errors import SettingsError
+from rt_predictor.settings.agent import AgentSettings
 from rt_predictor.settings.serving import (
     FeatureSettings,
     HistorySettings,
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     prediction: PredictionSettings = PredictionSettings()
     history: HistorySettings = HistorySettings()
     watching: WatchingSettings = WatchingSettings()
+    agent: AgentSettings = AgentSettings()
     logging: LoggingSettings = LoggingSettings()
     training: TrainingSettings = TrainingSettings()
 

@@ -9,7 +9,7 @@ from rt_predictor import __version__, errors
 from rt_predictor.cli import app as program
 
 COMMANDS = (
-    "serve", "predict", "score", "train", "evaluate", "info", "health", "bench", "version",
+    "serve", "agent", "predict", "score", "train", "evaluate", "info", "health", "bench", "version",
     "history",
 )  # fmt: skip
 HEAVY = ("polars", "grpc", "onnxruntime", "numpy", "pydantic_settings", "xgboost", "lightgbm")

@@ -5,12 +5,11 @@ import pytest
 from rt_predictor.cli.words import (
     aligned,
     duration,
-    flag_names,
     flag_words,
     moment,
     percent,
 )
-from rt_predictor.serving.predictions import Flag
+from rt_predictor.serving.predictions import Flag, flag_names
 
 
 @pytest.mark.parametrize(

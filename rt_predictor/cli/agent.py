@@ -1,0 +1,62 @@
+"""`rt-predictor agent`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rt_predictor.cli.options import Config
+from rt_predictor.errors import StartupError
+
+
+def agent(
+    *,
+    socket: Annotated[
+        Path,
+        typer.Option(metavar="PATH", help="Unix socket to answer at.", show_default=False),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Service to ask (agent.target)."),
+    ] = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MS", help="Time that one request waits for an answer (agent.deadline_ms)."
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(metavar="OCTAL", help="Permissions of the socket (agent.mode)."),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Group of the socket (agent.group).")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Answers submission hooks on this machine, within milliseconds.
+
+    Speaks lines of JSON on a Unix socket and asks the service over connections that stay open.
+    Where the service is slow or away it says so at once: no submission waits for longer than the
+    deadline. SIGTERM or Ctrl-C stops it.
+
+    Example:
+
+        rt-predictor agent --socket /run/rt-predictor/agent.sock --target predictor:50051
+    """
+    if sys.platform == "win32":
+        raise StartupError("the agent needs Unix sockets, which this system lacks")
+    from rt_predictor.settings import load_settings
+
+    settings = load_settings(config).with_overrides(
+        {
+            "agent.target": target,
+            "agent.deadline_ms": deadline,
+            "agent.mode": mode,
+            "agent.group": group,
+        }
+    )
+    from rt_predictor.agent.run import run
+
+    raise typer.Exit(run(settings, socket))
