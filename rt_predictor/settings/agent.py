@@ -26,7 +26,7 @@ class AgentSettings(Section):
     )
     group: str = Field("", description='group of the agent\'s socket; "" leaves it')
     deadline_ms: float = Field(
-        5.0, gt=0, le=1000, description="time that a submission waits for an answer, in ms"
+        5.0, gt=0, le=60_000, description="time that a submission waits for an answer, in ms"
     )
     call_timeout_s: float = Field(
         1.0, gt=0, le=60, description="time after which a call to the service has failed, in s"

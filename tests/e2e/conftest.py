@@ -97,21 +97,17 @@ class Service:
 
 
 @contextmanager
-def running(bundle: Path, *arguments: object, **settings: str) -> Iterator[Service]:
-    """A service on free ports that is ready; it is gone afterwards."""
-    command = [sys.executable, "-m", "rt_predictor", "serve", "--bundle", str(bundle)]
-    command += ["--port", "0", "--metrics-port", "0", *map(str, arguments)]
-    folder = tempfile.TemporaryDirectory()
-    kept = {"RT_PREDICTOR_HISTORY__PATH": f"{folder.name}/history.sqlite"}
+def started(*arguments: object, **settings: str) -> Iterator[Service]:
+    """`rt-predictor` with arguments, for as long as the context lasts."""
     process = subprocess.Popen(
-        command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
-        env=environment(**{"RT_PREDICTOR_LOGGING__FORMAT": "json", **kept, **settings}),
+        [sys.executable, "-m", "rt_predictor", *map(str, arguments)], cwd=PROJECT,
+        stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+        env=environment(**{"RT_PREDICTOR_LOGGING__FORMAT": "json", **settings}),
     )  # fmt: skip
     service = Service(process)
     reader = threading.Thread(target=service.read)
     reader.start()
     try:
-        service.wait_for("serving")
         yield service
     finally:
         process.terminate()
@@ -123,7 +119,17 @@ def running(bundle: Path, *arguments: object, **settings: str) -> Iterator[Servi
             reader.join()
             assert process.stderr is not None
             process.stderr.close()
-            folder.cleanup()
+
+
+@contextmanager
+def running(bundle: Path, *arguments: object, **settings: str) -> Iterator[Service]:
+    """A service on free ports that is ready; it is gone afterwards."""
+    command = ("serve", "--bundle", bundle, "--port", 0, "--metrics-port", 0, *arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        kept = {"RT_PREDICTOR_HISTORY__PATH": f"{folder}/history.sqlite"}
+        with started(*command, **{**kept, **settings}) as service:
+            service.wait_for("serving")
+            yield service
 
 
 @pytest.fixture(scope="session")
