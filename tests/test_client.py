@@ -529,6 +529,33 @@ async def test_the_fourth_failure_is_the_last(pauses: list[float]) -> None:
     assert len(service.requests) == 4
 
 
+async def test_how_often_a_call_is_made_is_for_the_caller_to_say() -> None:
+    service = FakeService(failures=[UNAVAILABLE] * 9)
+    async with serving(service) as target, Client(target, attempts=2) as client:
+        with pytest.raises(ServiceError, match="shutting down"):
+            await client.predict(JOB)
+    assert len(service.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        # As grpc.aio says of a stream that ended while it was written.
+        (grpc.StatusCode.INTERNAL, "Internal error from Core", ()),
+        # As a service says of calls that reach it in its last moment.
+        (grpc.StatusCode.CANCELLED, "CANCELLED", ()),
+    ],
+)
+async def test_a_call_that_was_ended_without_an_answer_is_made_again(ended: Any) -> None:
+    service = FakeService(failures=[ended])
+    await ask(service, lambda client: client.predict(JOB))
+    assert len(service.requests) == 2
+
+    service = FakeService(failures=[ended] * 9)
+    with pytest.raises(ServiceError, match="ended the call before it was answered: try again"):
+        await ask(service, lambda client: client.predict(JOB))
+
+
 async def test_a_full_queue_says_how_long_to_wait(pauses: list[float]) -> None:
     service = FakeService(failures=[FULL])
     await ask(service, lambda client: client.predict(JOB))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TARGET = "localhost:50051"
 DEFAULT_TIMEOUT_S = 10.0
+DEFAULT_ATTEMPTS = 4
 DEFAULT_CHUNK_JOBS = 2_000
 """Jobs of one `PredictBatch`."""
 DEFAULT_TABLE_JOBS = 20_000
@@ -36,8 +37,10 @@ SERVICE = pb.DESCRIPTOR.services_by_name["RuntimePredictor"].full_name
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 """Trailing metadata of a refused call that may be made again: when. gRFC A6."""
 
-_ATTEMPTS = 4
 _BACKOFF_S = 0.1
+_ENDED_EARLY = "Internal error from Core"
+"""What grpc.aio says, under INTERNAL, of a stream that ended while the client was still writing: a
+service that drains, a connection that was lost. What the service said of it is not to be had."""
 _NO_CONNECTION = re.compile(r"failed to connect|connection refused|dns", re.IGNORECASE)
 _CHANNEL_OPTIONS = (
     # Which size is too large is for the service to say.
@@ -63,6 +66,7 @@ class Client:
         timeout_s: time that one call may take, with all its attempts.
         connections: connections that calls take turns on. A service of several workers spreads
             connections over them, not calls: take a few times as many as it has workers.
+        attempts: how often a call is made at most, while the service says that this may help.
     """
 
     def __init__(
@@ -71,9 +75,11 @@ class Client:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         connections: int = 1,
+        attempts: int = DEFAULT_ATTEMPTS,
     ) -> None:
         self.target = target
         self.timeout_s = timeout_s
+        self._attempts = attempts
         self._channels = [
             grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS) for _ in range(connections)
         ]
@@ -242,7 +248,7 @@ class Client:
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.timeout_s
         backoff_s = _BACKOFF_S
-        attempts_left = _ATTEMPTS
+        attempts_left = self._attempts
         while True:
             attempts_left -= 1
             try:
@@ -265,12 +271,25 @@ def _retry_wait_s(error: grpc.aio.AioRpcError, backoff_s: float) -> float | None
     match error.code():
         case grpc.StatusCode.UNAVAILABLE:
             least_s = least_s or 0.0
+        case _ if _was_ended(error):
+            least_s = 0.0
         case grpc.StatusCode.RESOURCE_EXHAUSTED if least_s is not None:
             pass
         case _:
             return None
     # Jitter, so that clients that were turned away together do not come back together.
     return max(least_s, backoff_s) * random.uniform(1.0, 1.5)
+
+
+def _was_ended(error: grpc.aio.AioRpcError) -> bool:
+    """Whether a call ended without an answer, and without a word of why.
+
+    A service that stops cancels what reaches it in its last moment. That a caller of ours cancelled
+    it is another exception.
+    """
+    code = error.code()
+    ended_early = code is grpc.StatusCode.INTERNAL and error.details() == _ENDED_EARLY
+    return ended_early or code is grpc.StatusCode.CANCELLED
 
 
 def _pushback_s(error: grpc.aio.AioRpcError) -> float | None:
@@ -289,6 +308,8 @@ def _service_error(error: grpc.aio.AioRpcError, target: str, timeout_s: float) -
         return ServiceError(f"{target} did not answer within {timeout_s:g} s")
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return ServiceError(f"{target} does not know this call: is it RT Predictor, and as new?")
+    if _was_ended(error):
+        return ServiceError(f"{target} ended the call before it was answered: try again")
     if code is grpc.StatusCode.UNAVAILABLE and _NO_CONNECTION.search(details):
         reason = details.rpartition(": ")[2]
         return ServiceError(

@@ -1,0 +1,103 @@
+"""Workers that are killed or stopped under load, and a service that is stopped under load."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from rt_predictor.client import Client, Job
+from rt_predictor.serving.sockets import shares_ports
+from tests.e2e.conftest import PATIENCE_S, Service, running
+from tests.e2e.ledger import Ledger, load, until_answered
+
+from .conftest import WORKER_UP, at, kept_ids, metric, told, until, workers_of
+
+pytestmark = pytest.mark.skipif(not shares_ports(), reason="this system does not share ports")
+
+WORKERS = 2
+ONCE_MORE = 2
+"""Attempts of a client that makes a failed call again, once."""
+CLEAN = ("(UNAVAILABLE)", "no service answers", "before it was answered: try again")
+
+
+async def both_up(service: Service, ended: int) -> None:
+    """Waits until so many workers have ended and been replaced."""
+    await until(
+        lambda: told(service, "worker ended") == ended and metric(service, WORKER_UP) == WORKERS
+    )
+
+
+async def test_no_call_fails_and_no_outcome_is_lost_when_workers_are_killed(
+    bundle: Path, path: Path, ledger: Ledger
+) -> None:
+    with running(bundle, "--workers", WORKERS, **at(path)) as service:
+        async with load(service.target, ledger, attempts=ONCE_MORE):
+            await until_answered(ledger, 40)
+            for ended, victim in enumerate(workers_of(service), 1):
+                os.kill(victim, signal.SIGKILL)
+                await both_up(service, ended)
+                await until_answered(ledger, 40)
+        assert service.process.poll() is None
+    ledger.assert_sound()
+    assert ledger.acknowledged
+    ledger.assert_recorded(kept_ids(path))
+
+
+async def test_no_call_fails_when_workers_are_stopped_one_after_the_other(
+    bundle: Path, path: Path, ledger: Ledger
+) -> None:
+    with running(bundle, "--workers", WORKERS, **at(path)) as service:
+        async with load(service.target, ledger, attempts=ONCE_MORE):
+            await until_answered(ledger, 40)
+            for ended, victim in enumerate(workers_of(service), 1):
+                os.kill(victim, signal.SIGTERM)
+                await both_up(service, ended)
+                await until_answered(ledger, 40)
+    ledger.assert_sound()
+    ledger.assert_recorded(kept_ids(path))
+
+
+@pytest.mark.parametrize("workers", [1, WORKERS])
+async def test_a_stop_finishes_what_has_begun_and_refuses_the_rest_clearly(
+    bundle: Path, path: Path, ledger: Ledger, workers: int
+) -> None:
+    begun, stopped = asyncio.Event(), asyncio.Event()
+
+    async def stream(client: Client) -> None:
+        """A stream that is busy while the service stops."""
+
+        async def jobs() -> AsyncIterator[Job]:
+            for number, job in enumerate(ledger.site.jobs):
+                yield job
+                await (stopped.wait() if number == 4 else asyncio.sleep(0.005))
+
+        answers = 0
+        async for answer in client.stream(jobs()):
+            ledger.compare(answer)
+            answers += 1
+            if answers == 4:
+                begun.set()
+        assert answers == len(ledger.site.jobs)
+
+    with running(bundle, "--workers", workers, **at(path)) as service:
+        async with (
+            Client(service.target, timeout_s=PATIENCE_S) as client,
+            load(service.target, ledger, attempts=1),
+        ):
+            streaming = asyncio.create_task(stream(client))
+            await asyncio.wait_for(begun.wait(), PATIENCE_S)
+            await until_answered(ledger, 20)
+            assert not ledger.failed
+            service.process.terminate()
+            await until(lambda: told(service, "shutting down") > 0)
+            stopped.set()
+            await asyncio.wait_for(streaming, PATIENCE_S)
+        assert service.process.wait(PATIENCE_S) == 0
+    assert not ledger.wrong
+    unclear = [failure for failure in ledger.failed if not any(word in failure for word in CLEAN)]
+    assert not unclear, Counter(unclear)
+    ledger.assert_recorded(kept_ids(path))
