@@ -28,13 +28,14 @@ class LogFormat(StrEnum):
 
 
 class InputFormat(StrEnum):
-    """Formats of jobs to score: those of job logs, and one JSON object a line."""
+    """Formats of jobs to score: those of job logs, of Slurm's queue, and one JSON object a line."""
 
     SWF = "swf"
     SACCT = "sacct"
     CSV = "csv"
     PARQUET = "parquet"
     JSONL = "jsonl"
+    SQUEUE = "squeue"
 
 
 Target = Annotated[

@@ -1,6 +1,9 @@
 """`rt-predictor score`."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,32 +20,56 @@ from rt_predictor.cli.options import (
     chosen_target,
     read_options,
 )
+from rt_predictor.cli.scoring.formats import STDIO, AnswerFormat
 from rt_predictor.errors import UsageError
 
 if TYPE_CHECKING:
-    from rt_predictor.cli.score_input import Requests
+    from rt_predictor.cli.scoring.inputs import InputOptions, Requests
+    from rt_predictor.cli.scoring.outputs import Destination
+    from rt_predictor.cli.scoring.scorers import OpenScorer
+
+_READING = "How the jobs are read"
 
 
 def score(
     *,
     input_: Annotated[
         Path,
-        typer.Argument(metavar="INPUT", help="Jobs: csv, parquet, jsonl, swf or sacct -P text."),
+        typer.Argument(
+            metavar="INPUT",
+            help="Jobs: csv, parquet, jsonl, swf, sacct -P text or squeue --json; - is stdin.",
+        ),
     ],
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Where the answers go: .csv, .parquet or .jsonl."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where the answers go: .csv, .parquet or .jsonl; - is stdout.",
         ),
-    ],
+    ] = STDIO,
+    to: Annotated[
+        AnswerFormat | None,
+        typer.Option(help="How answers are written.  [default: as FILE is named; jsonl on stdout]"),
+    ] = None,
     format_: Annotated[
         InputFormat | None,
         typer.Option(
             "--format",
             help="What INPUT is.  [default: what its name, then its content says]",
-            rich_help_panel="How the job log is read",
+            rich_help_panel=_READING,
         ),
     ] = None,
+    states: Annotated[
+        str,
+        typer.Option(
+            metavar="STATE,…",
+            help="Jobs of squeue and sacct in these states, e.g. PENDING,RUNNING, or all.",
+            show_default="pending of squeue, all of sacct",
+            rich_help_panel=_READING,
+        ),
+    ] = "",
     fields: Fields = "",
     columns: Columns = None,
     timezone: Timezone = "UTC",
@@ -53,18 +80,20 @@ def score(
         int, typer.Option(min=1, metavar="N", help="Jobs that are sent and scored together.")
     ] = 5000,
 ) -> None:
-    """Predicts every job of a file.
+    """Predicts every job of a file, of Slurm's queue or of a pipe.
 
     Of csv and parquet the columns are read that are named as the fields of the API: submit_time,
     processors_req, nodes_req, mem_req, gpus_req, time_req, partition, qos, user, account, job_name,
     and job_id. Any may be missing; --columns says where the names differ. Of jsonl each line is an
-    object of these fields. Of swf and sacct the finished jobs are read.
+    object of these fields. Of squeue the jobs that wait are read, of sacct all jobs, whether they
+    have ended or not, of swf the finished ones.
 
-    Written is one row a job, in the order of INPUT (of submission for swf and sacct):
+    Written is one row a job, in the order of INPUT (of submission for swf):
 
     - job_id: that of INPUT, else the number of the record
     - predicted_runtime, confidence_lower, confidence_upper: s
     - confidence_level, timeout_probability: 0 to 1
+    - recommended_time_req: the limit to ask for, s
     - model_version
     - flags: what makes the answer less certain, with spaces between
     - error: why this job has no answer; the others have theirs
@@ -72,37 +101,74 @@ def score(
     Example:
 
         rt-predictor score jobs.csv -o predictions.parquet
+        squeue --json | rt-predictor score -
     """
     asked = chosen_target(target, bundle)
-    from rt_predictor.cli.score_input import detect_input, read_requests
-    from rt_predictor.cli.score_output import check_output, write_table
+    from rt_predictor.cli.scoring import stdin
+    from rt_predictor.cli.scoring.inputs import InputOptions, detect_json
+    from rt_predictor.cli.scoring.outputs import Destination
+    from rt_predictor.cli.scoring.scorers import open_bundle, open_service
+    from rt_predictor.cli.scoring.states import parse_states
 
-    check_output(output)
-    if output.exists() and input_.exists() and output.samefile(input_):
-        raise UsageError(f"{output} is the input: choose another file for the answers")
-    options = read_options(fields, columns, timezone)
-    requests = read_requests(input_, format_ or detect_input(input_), options)
-
-    from rt_predictor.cli.scorers import BundleScorer, ServiceScorer, score_all
-
+    destination = Destination.of(output, to)
+    if destination.path and destination.path.exists() and input_.exists():
+        _check_apart(input_, destination.path)
+    reading = read_options(fields, columns, timezone)
+    options = InputOptions(reading, format_, parse_states(states))
+    open_scorer: OpenScorer
     if bundle is not None:
-        table = asyncio.run(score_all(requests, BundleScorer(bundle), chunk))
+        open_scorer = partial(open_bundle, bundle)
     else:
-        table = asyncio.run(score_all(requests, ServiceScorer(asked, timeout), chunk))
-    write_table(table, output)
-    _summarise(requests, table["error"].drop_nulls().to_list(), output)
+        open_scorer = partial(open_service, asked, timeout)
+
+    if input_ != STDIO:
+        _score_file(input_, destination, options, open_scorer, chunk)
+        return
+    head = stdin.read_head()
+    with stdin.as_file(head) as path:
+        if options.format is None and (json := detect_json(head)):
+            options = replace(options, format=json)
+        _score_file(path, destination, options, open_scorer, chunk)
 
 
-def _summarise(requests: "Requests", errors: list[str], output: Path) -> None:
+def _check_apart(input_: Path, output: Path) -> None:
+    if output.samefile(input_):
+        raise UsageError(f"{output} is the input: choose another file for the answers")
+
+
+def _score_file(
+    path: Path,
+    destination: "Destination",
+    options: "InputOptions",
+    open_scorer: "OpenScorer",
+    chunk_jobs: int,
+) -> None:
+    from rt_predictor.cli.scoring.inputs import read_requests
+    from rt_predictor.cli.scoring.scorers import score_shown
+
+    requests = read_requests(path, options)
+    table = asyncio.run(score_shown(requests, open_scorer, chunk_jobs))
+    destination.write(table)
+    _summarise(requests, table["error"].drop_nulls().to_list(), destination)
+
+
+def _summarise(requests: "Requests", errors: list[str], destination: "Destination") -> None:
     """One line on stderr; in a pipe only if something is missing from the answers."""
     from rich.console import Console
 
     total = len(requests.jobs)
-    parts = [f"{total - len(errors):,} of {total:,} jobs scored into {output}"]
+    parts = [f"{total - len(errors):,} of {total:,} jobs scored into {destination}"]
     if errors:
         parts.append(f"{len(errors):,} have an error, the first: {errors[0]}")
     if requests.left_out:
-        parts.append(f"{requests.left_out:,} records of the log are no finished jobs")
+        parts.append(f"left out: {_counted(requests.left_out)}")
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    if console.is_terminal or len(parts) > 1:
-        console.print("; ".join(parts), markup=False)
+    if not console.is_terminal and len(parts) == 1:
+        return
+    if requests.in_other_states:
+        parts.append(f"not asked for (--states): {_counted(requests.in_other_states)}")
+    console.print("; ".join(parts), markup=False)
+
+
+def _counted(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())

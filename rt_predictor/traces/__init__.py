@@ -2,7 +2,9 @@
 
 from rt_predictor.traces.column_map import ColumnMap, FileColumn
 from rt_predictor.traces.reader import read_trace, read_traces
-from rt_predictor.traces.sacct import SACCT_FORMAT
+from rt_predictor.traces.request_log import RequestLog
+from rt_predictor.traces.sacct import SACCT_FORMAT, read_sacct_requests
+from rt_predictor.traces.squeue import read_squeue
 from rt_predictor.traces.trace import (
     MalformedLine,
     ReadOptions,
@@ -18,9 +20,12 @@ __all__ = [
     "FileColumn",
     "MalformedLine",
     "ReadOptions",
+    "RequestLog",
     "Skip",
     "Trace",
     "TraceFormat",
+    "read_sacct_requests",
+    "read_squeue",
     "read_trace",
     "read_traces",
     "request_columns",

@@ -35,6 +35,11 @@ def first_reason(reasons: Iterable[tuple[pl.Expr, str]]) -> pl.Expr:
     )
 
 
+def base_state(state: pl.Expr) -> pl.Expr:
+    """The first word of a state, in capitals: CANCELLED of "CANCELLED by 1000"."""
+    return state.str.strip_chars().str.to_uppercase().str.extract(r"^([^ +]+)")
+
+
 def complete_jobs(records: pl.DataFrame, *, given: frozenset[str]) -> pl.DataFrame:
     """Fills what the outcome columns say of each other and marks records of unfinished jobs.
 
@@ -51,8 +56,7 @@ def complete_jobs(records: pl.DataFrame, *, given: frozenset[str]) -> pl.DataFra
     )
     records = records.with_columns(absent).with_columns(
         pl.coalesce(runtime, end - start),
-        # "CANCELLED by 1000" -> "CANCELLED"
-        state.str.strip_chars().str.to_uppercase().str.extract(r"^([^ +]+)"),
+        base_state(state),
     )
     ended = state.is_not_null() & ~state.is_in(ACTIVE_STATES)
     unfinished = first_reason(

@@ -3,7 +3,7 @@
 https://slurm.schedmd.com/sacct.html
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from rt_predictor.errors import TraceError
 from rt_predictor.traces import expressions as read
 from rt_predictor.traces.detect import first_line
 from rt_predictor.traces.records import complete_jobs, first_reason
+from rt_predictor.traces.request_log import RequestLog
 from rt_predictor.traces.source import Progress, line_frames, read_head
 from rt_predictor.traces.tally import Tally
 from rt_predictor.traces.trace import ReadOptions, Skip, Trace, TraceFormat
@@ -51,14 +52,35 @@ def read_sacct(path: Path, options: ReadOptions, progress: Progress | None) -> T
     Raises TraceError.
     """
     layout = _Layout.of(path, options.fields)
+    _check_outcome(path, layout.names)
+    given = frozenset(f"{name}_time" for name in ("start", "end") if name in layout.names)
     tally = Tally(path, TraceFormat.SACCT, options)
+    for data in _data_lines(path, layout, progress):
+        records = _records(data, layout, options.timezone)
+        tally.add(complete_jobs(records, given=given), data.select("text"))
+    return tally.trace(tally.jobs())
+
+
+def read_sacct_requests(path: Path, options: ReadOptions, progress: Progress | None) -> RequestLog:
+    """Reads what `sacct -P` text says of jobs at their submit, whether they have ended or not.
+
+    As `read_sacct`, but needs no field of an outcome: jobs that wait have none.
+    Raises TraceError.
+    """
+    layout = _Layout.of(path, options.fields)
+    frames = [
+        _records(data, layout, options.timezone) for data in _data_lines(path, layout, progress)
+    ]
+    return RequestLog.of(pl.concat(frames))
+
+
+def _data_lines(path: Path, layout: "_Layout", progress: Progress | None) -> Iterator[pl.DataFrame]:
+    """The lines of a log that hold records: `line` and `text`."""
     for lines in line_frames(path, progress):
         # Logs glued together repeat the header.
-        data = lines.filter(
+        yield lines.filter(
             (pl.col("text") != "") & (pl.col("text").str.strip_chars() != layout.header)
         )
-        tally.add(_records(data, layout, options.timezone), data.select("text"))
-    return tally.trace(tally.jobs())
 
 
 @dataclass(frozen=True)
@@ -71,7 +93,7 @@ class _Layout:
 
     @classmethod
     def of(cls, path: Path, fields: tuple[str, ...]) -> "_Layout":
-        """Finds the names. Raises TraceError where there are none, or too few for a job."""
+        """Finds the names. Raises TraceError where there are none, or one comes twice."""
         line = first_line(read_head(path))
         names = _names(line.removesuffix(_SEPARATOR).split(_SEPARATOR))
         is_header = len(_KNOWN_FIELDS.intersection(names)) >= 2
@@ -131,6 +153,9 @@ def _check_names(path: Path, names: tuple[str, ...]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1 and name in _READ_FIELDS})
     if twice:
         raise TraceError(f"{path}: the field {twice[0]!r} is named twice")
+
+
+def _check_outcome(path: Path, names: tuple[str, ...]) -> None:
     has = set(names)
     elapsed = bool(has & {"elapsed", "elapsedraw"})
     placed = {"start", "end"} <= has or (elapsed and bool(has & {"start", "end"}))
@@ -175,7 +200,7 @@ def _readers(timezone: str) -> dict[str, _Reader]:
 
 
 def _records(data: pl.DataFrame, layout: _Layout, timezone: str) -> pl.DataFrame:
-    """A record frame from the lines of a log."""
+    """A record frame from the lines of a log, as far as the texts say."""
     readers = {name: reader for name, reader in _readers(timezone).items() if name in layout.names}
     # Lazy, so that Polars finds what the expressions share.
     texts = _split(data.lazy(), layout).with_columns(
@@ -223,8 +248,7 @@ def _records(data: pl.DataFrame, layout: _Layout, timezone: str) -> pl.DataFrame
         runtime=layout.number("elapsedraw", "elapsed"),
         state=layout.text("state"),
     )
-    given = frozenset(f"{name}_time" for name in ("start", "end") if name in layout.names)
-    return complete_jobs(records.collect(), given=given)
+    return records.collect()
 
 
 def _tres_amounts(tres: str) -> dict[str, pl.Expr]:

@@ -213,7 +213,7 @@ class FakeClient(Client):
 def clients(monkeypatch: pytest.MonkeyPatch) -> list[FakeClient]:
     """Gives stand-ins in place of connections to a service; gives those that were made."""
     monkeypatch.setattr(FakeClient, "made", [])
-    for place in ("rt_predictor.client.Client", "rt_predictor.cli.scorers.Client"):
+    for place in ("rt_predictor.client.Client", "rt_predictor.cli.scoring.scorers.Client"):
         monkeypatch.setattr(place, FakeClient)
     return FakeClient.made
 

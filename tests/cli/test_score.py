@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,7 +31,17 @@ SWF = """; UnixStartTime: 1700000000
 SACCT = """JobIDRaw|User|Partition|QOS|Submit|Start|End|ElapsedRaw|TimelimitRaw|ReqCPUS|State
 11|u|p|q|2024-01-01T00:00:00|2024-01-01T00:01:00|2024-01-01T00:02:00|60|10|4|COMPLETED
 11.0|u|p|q|2024-01-01T00:00:00|2024-01-01T00:01:00|2024-01-01T00:02:00|60|10|4|COMPLETED
+12|u|p|q|2024-01-01T00:00:00|2024-01-01T00:01:00|Unknown|60|20|4|RUNNING
+13|u|p|q|2024-01-01T00:05:00|Unknown|Unknown|0|20|4|PENDING
 """
+SQUEUE = {
+    "meta": {},
+    "jobs": [
+        {"job_id": 31, "job_state": ["PENDING"], "time_limit": {"set": True, "number": 90}},
+        {"job_id": 32, "job_state": ["RUNNING"], "time_limit": {"set": True, "number": 10}},
+        {"job_id": 33, "job_state": ["PENDING"], "time_limit": "soon"},
+    ],
+}
 
 
 def _read(path: Path) -> pl.DataFrame:
@@ -41,6 +52,19 @@ def _read(path: Path) -> pl.DataFrame:
             return pl.read_parquet(path)
         case _:
             return pl.read_ndjson(path)
+
+
+@pytest.fixture
+def stdin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Puts a text in the place of stdin."""
+    with ExitStack() as files:
+
+        def put(text: str) -> None:
+            path = tmp_path / "typed"
+            path.write_text(text)
+            monkeypatch.setattr("sys.stdin", files.enter_context(path.open()))
+
+        yield put
 
 
 @pytest.fixture
@@ -359,20 +383,97 @@ def test_a_swf_log_gives_its_finished_jobs(score) -> None:
     assert table["job_id"].to_list() == ["7", "8"]
     assert table["predicted_runtime"].to_list() == [300.0, 100.0]
     assert asked["submit_time"].to_list() == [1_700_000_010.0, 1_700_000_020.0]
-    assert "1 records of the log are no finished jobs" in result.err
+    assert "left out: 1 no runtime" in result.err
 
 
-def test_sacct_text_gives_its_finished_jobs(score) -> None:
-    table, _, asked = score("log.txt", SACCT)
-    assert table["job_id"].to_list() == ["11"]
-    assert asked["time_req"].to_list() == [600.0]
+def test_sacct_text_gives_its_jobs_whether_they_have_ended_or_not(score) -> None:
+    table, result, asked = score("log.txt", SACCT)
+    assert table["job_id"].to_list() == ["11", "12", "13"]
+    assert asked["time_req"].to_list() == [600.0, 1200.0, 1200.0]
+    assert "left out: 1 job step" in result.err
+
+
+def test_sacct_text_of_waiting_jobs_needs_no_field_of_an_outcome(score) -> None:
+    table, _, asked = score("log.txt", "JobIDRaw|User|ReqCPUS|TimelimitRaw\n5|u|4|10\n")
+    assert table["job_id"].to_list() == ["5"]
+    assert asked["processors_req"].to_list() == [4.0]
+    assert asked["submit_time"][0] > 1.7e9, "it is submitted now"
+
+
+def test_a_line_of_sacct_that_cannot_be_read_is_an_error_in_its_place(score) -> None:
+    table, _, _ = score("log.txt", SACCT.replace("2024-01-01T00:05:00", "soon"))
+    assert table["error"].to_list() == [None, None, "submit is not a time"]
+
+
+def test_jobs_of_a_log_are_chosen_by_their_states(score, run, bundle, tmp_path: Path) -> None:
+    table, _, _ = score("log.txt", SACCT, "--states", "pd,RUNNING")
+    assert table["job_id"].to_list() == ["12", "13"]
+    table, _, _ = score("log.txt", SACCT, "--states", "all")
+    assert table["job_id"].to_list() == ["11", "12", "13"]
+    (tmp_path / "jobs.csv").write_text(CSV)
+    result = run("score", tmp_path / "jobs.csv", "--states", "PENDING", "--bundle", bundle)
+    assert (result.code, result.out) == (2, "")
+    assert "--states is for squeue and sacct" in result.err
+    result = run("score", tmp_path / "log.txt", "--states", "WAITING", "--bundle", bundle)
+    assert (result.code, result.out) == (2, "")
+    assert "unknown state WAITING: choose from all, PENDING, RUNNING" in result.err
+
+
+def test_squeue_gives_the_jobs_that_wait(score) -> None:
+    table, result, asked = score("queue.json", json.dumps(SQUEUE))
+    assert table["job_id"].to_list() == ["31", "33"]
+    assert asked["time_req"].to_list() == [5400.0]
+    assert table["error"].to_list() == [None, "time_limit = 'soon': must be a number"]
+    assert "not asked for (--states): 1 running" in result.err
+
+
+def test_other_states_alone_are_no_news_in_a_pipe(score) -> None:
+    jobs = [job for job in SQUEUE["jobs"] if job["job_id"] != 33]
+    _, result, _ = score("queue.json", json.dumps({"jobs": jobs}))
+    assert (result.out, result.err) == ("", "")
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_squeue_is_known_by_its_content_and_may_come_by_stdin(
+    run, bundle: Path, stdin, indent: int | None
+) -> None:
+    stdin(json.dumps(SQUEUE, indent=indent))
+    result = run("score", "-", "--states", "all", "--bundle", bundle)
+    assert result.code == 0, result.err
+    answers = [json.loads(line) for line in result.out.splitlines()]
+    assert [answer["job_id"] for answer in answers] == ["31", "32", "33"]
+    assert list(answers[0]) == COLUMNS
+
+
+def test_answers_on_stdout_are_in_any_format(run, bundle: Path, stdin) -> None:
+    stdin(CSV)
+    result = run("score", "-", "--to", "csv", "--bundle", bundle)
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[0] == ",".join(COLUMNS)
+    assert len(result.out.splitlines()) == 4
+
+
+def test_a_file_may_have_any_name_where_its_format_is_said(score) -> None:
+    table, _, _ = score("jobs", CSV, "--format", "csv", "--to", "parquet", out="answers.parquet")
+    assert len(table) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("", "stdin is empty"), ("hello\n", "cannot tell the format of stdin (first line 'hello')")],
+)
+def test_what_is_wrong_with_stdin_is_said_of_stdin(run, bundle, stdin, text, says) -> None:
+    stdin(text)
+    result = run("score", "-", "--bundle", bundle)
+    assert (result.code, result.out) == (1, "")
+    assert says in result.err
 
 
 def test_sacct_text_without_a_header_is_read_with_its_fields(score) -> None:
     header, _, body = SACCT.partition("\n")
     fields = header.replace("|", ", ")
     table, _, _ = score("log", body, "--format", "sacct", "--fields", fields)
-    assert table["job_id"].to_list() == ["11"]
+    assert table["job_id"].to_list() == ["11", "12", "13"]
 
 
 @pytest.mark.parametrize("content", ["", "hello world\n"])

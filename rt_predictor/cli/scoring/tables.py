@@ -1,11 +1,10 @@
-"""Jobs to score, from any file: job logs, and tables of requests that need no outcome.
+"""Tables of requests: csv, parquet and JSON lines, whose columns are named as the fields of a job.
 
-Nothing is refused for a single bad record of a table: it stays in its place, with an error.
+Nothing is refused for a single bad record: it stays in its place, with what is wrong with it.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -13,17 +12,16 @@ import polars as pl
 from rt_predictor.cli.options import InputFormat
 from rt_predictor.errors import TraceError
 from rt_predictor.features.jobs import JOB_SCHEMA, REQUEST_SCHEMA
-from rt_predictor.features.rules import invalid_jobs, null_invalid
-from rt_predictor.traces import ReadOptions, TraceFormat, expressions, read_trace
+from rt_predictor.features.rules import null_invalid
+from rt_predictor.traces import ReadOptions, expressions
 from rt_predictor.traces.column_map import KINDS, ColumnMap, FileColumn, Kind, recognise
-from rt_predictor.traces.detect import csv_names, csv_separator, detect_format, first_line
-from rt_predictor.traces.source import last_line_end, plain_suffix, read_head, text_blocks
+from rt_predictor.traces.detect import csv_names, csv_separator, first_line
+from rt_predictor.traces.source import encodable, last_line_end, read_head, text_blocks
 
-_JSONL_SUFFIXES = (".jsonl", ".ndjson")
+COLUMNS = (*REQUEST_SCHEMA, "job_id")
 _MISSING = frozenset({"NAN", "NAT", "NONE", "NULL", "NA", "N/A", "UNKNOWN", "UNLIMITED"})
 _EXTRA = " extra "
 _UNREADABLE = " unreadable "
-_COLUMNS = (*REQUEST_SCHEMA, "job_id")
 _WHAT = {
     Kind.TIME: "a time",
     Kind.SPAN: "a time span",
@@ -32,43 +30,28 @@ _WHAT = {
 }
 
 
-@dataclass(frozen=True)
-class Requests:
-    """Jobs in the order of the file.
-
-    jobs: columns of `REQUEST_SCHEMA`, and `job_id` (String).
-    errors: row -> why this job cannot be predicted.
-    left_out: records of a job log that carry no job, or none that can be read.
-    """
-
-    jobs: pl.DataFrame
-    errors: Mapping[int, str]
-    left_out: int
-
-
-def detect_input(path: Path) -> InputFormat:
-    """The format of a file, by its name, else by its content.
-
-    Raises TraceError where neither tells, and where the file cannot be read.
-    """
-    if plain_suffix(path) in _JSONL_SUFFIXES or first_line(read_head(path)).startswith("{"):
-        return InputFormat.JSONL
-    return InputFormat(detect_format(path).value)
-
-
-def read_requests(path: Path, format: InputFormat, options: ReadOptions) -> Requests:
-    """Reads the jobs of a file.
+def read_table(
+    path: Path, format: InputFormat, options: ReadOptions
+) -> tuple[pl.DataFrame, dict[int, str]]:
+    """The jobs of a file (`COLUMNS`), and row -> why it cannot be read.
 
     Raises TraceError where the file cannot be read as that format.
     """
-    if format in (InputFormat.SWF, InputFormat.SACCT):
-        trace = read_trace(path, format=TraceFormat(format.value), options=options)
-        left_out = trace.malformed_count + sum(trace.skipped.values())
-        return _checked(null_invalid(trace.jobs.select(_COLUMNS)), {}, left_out)
     table = _TABLES[format](path)
-    columns = _column_map(path, table.columns, options)
-    jobs, errors = _from_text(table, _request_part(columns), options.timezone)
-    return _checked(null_invalid(jobs) if _is_log(columns) else jobs, errors, 0)
+    return _jobs(table, _column_map(path, table.columns, options), options.timezone)
+
+
+def read_lines(lines: Iterable[bytes], timezone: str) -> tuple[pl.DataFrame, dict[int, str]]:
+    """The same of JSON lines; there is a row for each line that is not blank."""
+    table = _json_table(lines)
+    return _jobs(table, _known_columns(table.columns), timezone)
+
+
+def _jobs(
+    table: pl.DataFrame, columns: ColumnMap, timezone: str
+) -> tuple[pl.DataFrame, dict[int, str]]:
+    jobs, errors = _from_text(table, _request_part(columns), timezone)
+    return null_invalid(jobs) if _is_log(columns) else jobs, errors
 
 
 def _is_log(columns: ColumnMap) -> bool:
@@ -77,28 +60,26 @@ def _is_log(columns: ColumnMap) -> bool:
 
 
 def _request_part(columns: ColumnMap) -> ColumnMap:
-    return ColumnMap({name: c for name, c in columns.columns.items() if name in _COLUMNS})
-
-
-def _checked(jobs: pl.DataFrame, errors: Mapping[int, str], left_out: int) -> Requests:
-    broken = {row: str(error) for row, error in invalid_jobs(jobs, partial=True).items()}
-    number = pl.int_range(1, pl.len() + 1).cast(pl.String)
-    jobs = jobs.with_columns(pl.col("job_id").fill_null(number))
-    return Requests(jobs, {**broken, **errors}, left_out)
+    return ColumnMap({name: c for name, c in columns.columns.items() if name in COLUMNS})
 
 
 def _column_map(path: Path, names: list[str], options: ReadOptions) -> ColumnMap:
     asked = options.columns.columns if options.columns else {}
     if missing := sorted({column.name for column in asked.values()} - set(names)):
         raise TraceError(f"{path} has no column {missing[0]!r}; it has {', '.join(names)}")
-    found = {**recognise(names).columns, **asked}
-    if "job_id" not in found and "request_id" in names:
-        found["job_id"] = FileColumn("request_id")
+    found = {**_known_columns(names).columns, **asked}
     if found.keys().isdisjoint(REQUEST_SCHEMA):
         raise TraceError(
             f"{path} has no column that describes a job; it has {', '.join(names)}: rename some to "
             f"{', '.join(REQUEST_SCHEMA)}, or name them in a column map (--columns)"
         )
+    return ColumnMap(found)
+
+
+def _known_columns(names: list[str]) -> ColumnMap:
+    found = dict(recognise(names).columns)
+    if "job_id" not in found and "request_id" in names:
+        found["job_id"] = FileColumn("request_id")
     return ColumnMap(found)
 
 
@@ -108,9 +89,10 @@ def _from_text(
     """Jobs from the texts of a table, and row -> why it cannot be read."""
     texts = {name: _text(column.name) for name, column in columns.columns.items()}
     values = {name: _value(name, texts, columns, timezone) for name in texts}
-    absent = {name: pl.lit(None, pl.String) for name in _COLUMNS if name not in values}
-    read = table.select(**values, **absent)
-    jobs = read.select(pl.col(name).cast(JOB_SCHEMA[name]) for name in _COLUMNS)
+    absent = {name: pl.lit(None, pl.String) for name in COLUMNS if name not in values}
+    # Not `select`, which would make one row of literals alone.
+    read = table.with_columns(**values, **absent)
+    jobs = read.select(pl.col(name).cast(JOB_SCHEMA[name]) for name in COLUMNS)
     errors = _unread(table, texts, jobs)
     for row, reason in table.select(_UNREADABLE).with_row_index().drop_nulls().iter_rows():
         errors[row] = reason
@@ -214,14 +196,18 @@ def _text_of(name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def _jsonl_table(path: Path) -> pl.DataFrame:
-    rows = [_json_row(line) for line in _lines(path)]
+    return _json_table(_lines(path))
+
+
+def _json_table(lines: Iterable[bytes]) -> pl.DataFrame:
+    rows = [_json_row(line) for line in lines]
     names = list(dict.fromkeys(name for row in rows for name in row if name != _UNREADABLE))
     return pl.DataFrame(rows, schema=dict.fromkeys([*names, _UNREADABLE], pl.String))
 
 
 def _lines(path: Path) -> Iterator[bytes]:
     for block in text_blocks(path, cut=last_line_end, progress=None):
-        yield from (line for line in block.splitlines() if line.strip())
+        yield from (line for line in block.split(b"\n") if line.strip())
 
 
 def _json_row(line: bytes) -> dict[str, str | None]:
@@ -230,19 +216,22 @@ def _json_row(line: bytes) -> dict[str, str | None]:
         found = json.loads(line)
     except ValueError as error:
         return {_UNREADABLE: f"the line is not JSON: {error}"}
+    except RecursionError:
+        return {_UNREADABLE: "the line is not JSON: nested too deep"}
     if not isinstance(found, dict):
-        return {_UNREADABLE: f"the line is not a JSON object: {line[:40].decode()!r}"}
+        shown = line[:40].decode("utf-8", "replace")
+        return {_UNREADABLE: f"the line is not a JSON object: {shown!r}"}
     row: dict[str, str | None] = {}
     for name, value in found.items():
         match value:
             case None:
-                row[name] = None
-            case bool() | list() | dict() if name in _COLUMNS:
-                row[_UNREADABLE] = f"{name} = {value!r}: must be a number or text"
+                row[encodable(name)] = None
+            case bool() | list() | dict() if name in COLUMNS:
+                row[_UNREADABLE] = f"{name} = {str(value)[:80]}: must be a number or text"
             case bool() | list() | dict():
                 pass
             case _:
-                row[name] = str(value)
+                row[encodable(name)] = encodable(str(value))
     return row
 
 
@@ -250,7 +239,7 @@ def _one_line(error: BaseException) -> str:
     return str(error).partition("\n")[0]
 
 
-_TABLES = {
+_TABLES: Mapping[InputFormat, Callable[[Path], pl.DataFrame]] = {
     InputFormat.CSV: _csv_table,
     InputFormat.PARQUET: _parquet_table,
     InputFormat.JSONL: _jsonl_table,

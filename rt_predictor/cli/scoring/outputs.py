@@ -1,0 +1,138 @@
+"""The table of answers, and where it is written."""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from rt_predictor.cli.scoring.formats import STDIO, AnswerFormat
+from rt_predictor.errors import UsageError
+from rt_predictor.serving.predictions import Flag, Predictions, flag_names
+
+ANSWER_SCHEMA: Mapping[str, type[pl.DataType]] = {
+    "predicted_runtime": pl.Float64,
+    "confidence_lower": pl.Float64,
+    "confidence_upper": pl.Float64,
+    "confidence_level": pl.Float64,
+    "timeout_probability": pl.Float64,
+    "recommended_time_req": pl.Float64,
+    "model_version": pl.String,
+    "flags": pl.String,
+    "error": pl.String,
+}
+"""The columns after `job_id`. Seconds; `flags` are names with spaces between."""
+
+_FLAG_TEXTS = {bits: " ".join(flag_names(Flag(bits))) for bits in range(1 << len(Flag))}
+
+
+def from_predictions(answers: Predictions) -> pl.DataFrame:
+    """The table of jobs that were all predicted."""
+    return pl.DataFrame(
+        {
+            "predicted_runtime": answers.runtime_s,
+            "confidence_lower": answers.lower_s,
+            "confidence_upper": answers.upper_s,
+            "confidence_level": [answers.level] * len(answers),
+            "timeout_probability": pl.Series(answers.timeout_probability).fill_nan(None),
+            "recommended_time_req": answers.recommended_time_req_s,
+            "model_version": [answers.model_version] * len(answers),
+            "flags": [_FLAG_TEXTS[bits] for bits in answers.flags.tolist()],
+            "error": [None] * len(answers),
+        },
+        schema=ANSWER_SCHEMA,
+    )
+
+
+def from_table(answers: pl.DataFrame) -> pl.DataFrame:
+    """The table of what a service said (`Client.predict_frame`)."""
+    # A newer service may know more flags.
+    flags = (pl.col("flags") & (len(_FLAG_TEXTS) - 1)).replace_strict(
+        _FLAG_TEXTS, return_dtype=pl.String
+    )
+    return answers.with_columns(flags).select(
+        pl.col(name).cast(kind) for name, kind in ANSWER_SCHEMA.items()
+    )
+
+
+def from_errors(errors: Sequence[str]) -> pl.DataFrame:
+    """The table of jobs that were not asked about."""
+    return pl.DataFrame(
+        [(*(None,) * (len(ANSWER_SCHEMA) - 1), e) for e in errors],
+        schema=ANSWER_SCHEMA,
+        orient="row",
+    )
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where answers go: a file, or stdout where `path` is None."""
+
+    path: Path | None
+    format: AnswerFormat
+
+    @classmethod
+    def of(cls, output: Path, format: AnswerFormat | None) -> "Destination":
+        """What the command line asks for; "-" is stdout, as JSON lines unless it says otherwise.
+
+        Raises UsageError where nothing can be written there, before any work is done.
+        """
+        if output == STDIO:
+            return cls(None, format or AnswerFormat.JSONL)
+        named = output.suffix.lower().removeprefix(".")
+        if format is None and named not in list(AnswerFormat):
+            choices = ", ".join(f"*.{choice}" for choice in AnswerFormat)
+            raise UsageError(f"{output}: name it {choices}, or say what it is with --to")
+        if not output.parent.is_dir():
+            raise UsageError(f"{output}: the folder {output.parent} does not exist")
+        if output.is_dir():
+            raise UsageError(f"{output} is a folder: name a file")
+        return cls(output, format or AnswerFormat(named))
+
+    def write(self, table: pl.DataFrame) -> None:
+        """Writes a table; a file is written in full beside its place, and then put there.
+
+        Raises UsageError where it cannot be written.
+        """
+        if self.path is None:
+            write_stdout(encoded(table, self.format))
+            return
+        staging = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        try:
+            write_file(table, self.format, staging)
+            staging.replace(self.path)
+        except OSError as error:
+            raise UsageError(f"cannot write {self.path}: {error.strerror or error}") from error
+        finally:
+            staging.unlink(missing_ok=True)
+
+    def __str__(self) -> str:
+        return "stdout" if self.path is None else str(self.path)
+
+
+def encoded(table: pl.DataFrame, format: AnswerFormat) -> bytes:
+    """A table as the bytes of a file."""
+    buffer = io.BytesIO()
+    _WRITERS[format](table, buffer)
+    return buffer.getvalue()
+
+
+def write_file(table: pl.DataFrame, format: AnswerFormat, path: Path) -> None:
+    """Writes a table to a file."""
+    _WRITERS[format](table, path)
+
+
+def write_stdout(data: bytes) -> None:
+    """Writes to stdout, at once."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+_WRITERS: dict[AnswerFormat, Callable[[pl.DataFrame, Path | io.BytesIO], object]] = {
+    AnswerFormat.JSONL: lambda table, to: table.write_ndjson(to),
+    AnswerFormat.CSV: lambda table, to: table.write_csv(to),
+    AnswerFormat.PARQUET: lambda table, to: table.write_parquet(to),
+}
