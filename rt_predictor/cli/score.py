@@ -1,6 +1,7 @@
 """`rt-predictor score`."""
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -102,6 +103,9 @@ def score(
 
         rt-predictor score jobs.csv -o predictions.parquet
         squeue --json | rt-predictor score -
+        hook | rt-predictor score - --format jsonl --target predictor:50051
+
+    JSON lines from stdin to stdout are answered as they come, in their order.
     """
     asked = chosen_target(target, bundle)
     from rt_predictor.cli.scoring import stdin
@@ -124,11 +128,21 @@ def score(
     if input_ != STDIO:
         _score_file(input_, destination, options, open_scorer, chunk)
         return
-    head = stdin.read_head()
+    head = b"" if options.format is InputFormat.JSONL else stdin.read_head()
+    options = replace(options, format=options.format or detect_json(head))
+    if options.format is InputFormat.JSONL and destination.is_lines_on_stdout:
+        _answer_lines(head, options, open_scorer)
+        return
     with stdin.as_file(head) as path:
-        if options.format is None and (json := detect_json(head)):
-            options = replace(options, format=json)
         _score_file(path, destination, options, open_scorer, chunk)
+
+
+def _answer_lines(head: bytes, options: "InputOptions", open_scorer: "OpenScorer") -> None:
+    from rt_predictor.cli.scoring.lines import answer_lines, arriving_lines
+    from rt_predictor.cli.scoring.outputs import write_stdout
+
+    lines = arriving_lines(sys.stdin.fileno(), head)
+    asyncio.run(answer_lines(lines, open_scorer, options.reading, write_stdout))
 
 
 def _check_apart(input_: Path, output: Path) -> None:

@@ -92,6 +92,11 @@ class Destination:
             raise UsageError(f"{output} is a folder: name a file")
         return cls(output, format or AnswerFormat(named))
 
+    @property
+    def is_lines_on_stdout(self) -> bool:
+        """Whether answers can go out one by one."""
+        return self.path is None and self.format is AnswerFormat.JSONL
+
     def write(self, table: pl.DataFrame) -> None:
         """Writes a table; a file is written in full beside its place, and then put there.
 

@@ -4,7 +4,7 @@ Nothing is refused for a single bad record: it stays in its place, with what is 
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +18,8 @@ from rt_predictor.traces.column_map import KINDS, ColumnMap, FileColumn, Kind, r
 from rt_predictor.traces.detect import csv_names, csv_separator, first_line
 from rt_predictor.traces.source import encodable, last_line_end, read_head, text_blocks
 
+MAX_LINE_BYTES = 256 << 10
+"""A longer JSON line is refused."""
 COLUMNS = (*REQUEST_SCHEMA, "job_id")
 _MISSING = frozenset({"NAN", "NAT", "NONE", "NULL", "NA", "N/A", "UNKNOWN", "UNLIMITED"})
 _EXTRA = " extra "
@@ -38,20 +40,26 @@ def read_table(
     Raises TraceError where the file cannot be read as that format.
     """
     table = _TABLES[format](path)
-    return _jobs(table, _column_map(path, table.columns, options), options.timezone)
+    columns = _column_map(path, table.columns, options)
+    jobs, errors = _from_text(table, _request_part(columns), options.timezone)
+    is_log = format is not InputFormat.JSONL and _is_log(columns)
+    return null_invalid(jobs) if is_log else jobs, errors
 
 
-def read_lines(lines: Iterable[bytes], timezone: str) -> tuple[pl.DataFrame, dict[int, str]]:
-    """The same of JSON lines; there is a row for each line that is not blank."""
+def read_lines(lines: Sequence[bytes], options: ReadOptions) -> tuple[pl.DataFrame, dict[int, str]]:
+    """The same of JSON lines, none of them blank. What a line says does not depend on the others.
+
+    Columns are those of the API, and those that the options map.
+    """
     table = _json_table(lines)
-    return _jobs(table, _known_columns(table.columns), timezone)
+    return _from_text(table, _json_columns(table.columns, options), options.timezone)
 
 
-def _jobs(
-    table: pl.DataFrame, columns: ColumnMap, timezone: str
-) -> tuple[pl.DataFrame, dict[int, str]]:
-    jobs, errors = _from_text(table, _request_part(columns), timezone)
-    return null_invalid(jobs) if _is_log(columns) else jobs, errors
+def _json_columns(names: Sequence[str], options: ReadOptions) -> ColumnMap:
+    known = {name: FileColumn(name) for name in COLUMNS}
+    if options.columns is not None:
+        known |= _request_part(options.columns).columns
+    return ColumnMap({job: column for job, column in known.items() if column.name in names})
 
 
 def _is_log(columns: ColumnMap) -> bool:
@@ -67,19 +75,14 @@ def _column_map(path: Path, names: list[str], options: ReadOptions) -> ColumnMap
     asked = options.columns.columns if options.columns else {}
     if missing := sorted({column.name for column in asked.values()} - set(names)):
         raise TraceError(f"{path} has no column {missing[0]!r}; it has {', '.join(names)}")
-    found = {**_known_columns(names).columns, **asked}
+    found = {**recognise(names).columns, **asked}
+    if "job_id" not in found and "request_id" in names:
+        found["job_id"] = FileColumn("request_id")
     if found.keys().isdisjoint(REQUEST_SCHEMA):
         raise TraceError(
             f"{path} has no column that describes a job; it has {', '.join(names)}: rename some to "
             f"{', '.join(REQUEST_SCHEMA)}, or name them in a column map (--columns)"
         )
-    return ColumnMap(found)
-
-
-def _known_columns(names: list[str]) -> ColumnMap:
-    found = dict(recognise(names).columns)
-    if "job_id" not in found and "request_id" in names:
-        found["job_id"] = FileColumn("request_id")
     return ColumnMap(found)
 
 
@@ -212,6 +215,8 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _json_row(line: bytes) -> dict[str, str | None]:
     """The fields of one request as texts."""
+    if len(line) > MAX_LINE_BYTES:
+        return {_UNREADABLE: f"the line is longer than {MAX_LINE_BYTES >> 10} kB"}
     try:
         found = json.loads(line)
     except ValueError as error:
@@ -232,6 +237,8 @@ def _json_row(line: bytes) -> dict[str, str | None]:
                 pass
             case _:
                 row[encodable(name)] = encodable(str(value))
+    if row.get("job_id") is None and "request_id" in row:
+        row["job_id"] = row["request_id"]
     return row
 
 
