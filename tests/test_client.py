@@ -555,6 +555,10 @@ async def test_a_call_that_was_ended_without_an_answer_is_made_again(ended: Any)
     with pytest.raises(ServiceError, match="ended the call before it was answered: try again"):
         await ask(service, lambda client: client.predict(JOB))
 
+    service = FakeService(failures=[ended] * 9)
+    with pytest.raises(ServiceError, match=r"did not answer within 0\.09 s"):
+        await ask(service, lambda client: client.predict(JOB), timeout_s=0.09)
+
 
 async def test_a_full_queue_says_how_long_to_wait(pauses: list[float]) -> None:
     service = FakeService(failures=[FULL])

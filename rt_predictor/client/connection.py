@@ -255,7 +255,10 @@ class Client:
                 return await attempt(max(deadline - clock(), 0.0))
             except grpc.aio.AioRpcError as error:
                 wait_s = _retry_wait_s(error, backoff_s)
-                if wait_s is None or not attempts_left or clock() + wait_s >= deadline:
+                late = wait_s is not None and clock() + wait_s >= deadline
+                if wait_s is None or late or not attempts_left:
+                    if late and _was_ended(error):  # by its deadline, as far as can be known
+                        raise _late_error(self.target, self.timeout_s) from error
                     raise _service_error(error, self.target, self.timeout_s) from error
             await asyncio.sleep(wait_s)
             backoff_s *= 2
@@ -305,7 +308,7 @@ def _service_error(error: grpc.aio.AioRpcError, target: str, timeout_s: float) -
     if code is grpc.StatusCode.INVALID_ARGUMENT:
         return InvalidRequestError(details)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return ServiceError(f"{target} did not answer within {timeout_s:g} s")
+        return _late_error(target, timeout_s)
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return ServiceError(f"{target} does not know this call: is it RT Predictor, and as new?")
     if _was_ended(error):
@@ -317,6 +320,10 @@ def _service_error(error: grpc.aio.AioRpcError, target: str, timeout_s: float) -
             "`rt-predictor serve`"
         )
     return ServiceError(f"{target}: {details or 'no details'} ({code.name})")
+
+
+def _late_error(target: str, timeout_s: float) -> ServiceError:
+    return ServiceError(f"{target} did not answer within {timeout_s:g} s")
 
 
 class _Source:
