@@ -4,7 +4,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -53,20 +53,22 @@ def service(
 
 
 async def _knock(service: Service, noise: bytes, *, reset: bool) -> None:
-    """Says something on a connection, waits for what comes, or does not and breaks off."""
+    """Says something on a connection, and waits for its end or breaks off."""
     host, port = service.target.split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(noise)
-    await writer.drain()
-    if reset:
-        writer.transport.abort()
-        return
-    writer.write_eof()
     async with asyncio.timeout(PATIENCE_S):
-        while await reader.read(65_536):
-            pass
+        with suppress(OSError):  # the service may break off first
+            writer.write(noise)
+            await writer.drain()
+            if reset:
+                writer.transport.abort()
+                return
+            writer.write_eof()
+            while await reader.read(65_536):
+                pass
     writer.close()
-    await writer.wait_closed()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["half-closed", "reset"])
