@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 
 from rt_predictor.observability.metrics import Metrics  # noqa: E402
+from rt_predictor.observability.shadow_metrics import ShadowMetrics  # noqa: E402
 from rt_predictor.observability.worker_metrics import WorkerMetrics  # noqa: E402
 from rt_predictor.settings import Settings  # noqa: E402
 
@@ -47,6 +48,7 @@ def metrics_table() -> str:
     registry = CollectorRegistry()
     Metrics(registry)
     WorkerMetrics(registry)
+    registry.register(ShadowMetrics(lambda: None))
     rows = []
     for family in registry.collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name

@@ -6,6 +6,7 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.history.live import LiveFigures
 from rt_predictor.serving.description import ModelDescription
 from rt_predictor.serving.health import Health, State
+from rt_predictor.serving.shadow.report import ShadowReport
 
 _STATES = {
     State.SERVING: pb.HealthCheckResponse.STATUS_SERVING,
@@ -57,6 +58,20 @@ def encode_live(live: LiveFigures, level: float) -> pb.LiveFigures:
             for group, drift in live.drift.items()
             if live.jobs
         ],
+    )
+
+
+def encode_shadow(report: ShadowReport, level: float) -> pb.ShadowInfo:
+    """How good the candidate is now, with the figures of intervals of one level."""
+    compared = report.compared
+    return pb.ShadowInfo(
+        model_version=report.model_version,
+        problem=report.problem,
+        behind=report.behind,
+        live=None if report.live is None else encode_live(report.live, level),
+        compared=compared.answers,
+        differing=compared.differing if compared.answers else None,
+        failed=compared.failed,
     )
 
 

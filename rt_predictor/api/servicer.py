@@ -18,7 +18,7 @@ from rt_predictor.api.codec import (
     encode_answers,
     encode_batch,
 )
-from rt_predictor.api.info import encode_description, encode_health, encode_live
+from rt_predictor.api.info import encode_description, encode_health, encode_live, encode_shadow
 from rt_predictor.api.interceptors import Context
 from rt_predictor.api.outcomes import OUTCOMES_AT_ONCE, OutcomeReader, OutcomeTally
 from rt_predictor.api.stream import Arrivals, Tables, reading
@@ -34,6 +34,7 @@ from rt_predictor.serving.dispatch import WorkPool
 from rt_predictor.serving.health import HealthReport
 from rt_predictor.serving.isolation import Failed
 from rt_predictor.serving.port import PredictorPort
+from rt_predictor.serving.shadow.place import ShadowPlace
 
 SMALL_JOBS = 64
 """Jobs of a batch that is read at once and scored with those of others; more go to a thread."""
@@ -60,6 +61,7 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         batcher: Batcher,
         history: History,
         *,
+        shadow: ShadowPlace | None = None,
         served: Callable[[], int],
         pool: WorkPool,
         admission: Admission,
@@ -70,6 +72,7 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         self._predictor = predictor
         self._batcher = batcher
         self._history = history
+        self._shadow = shadow
         self._served = served
         self._pool = pool
         self._admission = admission
@@ -213,6 +216,9 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         live = self._history.live()
         if live.model_version == self._predictor.model_version:
             info.live.CopyFrom(encode_live(live, self._predictor.confidence_level))
+        report = None if self._shadow is None else self._shadow.latest()
+        if report is not None:
+            info.shadow.CopyFrom(encode_shadow(report, self._predictor.confidence_level))
         return info
 
     async def HealthCheck(  # noqa: N802

@@ -68,4 +68,5 @@ def _document(found: "ModelInfo") -> dict[str, object]:
         "uptime_seconds": found.uptime_seconds,
         "predictions_served": found.predictions_served,
         "live": asdict(found.live),
+        "shadow": asdict(found.shadow) if found.shadow else None,
     }

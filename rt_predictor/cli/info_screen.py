@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rt_predictor.cli.words import aligned, duration, moment, percent
-from rt_predictor.client import LiveFigures, ModelInfo
+from rt_predictor.client import LiveFigures, ModelInfo, Shadow
 
 _PLAIN_WIDTH = 110
 """Width of tables where there is no terminal to measure."""
@@ -51,6 +51,7 @@ def _facts(info: ModelInfo) -> list[tuple[str, str]]:
         ("intervals", percent(info.confidence_level)),
         ("on later jobs", _metrics(model.metrics)),
         *_of_late(info.live),
+        *_of_shadow(info.shadow),
         ("ensemble", ", ".join(members)),
         ("runs on", ", ".join(f"{p} ({n} nodes)" for p, n in sorted(model.providers.items()))),
         ("program", info.service_version),
@@ -73,6 +74,23 @@ def _of_late(live: LiveFigures) -> list[tuple[str, str]]:
     if live.drift:
         moved = (f"{drift.group} {drift.psi:.2f} ({drift.column})" for drift in live.drift)
         facts.append(("drift, PSI", ", ".join(moved)))
+    return facts
+
+
+def _of_shadow(shadow: Shadow | None) -> list[tuple[str, str]]:
+    """The candidate, below the model that answers; nothing where there is none."""
+    if shadow is None:
+        return []
+    known = (shadow.model_version, shadow.problem)
+    facts = [("shadow", ", ".join(filter(None, known)) or "not heard of yet")]
+    if shadow.live.jobs:
+        late = f", {shadow.behind:,} to come" if shadow.behind else ""
+        told = f"{_metrics(shadow.live.metrics)}, after {shadow.live.jobs:,} jobs{late}"
+        facts.append(("  on live jobs", told))
+    if shadow.differing is not None:
+        failed = f", {shadow.failed:,} failed" if shadow.failed else ""
+        differ = f"{percent(shadow.differing)} of {shadow.compared:,} differ by a tenth{failed}"
+        facts.append(("  its answers", differ))
     return facts
 
 

@@ -14,6 +14,13 @@ def serve(
     bundle: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Model bundle to serve (model.path).")
     ] = None,
+    shadow: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Candidate's bundle, judged on the same jobs (model.shadow_path).",
+        ),
+    ] = None,
     port: Annotated[
         int | None, typer.Option(metavar="N", help="gRPC port; 0 takes any free one (server.port).")
     ] = None,
@@ -40,6 +47,7 @@ def serve(
     settings = load_settings(config).with_overrides(
         {
             "model.path": bundle,
+            "model.shadow_path": shadow,
             "server.port": port,
             "server.max_workers": workers,
             "server.metrics_port": metrics_port,

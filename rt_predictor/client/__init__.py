@@ -22,6 +22,7 @@ from rt_predictor.client.values import (
     Prediction,
     Recorded,
     Rejection,
+    Shadow,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "Prediction",
     "Recorded",
     "Rejection",
+    "Shadow",
 ]

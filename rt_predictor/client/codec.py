@@ -17,6 +17,7 @@ from rt_predictor.client.values import (
     Prediction,
     Recorded,
     Rejection,
+    Shadow,
 )
 from rt_predictor.errors import InvalidJobError
 from rt_predictor.serving.description import (
@@ -151,11 +152,28 @@ def model_info(response: pb.GetModelInfoResponse) -> ModelInfo:
         service_version=response.service_version,
         uptime_seconds=response.uptime_seconds,
         predictions_served=response.predictions_served,
-        live=LiveFigures(
-            jobs=response.live.jobs,
-            metrics=dict(response.live.metrics),
-            drift=tuple(GroupDrift(d.group, d.psi, d.column) for d in response.live.drift),
-        ),
+        live=_live(response.live),
+        shadow=_shadow(response.shadow) if response.HasField("shadow") else None,
+    )
+
+
+def _live(figures: pb.LiveFigures) -> LiveFigures:
+    return LiveFigures(
+        jobs=figures.jobs,
+        metrics=dict(figures.metrics),
+        drift=tuple(GroupDrift(d.group, d.psi, d.column) for d in figures.drift),
+    )
+
+
+def _shadow(found: pb.ShadowInfo) -> Shadow:
+    return Shadow(
+        model_version=found.model_version,
+        problem=found.problem,
+        behind=found.behind,
+        live=_live(found.live),
+        compared=found.compared,
+        differing=found.differing if found.HasField("differing") else None,
+        failed=found.failed,
     )
 
 

@@ -126,6 +126,26 @@ class LiveFigures:
 
 
 @dataclass(frozen=True)
+class Shadow:
+    """A candidate model beside the one that answers."""
+
+    model_version: str
+    """"" where its bundle cannot be used."""
+    problem: str
+    """What is wrong with it; "" if nothing is."""
+    behind: int
+    """Recorded outcomes that it has not seen yet."""
+    live: LiveFigures
+    """What those of the model that answers would be with it."""
+    compared: int
+    """Answers that were compared with its own."""
+    differing: float | None
+    """Share of those that differ by more than about a tenth; None without any."""
+    failed: int
+    """Answers that it could not give."""
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What model answers, and who runs it."""
 
@@ -138,6 +158,8 @@ class ModelInfo:
     predictions_served: int
     live: LiveFigures = LiveFigures()
     """Without jobs from an older service, or from a bundle alone."""
+    shadow: Shadow | None = None
+    """None where there is no candidate."""
 
 
 @dataclass(frozen=True)

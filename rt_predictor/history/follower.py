@@ -47,8 +47,12 @@ class Progress:
 class LogFollower:
     """Owns the fold, and the thread that folds."""
 
-    def __init__(self, settings: HistorySettings, judge: Judge) -> None:
-        """A follower whose thread is not started; its fold is empty."""
+    def __init__(self, settings: HistorySettings, judge: Judge, name: str = "") -> None:
+        """A follower whose thread is not started; its fold is empty.
+
+        `name` tells its snapshot from that of the service (`snapshot_path`).
+        """
+        self._name = name
         self._settings = settings
         self._judge = judge
         self._log: SQLiteOutcomeLog | None = None
@@ -135,7 +139,7 @@ class LogFollower:
 
     def _begin(self, log: SQLiteOutcomeLog) -> None:
         judge = self._judge
-        self._snapshots = Snapshots(self._settings, Origin.of(log.log_id, judge))
+        self._snapshots = Snapshots(self._settings, Origin.of(log.log_id, judge), self._name)
         self.fold = self._snapshots.load(judge, log.last_position()) or self._empty()
         self._log_id = log.log_id
         self.version += 1

@@ -86,11 +86,15 @@ IN_STEP_S = 5.0
 class History:
     """Outcomes and what is known from them, in one process. Any thread may ask; none waits."""
 
-    def __init__(self, settings: HistorySettings) -> None:
-        """History that knows nothing: it reads nothing before `start`."""
+    def __init__(self, settings: HistorySettings, name: str = "") -> None:
+        """History that knows nothing: it reads nothing before `start`.
+
+        `name` is "" in what serves; another keeps a snapshot of its own (`snapshot_path`).
+        """
+        self._name = name
         self._settings = settings
         self._started_s = time.monotonic()
-        self._follower = LogFollower(settings, NoExperts())
+        self._follower = LogFollower(settings, NoExperts(), name)
         self._recorder = Recorder(settings.path, self._follower.wake)
         self._started = False
 
@@ -115,6 +119,11 @@ class History:
         if not self._started:
             return True
         return self._follower.wait_until_read(self._settings.catch_up_timeout_s)
+
+    @property
+    def read(self) -> bool:
+        """Whether all that the log held has been folded once; so it is where there is none."""
+        return not self._started or self._follower.progress.in_step_at_s is not None
 
     def stop(self) -> None:
         """Records what is waiting, writes a snapshot, and ends; once."""
@@ -174,5 +183,5 @@ class History:
             errors=follower.errors + self._recorder.errors,
             problems=tuple(problem for problem in problems if problem),
             set_aside=tuple(file.name for file in logs_set_aside(path)),
-            snapshot_age_s=snapshot_age_s(path),
+            snapshot_age_s=snapshot_age_s(path, self._name),
         )

@@ -29,10 +29,11 @@ from rt_predictor.settings import HistorySettings
 class Snapshots:
     """The snapshot beside one log."""
 
-    def __init__(self, settings: HistorySettings, origin: Origin) -> None:
+    def __init__(self, settings: HistorySettings, origin: Origin, name: str = "") -> None:
+        """The snapshot of one fold of the log; `name` as for `snapshot_path`."""
         self._settings = settings
         self._origin = origin
-        self._path = snapshot_path(settings.path)
+        self._path = snapshot_path(settings.path, name)
         self._next_look_s = 0.0
         """By the monotonic clock."""
 
@@ -56,7 +57,7 @@ class Snapshots:
         if time.monotonic() < self._next_look_s:
             return
         self._look_again_later()
-        age_s = snapshot_age_s(self._settings.path)
+        age_s = _age_s(self._path)
         if age_s is None or age_s >= self._settings.snapshot_interval_s:
             self._save(fold)
 
@@ -86,14 +87,22 @@ class Snapshots:
         self._next_look_s = time.monotonic() + self._settings.snapshot_interval_s
 
 
-def snapshot_path(log: Path) -> Path:
-    """Where the snapshot of a log lies."""
-    return log.with_name(f"{log.name}.snapshot")
+def snapshot_path(log: Path, name: str = "") -> Path:
+    """Where the snapshot of a log lies.
+
+    `name` tells a fold that goes on beside that of the service from it, so that neither overwrites
+    what the other has stored.
+    """
+    return log.with_name(".".join(filter(None, (log.name, name, "snapshot"))))
 
 
-def snapshot_age_s(log: Path) -> float | None:
+def snapshot_age_s(log: Path, name: str = "") -> float | None:
     """How long ago the snapshot of a log was written; None where there is none."""
+    return _age_s(snapshot_path(log, name))
+
+
+def _age_s(snapshot: Path) -> float | None:
     try:
-        return max(time.time() - snapshot_path(log).stat().st_mtime, 0.0)
+        return max(time.time() - snapshot.stat().st_mtime, 0.0)
     except OSError:
         return None

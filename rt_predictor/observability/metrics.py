@@ -174,6 +174,16 @@ class Metrics:
         )
         self._invalid = {field: invalid.labels(field) for field in (*_INVALID_FIELDS, _OTHER)}
 
+        samples = Counter(
+            "rt_predictor_shadow_samples",
+            "Jobs offered to the shadow model for comparison: sent, or dropped because it is busy "
+            "or gone.",
+            ("result",),
+            registry=self._registry,
+        )
+        self.shadow_sent = samples.labels("sent")
+        self.shadow_dropped = samples.labels("dropped")
+
     def _process(self) -> None:
         self._model_info = Gauge(
             "rt_predictor_model_info",

@@ -11,6 +11,8 @@ from rt_predictor.history.history import History
 from rt_predictor.observability.logging import configure_logging, log_loop_error, traceback_text
 from rt_predictor.observability.memory import keep_memory_small
 from rt_predictor.serving.port import PredictorFactory, PredictorPort
+from rt_predictor.serving.shadow.keeper import shadow_beside
+from rt_predictor.serving.shadow.place import ShadowPlace
 from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.settings import Settings
 
@@ -28,16 +30,23 @@ def run(settings: Settings, predictor_factory: PredictorFactory = load_predictor
     With `server.max_workers` above 1, `predictor_factory` must be importable from other processes.
     """
     configure_logging(settings.logging)
+    keep_memory_small()
+    with shadow_beside(settings) as shadow:
+        return _run(settings, predictor_factory, shadow)
+
+
+def _run(
+    settings: Settings, predictor_factory: PredictorFactory, shadow: ShadowPlace | None
+) -> int:
     if settings.server.max_workers > 1 and shares_ports():
         from rt_predictor.serving.supervisor import supervise
 
-        return exit_code_of(supervise(settings, predictor_factory))
+        return exit_code_of(supervise(settings, predictor_factory, shadow))
     if settings.server.max_workers > 1:
         logger.warning("this system cannot share a port between processes: serving from one")
     from rt_predictor.serving.server import serve
 
-    keep_memory_small()
-    return exit_code_of(serve(settings, predictor_factory))
+    return exit_code_of(serve(settings, predictor_factory, shadow))
 
 
 def exit_code_of(main: Coroutine[None, None, int]) -> int:

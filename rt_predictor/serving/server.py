@@ -20,6 +20,7 @@ from rt_predictor.errors import EXIT_OK, StartupError
 from rt_predictor.history.history import History
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.observability.page import MetricsPage, open_metrics_page
+from rt_predictor.observability.shadow_metrics import ShadowMetrics
 from rt_predictor.observability.worker_metrics import WorkerMetrics
 from rt_predictor.serving.admission import Admission
 from rt_predictor.serving.announce import log_serving
@@ -38,6 +39,9 @@ from rt_predictor.serving.health import (
     self_test,
 )
 from rt_predictor.serving.port import PredictorFactory, PredictorPort
+from rt_predictor.serving.shadow.check import shadow_check
+from rt_predictor.serving.shadow.place import ShadowPlace
+from rt_predictor.serving.shadow.sampler import SampledPredictor, Sampler
 from rt_predictor.serving.signals import stop_signals
 from rt_predictor.serving.sockets import PORT_SETTING, address_of, check_port_free
 from rt_predictor.settings import ServerSettings, Settings
@@ -67,6 +71,7 @@ class Server:
         checks: Mapping[str, Check],
         *,
         shares_port: bool,
+        shadow: ShadowPlace | None = None,
     ) -> None:
         """A server that does not listen yet.
 
@@ -77,6 +82,7 @@ class Server:
             metrics: where calls are counted.
             checks: parts of the service to report on, beside the model and the memory.
             shares_port: whether other processes listen on the same port.
+            shadow: where a candidate is, if there is one.
         """
         self._settings = settings
         self._metrics = metrics
@@ -87,12 +93,17 @@ class Server:
         self._admission = Admission(settings.max_concurrent_calls)
         metrics.max_concurrent_calls.set(settings.max_concurrent_calls)
         self._health = StandardHealth()
-        self._dispatcher = dispatcher = Dispatcher(predictor, self._pool, metrics)
+        self._sampler = None if shadow is None else Sampler(shadow, metrics)
+        answering = predictor
+        if self._sampler is not None:
+            answering = SampledPredictor(predictor, self._sampler)
+        self._dispatcher = dispatcher = Dispatcher(answering, self._pool, metrics)
         self._report = HealthReport(
             {
                 MODEL: model_check(dispatcher, predictor.model_version),
                 "history": history_check(history),
                 "memory": memory_check,
+                **({} if shadow is None else {"shadow": shadow_check(shadow)}),
                 **checks,
             }
         )
@@ -100,6 +111,7 @@ class Server:
             predictor,
             Batcher(dispatcher, max_waiting_jobs=settings.max_waiting_jobs),
             history,
+            shadow=shadow,
             served=lambda: dispatcher.predicted,
             pool=self._pool,
             admission=self._admission,
@@ -167,6 +179,8 @@ class Server:
         self._sampling.cancel()
         self._pool.close()
         self._dispatcher.close()
+        if self._sampler is not None:
+            self._sampler.close()
         await asyncio.to_thread(self._history.stop)
 
     async def _finish_calls(self, hurry: asyncio.Event) -> None:
@@ -187,7 +201,9 @@ class Server:
             await asyncio.sleep(SAMPLE_S)
 
 
-async def serve(settings: Settings, predictor_factory: PredictorFactory) -> int:
+async def serve(
+    settings: Settings, predictor_factory: PredictorFactory, shadow: ShadowPlace | None = None
+) -> int:
     """Serves from this process until SIGTERM or SIGINT, then drains. Returns an exit code.
 
     Raises StartupError where the port, the metrics port or the model cannot be used.
@@ -197,6 +213,8 @@ async def serve(settings: Settings, predictor_factory: PredictorFactory) -> int:
         stop = stack.enter_context(stop_signals(hangup=_warn_of_hangup))
         check_port_free(options.host, options.port)
         registry = CollectorRegistry()
+        if shadow is not None:
+            registry.register(ShadowMetrics(shadow.latest))
         page = _open_page(options, registry)
         if page is not None:
             stack.callback(page.close)
@@ -212,6 +230,7 @@ async def serve(settings: Settings, predictor_factory: PredictorFactory) -> int:
                 "coverage": coverage_check(history, predictor.confidence_level, settings.watching),
             },
             shares_port=False,
+            shadow=shadow,
         )
         workers = WorkerMetrics(registry)
         workers.wanted.set(1)

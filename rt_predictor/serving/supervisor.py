@@ -23,9 +23,11 @@ from rt_predictor.observability.page import (
     forget_worker,
     open_metrics_page,
 )
+from rt_predictor.observability.shadow_metrics import ShadowMetrics
 from rt_predictor.observability.worker_metrics import WorkerMetrics
 from rt_predictor.serving.announce import log_serving
 from rt_predictor.serving.port import PredictorFactory
+from rt_predictor.serving.shadow.place import ShadowPlace
 from rt_predictor.serving.signals import stop_signals
 from rt_predictor.serving.sockets import reserve_port
 from rt_predictor.serving.worker import WorkerTask
@@ -201,7 +203,9 @@ class Supervisor:
         self._metrics.up.set(sum(worker.serves for worker in self._alive.values()))
 
 
-async def supervise(settings: Settings, predictor_factory: PredictorFactory) -> int:
+async def supervise(
+    settings: Settings, predictor_factory: PredictorFactory, shadow: ShadowPlace | None = None
+) -> int:
     """Serves from `server.max_workers` processes until SIGTERM or SIGINT. Returns an exit code.
 
     Raises StartupError where the port or the metrics port cannot be used.
@@ -219,13 +223,15 @@ async def supervise(settings: Settings, predictor_factory: PredictorFactory) -> 
         )
         registry = CollectorRegistry()
         add_shared_metrics(registry, directory)
+        if shadow is not None:
+            registry.register(ShadowMetrics(shadow.latest))
         metrics = WorkerMetrics(registry)
         page = open_metrics_page(options, registry) if options.metrics_enabled else None
         if page is not None:
             stack.callback(page.close)
 
         def start_worker(number: int, on_exit: OnExit) -> WorkerProcess:
-            task = WorkerTask(settings, predictor_factory, number, port, directory)
+            task = WorkerTask(settings, predictor_factory, number, port, directory, shadow)
             return WorkerProcess(task, on_exit)
 
         supervisor = Supervisor(

@@ -18,6 +18,7 @@ from rt_predictor.observability.logging import configure_logging
 from rt_predictor.observability.memory import keep_memory_small
 from rt_predictor.serving.port import PredictorFactory
 from rt_predictor.serving.run import exit_code_of
+from rt_predictor.serving.shadow.place import ShadowPlace
 from rt_predictor.settings import Settings
 
 
@@ -33,6 +34,8 @@ class WorkerTask:
     """The port to share, never 0."""
     metrics_directory: Path
     """Where its series go."""
+    shadow: ShadowPlace | None = None
+    """Where a candidate is, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
                 ),
             },
             shares_port=True,
+            shadow=task.shadow,
         )
         await server.start(task.port)
         settle_process()

@@ -52,10 +52,25 @@ def _auto_or_names(value: object) -> object:
     return value
 
 
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
 class ModelSettings(Section):
     """`[model]`: which bundle answers, and on what."""
 
     path: Path = Field(Path("artifacts/production"), description="folder of the model bundle")
+    shadow_path: Annotated[Path | None, BeforeValidator(_none_if_empty)] = Field(
+        None,
+        description="folder of a candidate's bundle, which is judged on the same jobs and answers "
+        'nobody; "" for none',
+    )
+    shadow_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of the model's runs that the candidate repeats, to compare answers",
+    )
     providers: Annotated[Literal["auto"] | tuple[str, ...], BeforeValidator(_auto_or_names)] = (
         Field(
             "auto",

@@ -654,6 +654,7 @@ class GetModelInfoResponse(_message.Message):
     CONFIDENCE_LEVEL_FIELD_NUMBER: _builtins.int
     SERVICE_VERSION_FIELD_NUMBER: _builtins.int
     LIVE_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """Version of the model bundle."""
     trained_at: _builtins.float
@@ -698,6 +699,10 @@ class GetModelInfoResponse(_message.Message):
     def live(self) -> Global___LiveFigures:
         """How good the model is on the jobs that end now; unset where no outcome is judged."""
 
+    @_builtins.property
+    def shadow(self) -> Global___ShadowInfo:
+        """A candidate that sees the same jobs and answers nobody; unset where there is none."""
+
     def __init__(
         self,
         *,
@@ -716,14 +721,67 @@ class GetModelInfoResponse(_message.Message):
         confidence_level: _builtins.float = ...,
         service_version: _builtins.str = ...,
         live: Global___LiveFigures | None = ...,
+        shadow: Global___ShadowInfo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["live", b"live"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["live", b"live", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence_level", b"confidence_level", "features", b"features", "live", b"live", "metrics", b"metrics", "model_version", b"model_version", "models", b"models", "predictions_served", b"predictions_served", "providers", b"providers", "service_version", b"service_version", "trained_at", b"trained_at", "training_samples", b"training_samples", "training_span_end", b"training_span_end", "training_span_start", b"training_span_start", "training_traces", b"training_traces", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence_level", b"confidence_level", "features", b"features", "live", b"live", "metrics", b"metrics", "model_version", b"model_version", "models", b"models", "predictions_served", b"predictions_served", "providers", b"providers", "service_version", b"service_version", "shadow", b"shadow", "trained_at", b"trained_at", "training_samples", b"training_samples", "training_span_end", b"training_span_end", "training_span_start", b"training_span_start", "training_traces", b"training_traces", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetModelInfoResponse: _TypeAlias = GetModelInfoResponse  # noqa: Y015
+
+@_typing.final
+class ShadowInfo(_message.Message):
+    """A candidate model beside the one that answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    BEHIND_FIELD_NUMBER: _builtins.int
+    LIVE_FIELD_NUMBER: _builtins.int
+    COMPARED_FIELD_NUMBER: _builtins.int
+    DIFFERING_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """Version of its bundle; empty where that cannot be used."""
+    problem: _builtins.str
+    """What is wrong with it, in one line; empty if nothing is."""
+    behind: _builtins.int
+    """Recorded outcomes that it has not seen yet."""
+    compared: _builtins.int
+    """Answers that were compared with its own."""
+    differing: _builtins.float
+    """Share of those whose predictions differ by more than about a tenth: candidate / served is not
+    within 0.9 to 1.1. Unset where none was compared.
+    """
+    failed: _builtins.int
+    """Answers that it could not give."""
+    @_builtins.property
+    def live(self) -> Global___LiveFigures:
+        """What `GetModelInfoResponse.live` would be with it, after the same outcomes."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        problem: _builtins.str = ...,
+        behind: _builtins.int = ...,
+        live: Global___LiveFigures | None = ...,
+        compared: _builtins.int = ...,
+        differing: _builtins.float | None = ...,
+        failed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_differing", b"_differing", "differing", b"differing", "live", b"live"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_differing", b"_differing", "behind", b"behind", "compared", b"compared", "differing", b"differing", "failed", b"failed", "live", b"live", "model_version", b"model_version", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__differing: _TypeAlias = _typing.Literal["differing"]  # noqa: Y015
+    _WhichOneofArgType__differing: _TypeAlias = _typing.Literal["_differing", b"_differing"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__differing) -> _WhichOneofReturnType__differing | None: ...
+
+Global___ShadowInfo: _TypeAlias = ShadowInfo  # noqa: Y015
 
 @_typing.final
 class LiveFigures(_message.Message):
