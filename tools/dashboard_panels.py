@@ -43,6 +43,16 @@ def quantile(share: float, histogram: str, **labels: str) -> str:
     return f"histogram_quantile({share}, sum by (le) (rate({buckets}[$__rate_interval])))"
 
 
+def _alike() -> str:
+    """How many answers of a second lie within 0.9 to 1.1 times the one that was served."""
+    within, below = (
+        f"sum by (instance) (rate({series('shadow_answer_ratio_bucket', le=edge)}"
+        "[$__rate_interval]))"
+        for edge in ("1.1", "0.9")
+    )
+    return f"({within} - {below})"
+
+
 @dataclass(frozen=True)
 class Query:
     """A line, or a cell; the legend may name labels in double braces."""
@@ -215,6 +225,57 @@ ROWS: dict[str, Sequence[Panel]] = {
                 Query(greatest("trained_underestimated"), "at training, {{instance}}"),
             ),
             "percentunit",
+        ),
+    ),
+    "Shadow model": (
+        Panel(
+            "Error of both", "Mean error of late: of the model that serves, and of the candidate.",
+            (
+                Query(greatest("live_mae_seconds"), "serves, {{instance}}"),
+                Query(greatest("shadow_mae_seconds"), "shadow, {{instance}}"),
+            ),
+            "s",
+        ),
+        Panel(
+            "Coverage of both", "Share of jobs of late within their 90 % interval.",
+            (
+                Query(f"max by (instance) ({series('live_coverage', level='0.9')})", "serves"),
+                Query(f"max by (instance) ({series('shadow_coverage', level='0.9')})", "shadow"),
+            ),
+            "percentunit",
+        ),
+        Panel(
+            "Interval score of both", "Of 90 % intervals, of late; lower is better.",
+            (
+                Query(
+                    f"max by (instance) ({series('live_interval_score_seconds', level='0.9')})",
+                    "serves",
+                ),
+                Query(
+                    f"max by (instance) ({series('shadow_interval_score_seconds', level='0.9')})",
+                    "shadow",
+                ),
+            ),
+            "s",
+        ),
+        Panel(
+            "Answers that differ", "Share of predictions of which the candidate's is not within "
+            "0.9 to 1.1 times the one that was served.",
+            (Query(f"1 - {_alike()} / {rate('shadow_answer_ratio_count')}", "{{instance}}"),),
+            "percentunit",
+        ),
+        Panel(
+            "Jobs compared", "A second: sent to the candidate, dropped as it was busy or gone, "
+            "and failed on.",
+            (
+                Query(rate("shadow_samples_total", "result"), "{{result}}"),
+                Query(rate("shadow_failures_total"), "failed"),
+            ),
+        ),
+        Panel(
+            "Outcomes to come", "Events of the log that the candidate has not seen yet: until it "
+            "has, its figures are of other jobs.",
+            (Query(greatest("shadow_lag_events")),),
         ),
     ),
     "Predictions and history": (

@@ -74,7 +74,8 @@ def watched(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
-    with running(tiny_bundle, "--workers", "2") as service:
+    beside = ("--workers", "2", "--shadow", tiny_bundle)
+    with running(tiny_bundle, *beside, RT_PREDICTOR_MODEL__SHADOW_SHARE="1") as service:
         folder = tmp_path_factory.mktemp("prometheus")
         with scraping(service.metrics_url, folder, port) as prometheus:
             _load(service, prometheus)

@@ -186,6 +186,23 @@ def test_a_worker_of_the_old_model_leaves_the_new_ones_snapshot_alone(
     assert snapshot_path(path).read_bytes() == content
 
 
+def test_a_fold_of_another_name_has_a_snapshot_of_its_own(start: Start, path: Path) -> None:
+    first = start(FakeJudge())
+    record(first, EVENTS)
+    folded(first, 300)
+    beside = [History(HistorySettings(path=path), "shadow") for _ in range(2)]
+    for history in beside:
+        history.use_judge(FakeJudge(model_version="fake-2"))
+        assert history.read, "there is nothing to read before it starts"
+        history.start()
+        until(lambda history=history: history.read)
+        history.stop()
+    assert [history.state().folded for history in beside] == [300, 0]
+    assert not snapshot_path(path).exists()
+    assert beside[1].state().snapshot_age_s is not None
+    assert first.state().snapshot_age_s is None
+
+
 def test_a_snapshot_that_goes_further_than_the_log_is_not_used(start: Start, path: Path) -> None:
     first = start()
     record(first, EVENTS)

@@ -1,0 +1,57 @@
+"""What a candidate makes of calls; its process is tried in tests/e2e/test_shadow.py."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rt_predictor.history.history import History
+from rt_predictor.serving.shadow.candidate import Candidate
+from rt_predictor.serving.shadow.place import ShadowPlace
+from rt_predictor.serving.shadow.report import Compared, ShadowReport
+from rt_predictor.serving.shadow.sampler import pack_sample
+from rt_predictor.settings import HistorySettings
+from tests.serving.fakes import POISON, FakePredictor
+from tests.serving.shadow.test_sampler import ROWS
+
+HALF_S = FakePredictor().predict(ROWS).runtime_s / 2
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> ShadowPlace:
+    return ShadowPlace(tmp_path, share=1.0)
+
+
+def reported(candidate: Candidate, place: ShadowPlace) -> ShadowReport:
+    candidate.publish()
+    report = place.latest()
+    assert report is not None
+    return report
+
+
+def test_it_compares_its_answers_with_those_that_were_served(place: ShadowPlace) -> None:
+    candidate = Candidate(FakePredictor(), History.off(), place)
+    candidate.compare(pack_sample(ROWS, HALF_S))
+    report = reported(candidate, place)
+    assert report.compared == Compared().after(np.full(len(ROWS), 2.0), np.ones(len(ROWS)))
+    assert (report.model_version, report.problem, report.up) == ("fake-1", "", True)
+    assert report.memory_bytes > 0
+
+
+def test_a_call_on_which_it_fails_is_counted_and_the_next_one_answered(place: ShadowPlace) -> None:
+    candidate = Candidate(FakePredictor(), History.off(), place)
+    poisoned = [{**ROWS[0], "job_name": POISON}]
+    candidate.compare(pack_sample(poisoned, HALF_S[:1]))
+    candidate.compare(b"no sample")
+    candidate.compare(pack_sample(ROWS, HALF_S))
+    compared = reported(candidate, place).compared
+    assert (compared.failed, compared.answers) == (1, len(ROWS))
+
+
+def test_nothing_is_compared_before_the_outcome_log_has_been_read(place: ShadowPlace) -> None:
+    history = History(HistorySettings(path=place.folder / "history.sqlite"))
+    candidate = Candidate(FakePredictor(), history, place)
+    history._started = True
+    candidate.compare(pack_sample(ROWS, HALF_S))
+    history._started = False
+    assert reported(candidate, place).compared.answers == 0
