@@ -28,26 +28,29 @@ if TYPE_CHECKING:
     from rt_predictor.cli.scoring.inputs import InputOptions, Requests
     from rt_predictor.cli.scoring.outputs import Destination
     from rt_predictor.cli.scoring.scorers import OpenScorer
+    from rt_predictor.cli.scoring.watch import Watch
 
 _READING = "How the jobs are read"
+_WATCHING = "A folder that is watched"
 
 
 def score(
     *,
     input_: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="INPUT",
             help="Jobs: csv, parquet, jsonl, swf, sacct -P text or squeue --json; - is stdin.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     output: Annotated[
         Path,
         typer.Option(
             "--output",
             "-o",
             metavar="FILE",
-            help="Where the answers go: .csv, .parquet or .jsonl; - is stdout.",
+            help="Where answers go: .csv, .parquet or .jsonl; - is stdout; a folder with --spool.",
         ),
     ] = STDIO,
     to: Annotated[
@@ -71,6 +74,28 @@ def score(
             rich_help_panel=_READING,
         ),
     ] = "",
+    spool: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder to watch in place of INPUT: each file that is renamed into it is answered "
+            "in a file of its own in the folder after -o.",
+            rich_help_panel=_WATCHING,
+        ),
+    ] = None,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="End when the folder is empty.", rich_help_panel=_WATCHING),
+    ] = False,
+    poll: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            metavar="SECONDS",
+            help="Time between two looks into an empty folder.",
+            rich_help_panel=_WATCHING,
+        ),
+    ] = 0.2,
     fields: Fields = "",
     columns: Columns = None,
     timezone: Timezone = "UTC",
@@ -81,7 +106,7 @@ def score(
         int, typer.Option(min=1, metavar="N", help="Jobs that are sent and scored together.")
     ] = 5000,
 ) -> None:
-    """Predicts every job of a file, of Slurm's queue or of a pipe.
+    """Predicts every job of a file, of Slurm's queue, of a pipe or of a folder that hooks fill.
 
     Of csv and parquet the columns are read that are named as the fields of the API: submit_time,
     processors_req, nodes_req, mem_req, gpus_req, time_req, partition, qos, user, account, job_name,
@@ -105,28 +130,56 @@ def score(
         squeue --json | rt-predictor score -
         hook | rt-predictor score - --format jsonl --target predictor:50051
 
+        rt-predictor score --spool /var/spool/jobs -o /var/spool/answers
+
     JSON lines from stdin to stdout are answered as they come, in their order.
     """
     asked = chosen_target(target, bundle)
-    from rt_predictor.cli.scoring import stdin
-    from rt_predictor.cli.scoring.inputs import InputOptions, detect_json
-    from rt_predictor.cli.scoring.outputs import Destination
+    if (input_ is None) == (spool is None):
+        raise UsageError("name INPUT (- is stdin) or a folder to watch (--spool): one of them")
+    from rt_predictor.cli.scoring.inputs import InputOptions
     from rt_predictor.cli.scoring.scorers import open_bundle, open_service
     from rt_predictor.cli.scoring.states import parse_states
 
-    destination = Destination.of(output, to)
-    if destination.path and destination.path.exists() and input_.exists():
-        _check_apart(input_, destination.path)
-    reading = read_options(fields, columns, timezone)
-    options = InputOptions(reading, format_, parse_states(states))
-    open_scorer: OpenScorer
+    options = InputOptions(read_options(fields, columns, timezone), format_, parse_states(states))
     if bundle is not None:
-        open_scorer = partial(open_bundle, bundle)
+        open_scorer: OpenScorer = partial(open_bundle, bundle)
     else:
         open_scorer = partial(open_service, asked, timeout)
+    if input_ is not None:
+        from rt_predictor.cli.scoring.outputs import Destination
+
+        _score(input_, Destination.of(output, to), options, open_scorer, chunk)
+    elif spool is not None:
+        from rt_predictor.cli.scoring.watch import Watch
+
+        how = Watch(options, to or AnswerFormat.JSONL, chunk, poll, once)
+        _watch(spool, output, how, open_scorer)
+
+
+def _watch(folder: Path, answers: Path, how: "Watch", open_scorer: "OpenScorer") -> None:
+    if answers == STDIO:
+        raise UsageError("name the folder that answers go to: -o DIR")
+    from rt_predictor.cli.scoring.spool import Spool
+    from rt_predictor.cli.scoring.watch import watch_until_told
+
+    with (spool := Spool(folder, answers, f".{how.format}")).locked():
+        asyncio.run(watch_until_told(spool, open_scorer, how, partial(typer.echo, err=True)))
+
+
+def _score(
+    input_: Path,
+    destination: "Destination",
+    options: "InputOptions",
+    open_scorer: "OpenScorer",
+    chunk_jobs: int,
+) -> None:
+    from rt_predictor.cli.scoring import stdin
+    from rt_predictor.cli.scoring.inputs import detect_json
 
     if input_ != STDIO:
-        _score_file(input_, destination, options, open_scorer, chunk)
+        _check_apart(input_, destination.path)
+        _score_file(input_, destination, options, open_scorer, chunk_jobs)
         return
     head = b"" if options.format is InputFormat.JSONL else stdin.read_head()
     options = replace(options, format=options.format or detect_json(head))
@@ -134,7 +187,7 @@ def score(
         _answer_lines(head, options, open_scorer)
         return
     with stdin.as_file(head) as path:
-        _score_file(path, destination, options, open_scorer, chunk)
+        _score_file(path, destination, options, open_scorer, chunk_jobs)
 
 
 def _answer_lines(head: bytes, options: "InputOptions", open_scorer: "OpenScorer") -> None:
@@ -145,8 +198,8 @@ def _answer_lines(head: bytes, options: "InputOptions", open_scorer: "OpenScorer
     asyncio.run(answer_lines(lines, open_scorer, options.reading, write_stdout))
 
 
-def _check_apart(input_: Path, output: Path) -> None:
-    if output.samefile(input_):
+def _check_apart(input_: Path, output: Path | None) -> None:
+    if output and output.exists() and input_.exists() and output.samefile(input_):
         raise UsageError(f"{output} is the input: choose another file for the answers")
 
 

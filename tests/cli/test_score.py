@@ -187,6 +187,34 @@ def test_a_full_disk_is_one_line(
     assert result.err == f"error: cannot write {tmp_path / 'out.csv'}: No space left on device\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "name INPUT (- is stdin) or a folder to watch (--spool): one of them"),
+        (["x.csv", "--spool", "."], "one of them"),
+        (["--spool", "."], "name the folder that answers go to: -o DIR"),
+        (["--spool", "none", "-o", "answers"], "none is no folder"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(run, bundle: Path, arguments: list[str], says: str) -> None:
+    result = run("score", *arguments, "--bundle", bundle)
+    assert (result.code, result.out) == (2, "")
+    assert says in result.err
+
+
+def test_a_folder_is_emptied_into_another(run, bundle: Path, tmp_path: Path) -> None:
+    jobs, answers = tmp_path / "jobs", tmp_path / "answers"
+    jobs.mkdir()
+    (jobs / "a.csv").write_text(CSV)
+    (jobs / "queue.json").write_text(json.dumps(SQUEUE))
+    result = run(
+        "score", "--spool", jobs, "-o", answers, "--once", "--to", "csv", "--bundle", bundle
+    )
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert _read(answers / "a.csv.csv")["job_id"].to_list() == ["a", "b", "c"]
+    assert _read(answers / "queue.json.csv")["job_id"].to_list() == ["31", "33"]
+
+
 # what goes in
 
 

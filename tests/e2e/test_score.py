@@ -1,9 +1,11 @@
 """`rt-predictor score` as a process: in a pipe, with the committed model."""
 
 import json
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,3 +67,50 @@ def test_an_interrupt_ends_it_while_it_waits_for_input(bundle: Path) -> None:
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_S) == 130
+
+
+def test_a_spool_survives_being_killed_again_and_again(bundle: Path, tmp_path: Path) -> None:
+    jobs, answers = tmp_path / "jobs", tmp_path / "answers"
+    jobs.mkdir()
+    chance = random.Random(5)
+    taken: list[str] = []
+
+    def take() -> int:
+        files = list(answers.glob("*.jsonl"))
+        for path in files:
+            taken.extend(json.loads(line)["job_id"] for line in path.read_text().splitlines())
+            path.unlink()
+        return len(files)
+
+    for life in range(3):
+        for number in range(100):
+            unfinished = jobs / f".{life}-{number}"
+            unfinished.write_text(f'{{"job_id": "{life}-{number}", "time_req": 3600}}\n')
+            unfinished.rename(jobs / f"{life}-{number}.json")
+        with scoring("--spool", jobs, "-o", answers, "--bundle", bundle, "--poll", 0.01) as process:
+            deadline = time.monotonic() + PATIENCE_S
+            while not take():
+                assert time.monotonic() < deadline
+                assert process.poll() is None
+                time.sleep(0.002)
+            time.sleep(chance.uniform(0, 0.02))
+            process.kill()
+    with scoring("--spool", jobs, "-o", answers, "--bundle", bundle, "--once") as process:
+        assert process.wait(PATIENCE_S) == 0
+    take()
+    assert len(taken) == 300
+    assert len(set(taken)) == 300
+    assert not list(jobs.glob("*.json"))
+
+
+def test_a_spool_stops_when_it_is_told_to(bundle: Path, tmp_path: Path) -> None:
+    jobs, answers = tmp_path / "jobs", tmp_path / "answers"
+    jobs.mkdir()
+    (jobs / "a.json").write_text('{"time_req": 3600}\n')
+    with scoring("--spool", jobs, "-o", answers, "--bundle", bundle) as process:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (answers / "a.json.jsonl").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
