@@ -2,7 +2,8 @@
 
 A made-up stream on a machine that the model has never seen: a job every six seconds, each of one
 of fifty users whose jobs take about as long as ever, so that some 600 are under way at a time. From
-one job on all take twice, or three times, as long. Nobody can know before the first of those has ended.
+one job on all take twice, or three times, as long. Nobody can know before the first of those has
+ended.
 """
 
 import shutil
