@@ -8,6 +8,7 @@ BUNDLE ?= artifacts/production
 IMAGE ?= rt-predictor:latest
 BASE ?= python:3.13-slim
 PYTEST_ARGS ?=
+MINUTES ?= 10
 ACCURACY_ARGS ?=
 IMAGE_TEST_ARGS ?=
 
@@ -23,7 +24,7 @@ export BUILDAH_FORMAT := docker
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto reference dashboard accuracy lock \
+.PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto reference dashboard accuracy soak lock \
 	image image-test start start-monitoring start-m2max train-image stop logs clean
 
 help:  ## list the targets
@@ -66,6 +67,9 @@ dashboard: setup-dev  ## write the Grafana dashboard from tools/dashboard_panels
 
 accuracy: setup-train  ## evaluate the main public logs and write the tables of README.md of it
 	$(BIN)/python tools/accuracy_table.py $(ACCURACY_ARGS)
+
+soak: setup-dev  ## ten minutes of everything at once against a real service; MINUTES=10
+	$(BIN)/python tools/soak.py --minutes $(MINUTES)
 
 lock: python  ## write requirements/ anew (needs uv); UPGRADE=1 takes the newest versions
 	$(PYTHON) tools/lock.py $(if $(UPGRADE),--upgrade)

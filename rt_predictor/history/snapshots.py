@@ -58,7 +58,8 @@ class Snapshots:
             return
         self._look_again_later()
         age_s = _age_s(self._path)
-        if age_s is None or age_s >= self._settings.snapshot_interval_s:
+        # Where the clock was set back since, nobody knows how old it is.
+        if age_s is None or not 0 <= age_s < self._settings.snapshot_interval_s:
             self._save(fold)
 
     def save_at_stop(self, fold: Fold) -> None:
@@ -98,11 +99,13 @@ def snapshot_path(log: Path, name: str = "") -> Path:
 
 def snapshot_age_s(log: Path, name: str = "") -> float | None:
     """How long ago the snapshot of a log was written; None where there is none."""
-    return _age_s(snapshot_path(log, name))
+    age_s = _age_s(snapshot_path(log, name))
+    return None if age_s is None else max(age_s, 0.0)
 
 
 def _age_s(snapshot: Path) -> float | None:
+    """The same; below 0 where the clock was set back since."""
     try:
-        return max(time.time() - snapshot.stat().st_mtime, 0.0)
+        return time.time() - snapshot.stat().st_mtime
     except OSError:
         return None

@@ -57,6 +57,15 @@ def program() -> Program:
     return run
 
 
+def _entry(line: str) -> dict[str, object]:
+    """A line of the log; gRPC's core writes some that are not JSON, when files run out for one."""
+    try:
+        entry: dict[str, object] = json.loads(line)
+    except ValueError:
+        entry = {"message": line.rstrip(), "level": "NONE"}
+    return entry
+
+
 @dataclass
 class Service:
     """A running service. Its log is read all the while, so that it never blocks on a full pipe."""
@@ -70,7 +79,7 @@ class Service:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             with self.news:
-                self.log.append(json.loads(line))
+                self.log.append(_entry(line))
                 self.news.notify_all()
         with self.news:
             self.ended = True

@@ -189,7 +189,7 @@ class Caller:
 
     async def _stream(self) -> None:
         """A stream is not made again by the client: who streams knows what was answered."""
-        left, attempts = self._some(), self._stream_attempts
+        left, attempts, pause_s = self._some(), self._stream_attempts, 0.1
         while left:
             attempts -= 1
             try:
@@ -199,7 +199,8 @@ class Caller:
             except ServiceError:
                 if not attempts:
                     raise
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(pause_s)
+                pause_s *= 2
 
     async def _table(self) -> None:
         rows = self._random.sample(range(len(self._jobs)), TABLE_ROWS)

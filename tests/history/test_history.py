@@ -1,5 +1,6 @@
 """Outcomes go in, on disk before they are acknowledged; what is known comes out."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -224,6 +225,16 @@ def test_snapshots_are_written_now_and_then_by_one_worker(start: Start, path: Pa
     assert age_s is not None
     assert all(worker.state().snapshot_age_s is not None for worker in workers)
     assert all(not worker.state().problems for worker in workers)
+
+
+def test_a_snapshot_of_the_future_holds_no_other_up(start: Start, path: Path) -> None:
+    history = start(snapshot_interval_s=0.05)
+    record(history, EVENTS[:100])
+    until(snapshot_path(path).exists)
+    in_a_year_s = time.time() + 365 * 86_400  # the clock was a year ahead, and was put right
+    os.utime(snapshot_path(path), (in_a_year_s, in_a_year_s))
+    record(history, EVENTS[100:])
+    until(lambda: snapshot_path(path).stat().st_mtime < in_a_year_s)
 
 
 def test_a_snapshot_that_cannot_be_written_is_told_of(start: Start, path: Path) -> None:

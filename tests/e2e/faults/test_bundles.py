@@ -12,8 +12,7 @@ import pytest
 from rt_predictor.serving.sockets import shares_ports
 from tests.e2e.conftest import Program, running
 from tests.e2e.ledger import Ledger, load, until_answered
-
-from .conftest import at, until, workers_of
+from tests.e2e.observed import at, until, workers_of
 
 pytestmark = pytest.mark.skipif(not shares_ports(), reason="this system does not share ports")
 

@@ -15,8 +15,7 @@ from rt_predictor.client import Client, Job, codec
 from rt_predictor.client.tables import table_request
 from tests.e2e.conftest import PATIENCE_S, Service, running
 from tests.e2e.ledger import Ledger, load, until_answered
-
-from .conftest import at, copy_of, descriptors, metric, resident_mb, until
+from tests.e2e.observed import at, copy_of, descriptors, metric, resident_mb, until
 
 TINY_STREAMS = 10_000
 AT_ONCE = 400

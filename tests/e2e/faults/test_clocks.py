@@ -16,8 +16,7 @@ from rt_predictor.client import Client, codec
 from rt_predictor.serving.sockets import shares_ports
 from tests.e2e.conftest import PATIENCE_S, Service, running
 from tests.e2e.ledger import Ledger, load, until_answered
-
-from .conftest import at, kept_ids, told, until
+from tests.e2e.observed import at, kept_ids, told, until
 
 HOUR_S = 3600
 YEAR_S = 365 * 24 * HOUR_S

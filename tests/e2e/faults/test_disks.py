@@ -14,8 +14,7 @@ from rt_predictor.client import Client, Recorded
 from rt_predictor.errors import ServiceError
 from tests.e2e.conftest import PATIENCE_S, Service, running
 from tests.e2e.ledger import Ledger, load, until_answered
-
-from .conftest import at, copy_of, kept_ids, metric, until
+from tests.e2e.observed import at, copy_of, kept_ids, metric, until
 
 ERRORS = "rt_predictor_history_errors_total"
 PREDICT = ("one", "several", "stream", "table")

@@ -15,8 +15,7 @@ from rt_predictor.errors import ServiceError
 from rt_predictor.serving.sockets import shares_ports
 from tests.e2e.conftest import PATIENCE_S, running
 from tests.e2e.ledger import Ledger, load, until_answered
-
-from .conftest import WORKER_UP, at, kept_ids, metric, told, until, workers_of
+from tests.e2e.observed import WORKER_UP, at, kept_ids, metric, told, until, workers_of
 
 ROWS = 1_000_000
 LOCKED_S = 2.0

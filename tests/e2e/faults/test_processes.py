@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 
 from rt_predictor.client import Client, Job
+from rt_predictor.errors import ServiceError
 from rt_predictor.serving.sockets import shares_ports
 from tests.e2e.conftest import PATIENCE_S, Service, running
 from tests.e2e.ledger import Ledger, load, until_answered
-
-from .conftest import WORKER_UP, at, kept_ids, metric, told, until, workers_of
+from tests.e2e.observed import WORKER_UP, at, kept_ids, metric, told, until, workers_of
 
 pytestmark = pytest.mark.skipif(not shares_ports(), reason="this system does not share ports")
 
 WORKERS = 2
 ONCE_MORE = 2
 """Attempts of a client that makes a failed call again, once."""
+PATIENT = 9
+"""Attempts of a client that waits until there is a service again."""
 CLEAN = ("(UNAVAILABLE)", "no service answers", "before it was answered: try again")
 
 
@@ -47,6 +49,20 @@ async def test_no_call_fails_and_no_outcome_is_lost_when_workers_are_killed(
     ledger.assert_recorded(kept_ids(path))
 
 
+async def test_no_call_of_a_patient_client_fails_when_all_workers_are_killed_at_once(
+    bundle: Path, path: Path, ledger: Ledger
+) -> None:
+    with running(bundle, "--workers", WORKERS, **at(path)) as service:
+        async with load(service.target, ledger, attempts=PATIENT, timeout_s=PATIENCE_S):
+            await until_answered(ledger, 20)
+            for victim in workers_of(service):
+                os.kill(victim, signal.SIGKILL)
+            await both_up(service, WORKERS)
+            await until_answered(ledger, 20)
+    ledger.assert_sound()
+    ledger.assert_recorded(kept_ids(path))
+
+
 async def test_no_call_fails_when_workers_are_stopped_one_after_the_other(
     bundle: Path, path: Path, ledger: Ledger
 ) -> None:
@@ -66,6 +82,16 @@ async def test_a_stop_finishes_what_has_begun_and_refuses_the_rest_clearly(
     bundle: Path, path: Path, ledger: Ledger, workers: int
 ) -> None:
     begun, stopped = asyncio.Event(), asyncio.Event()
+
+    async def idle(client: Client) -> None:
+        """A stream that has nothing more to ask, and does not end."""
+
+        async def jobs() -> AsyncIterator[Job]:
+            yield ledger.site.jobs[0]
+            await asyncio.Event().wait()
+
+        async for answer in client.stream(jobs()):
+            ledger.compare(answer)
 
     async def stream(client: Client) -> None:
         """A stream that is busy while the service stops."""
@@ -88,7 +114,10 @@ async def test_a_stop_finishes_what_has_begun_and_refuses_the_rest_clearly(
             Client(service.target, timeout_s=PATIENCE_S) as client,
             load(service.target, ledger, attempts=1),
         ):
-            streaming = asyncio.create_task(stream(client))
+            streaming, idling = (
+                asyncio.create_task(stream(client)),
+                asyncio.create_task(idle(client)),
+            )
             await asyncio.wait_for(begun.wait(), PATIENCE_S)
             await until_answered(ledger, 20)
             assert not ledger.failed
@@ -96,6 +125,8 @@ async def test_a_stop_finishes_what_has_begun_and_refuses_the_rest_clearly(
             await until(lambda: told(service, "shutting down") > 0)
             stopped.set()
             await asyncio.wait_for(streaming, PATIENCE_S)
+            with pytest.raises(ServiceError, match="ask another instance"):
+                await asyncio.wait_for(idling, PATIENCE_S)
         assert service.process.wait(PATIENCE_S) == 0
     assert not ledger.wrong
     unclear = [failure for failure in ledger.failed if not any(word in failure for word in CLEAN)]

@@ -1,45 +1,19 @@
 """What is no gRPC, on the port: other protocols, noise, connections that say nothing."""
 
 import asyncio
-import random
-import ssl
+import resource
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import PATIENCE_S, Service, running
+from tests.e2e.conftest import Service, running
 from tests.e2e.ledger import Ledger, load, until_answered
+from tests.e2e.nuisances import NOISE, knock
+from tests.e2e.observed import at, copy_of, descriptors, everything_told, metric, until
 
-from .conftest import at, copy_of, descriptors, everything_told, metric, until
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-GREATEST_FRAME = b"\xff\xff\xff\x00\x00\x00\x00\x00\x01"
 INTERNAL_ERRORS = "rt_predictor_internal_errors_total"
-
-
-def _client_hello() -> bytes:
-    """What a client that expects TLS says first."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    context = ssl.create_default_context()
-    with pytest.raises(ssl.SSLWantReadError):
-        context.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
-    return outgoing.read()
-
-
-NOISE = {
-    "HTTP/1": b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "TLS": _client_hello(),
-    "random": random.Random(1).randbytes(4096),
-    "zeros": bytes(65_536),
-    "only a preface": PREFACE,
-    "half a preface": PREFACE[:10],
-    "a frame greater than any": PREFACE + SETTINGS + GREATEST_FRAME,
-    "random frames": PREFACE + SETTINGS + random.Random(2).randbytes(4096),
-    "nothing": b"",
-}
 
 
 @pytest.fixture(scope="module")
@@ -52,25 +26,6 @@ def service(
         yield service
 
 
-async def _knock(service: Service, noise: bytes, *, reset: bool) -> None:
-    """Says something on a connection, and waits for its end or breaks off."""
-    host, port = service.target.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    async with asyncio.timeout(PATIENCE_S):
-        with suppress(OSError):  # the service may break off first
-            writer.write(noise)
-            await writer.drain()
-            if reset:
-                writer.transport.abort()
-                return
-            writer.write_eof()
-            while await reader.read(65_536):
-                pass
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
-
-
 @pytest.mark.parametrize("reset", [False, True], ids=["half-closed", "reset"])
 @pytest.mark.parametrize("kind", NOISE)
 async def test_noise_on_the_port_harms_no_other(
@@ -81,7 +36,7 @@ async def test_noise_on_the_port_harms_no_other(
         await until_answered(ledger, 2)
         async with asyncio.TaskGroup() as knocks:
             for _ in range(20):
-                knocks.create_task(_knock(service, NOISE[kind], reset=reset))
+                knocks.create_task(knock(service.target, NOISE[kind], reset=reset))
         await until_answered(ledger, 5)
     ledger.assert_sound()
     await until(lambda: descriptors(service.process.pid) <= before)
@@ -100,3 +55,25 @@ async def test_connections_that_say_nothing_keep_nobody_out(
         async with load(service.target, ledger, callers=2):
             await until_answered(ledger, 20)
     ledger.assert_sound()
+
+
+async def test_descriptors_that_run_out_keep_out_newcomers_and_only_for_a_while(
+    service: Service, ledger: Ledger
+) -> None:
+    host, port = service.target.split(":")
+    pid = service.process.pid
+    allowed = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    before = descriptors(pid)
+    async with load(service.target, ledger, callers=2, kinds=("one", "several", "stream", "table")):
+        await until_answered(ledger, 5)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors(pid) + 20, allowed[1]))
+        with ExitStack() as idle:
+            for _ in range(60):
+                _, writer = await asyncio.open_connection(host, int(port))
+                idle.callback(writer.close)
+            await until_answered(ledger, 20)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, allowed)
+    async with load(service.target, ledger, callers=2, name="newcomers"):
+        await until_answered(ledger, 20)
+    ledger.assert_sound()
+    await until(lambda: descriptors(pid) <= before)
