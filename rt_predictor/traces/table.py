@@ -15,22 +15,15 @@ from rt_predictor.traces.detect import csv_names, csv_separator, first_line
 from rt_predictor.traces.records import complete_jobs, first_reason
 from rt_predictor.traces.source import Progress, last_quoted_record_end, read_head, text_blocks
 from rt_predictor.traces.tally import Tally
+from rt_predictor.traces.texts import KIND_NAMES, cleaned, text_of_float, value_of
 from rt_predictor.traces.trace import ReadOptions, Trace, TraceFormat
 
 SLICE_ROWS = 250_000
 
-_MISSING = frozenset({"NAN", "NAT", "NONE", "NULL", "NA", "N/A", "UNKNOWN", "UNLIMITED"})
 # With blanks around, no column of a CSV file has these names: theirs are stripped.
 _LINE = " line "
 _EXTRA = " extra "
 _NO_NUMBER = pl.lit(None, pl.Float64)
-_KIND_NAMES = {
-    Kind.TEXT: "text",
-    Kind.TIME: "a time",
-    Kind.SPAN: "a time span",
-    Kind.MEMORY: "an amount of memory",
-    Kind.COUNT: "a number",
-}
 
 
 def read_csv(path: Path, options: ReadOptions, progress: Progress | None) -> Trace:
@@ -141,9 +134,7 @@ class _Columns:
             )
 
     def _cleaned(self, job_column: str) -> pl.Expr:
-        return read.words_to_null(
-            pl.col(self.map.columns[job_column].name).str.strip_chars(), _MISSING
-        )
+        return cleaned(pl.col(self.map.columns[job_column].name))
 
     def _is_read_from_text(self, job_column: str, schema: Mapping[str, pl.DataType]) -> bool:
         is_text = schema[self.map.columns[job_column].name] == pl.String
@@ -151,7 +142,7 @@ class _Columns:
 
     def _reason(self, job_column: str) -> str:
         name = self.map.columns[job_column].name
-        return f"{name} is not {_KIND_NAMES[KINDS[job_column]]}"
+        return f"{name} is not {KIND_NAMES[KINDS[job_column]]}"
 
     def _value(self, job_column: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
         """The job column in the unit of the job frame."""
@@ -168,29 +159,26 @@ class _Columns:
         if value is None:
             raise TraceError(
                 f"{self.path}: column {name!r} (mapped to {job_column}) is of type {schema[name]}, "
-                f"which cannot be read as {_KIND_NAMES[KINDS[job_column]]}"
+                f"which cannot be read as {KIND_NAMES[KINDS[job_column]]}"
             )
         return value
 
     def _from_text(self, job_column: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
-        text, factor = _text(job_column), self.map.factor(job_column)
-        number = read.number(text) * factor
-        # Most are plain numbers: only the others are worth a regular expression.
-        worded = pl.when(number.is_null()).then(text)
-        match KINDS[job_column]:
-            case Kind.TIME:
-                return read.timestamp_s(text, self.timezone, factor)
-            case Kind.SPAN:
-                return pl.coalesce(number, read.span_s(worded, factor))
-            case Kind.MEMORY:
-                nodes, cpus = (
-                    self._value(name, schema) if name in self.map.columns else _NO_NUMBER
-                    for name in ("nodes_req", "processors_req")
-                )
-                amount = pl.coalesce(number, read.memory_amount_mb(worded))
-                return read.whole_job_mb(amount, read.memory_per(worded), nodes, cpus)
-            case _:
-                return number
+        kind = KINDS[job_column]
+        nodes, processors = (
+            self._value(name, schema)
+            if kind is Kind.MEMORY and name in self.map.columns
+            else _NO_NUMBER
+            for name in ("nodes_req", "processors_req")
+        )
+        return value_of(
+            kind,
+            _text(job_column),
+            factor=self.map.factor(job_column),
+            timezone=self.timezone,
+            nodes=nodes,
+            processors=processors,
+        )
 
 
 def _value_name(job_column: str) -> str:
@@ -232,13 +220,7 @@ def _text_from_typed(column: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
         return None
     if not dtype.is_float():
         return column.cast(pl.String)
-    # Whole numbers are stored as floats where some are missing: 1234.0 is the name 1234.
-    return (
-        pl.when(column.is_finite() & (column == column.floor()))
-        .then(column.cast(pl.Int64, strict=False).cast(pl.String))
-        .when(column.is_finite())
-        .then(column.cast(pl.String))
-    )
+    return pl.when(column.is_finite()).then(text_of_float(column))
 
 
 def _csv_frames(
@@ -256,7 +238,7 @@ def _csv_frames(
         if not body:
             continue
         try:
-            frame = _csv_frame(body, separator, schema)
+            frame = csv_frame(body, separator, schema)
         except csv.Error as error:
             raise TraceError(
                 f"cannot read {path} as CSV after record {records_seen}: {_one_line(error)}"
@@ -267,9 +249,13 @@ def _csv_frames(
         records_seen += frame.height
 
 
-def _csv_frame(
+def csv_frame(
     block: bytes, separator: str, schema: Mapping[str, type[pl.DataType]]
 ) -> pl.DataFrame:
+    """Whole CSV records without their header as text, empty as null. A record may be short.
+
+    Raises csv.Error.
+    """
     try:
         return pl.read_csv(
             block,

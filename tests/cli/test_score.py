@@ -273,6 +273,12 @@ def test_semicolons_short_records_and_blank_lines_are_read(score) -> None:
     assert asked["user"].to_list() == ["a", None]
 
 
+def test_a_stray_quote_harms_its_record_alone(score) -> None:
+    table, _, asked = score("jobs.csv", 'nodes_req,job_name\n1,a\n2,"b" or "c"\n3,d\n')
+    assert len(table) == 3
+    assert asked["job_name"].to_list()[::2] == ["a", "d"]
+
+
 def test_compressed_files_are_read(score) -> None:
     table, _, _ = score("jobs.csv.gz", gzip.compress(CSV.encode()))
     assert len(table) == 3

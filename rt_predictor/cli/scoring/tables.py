@@ -3,6 +3,7 @@
 Nothing is refused for a single bad record: it stays in its place, with what is wrong with it.
 """
 
+import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,22 +15,18 @@ from rt_predictor.errors import TraceError
 from rt_predictor.features.jobs import JOB_SCHEMA, REQUEST_SCHEMA
 from rt_predictor.features.rules import null_invalid
 from rt_predictor.traces import ReadOptions, expressions
-from rt_predictor.traces.column_map import KINDS, ColumnMap, FileColumn, Kind, recognise
+from rt_predictor.traces.column_map import KINDS, ColumnMap, FileColumn, recognise
 from rt_predictor.traces.detect import csv_names, csv_separator, first_line
 from rt_predictor.traces.source import encodable, last_line_end, read_head, text_blocks
+from rt_predictor.traces.table import csv_frame
+from rt_predictor.traces.texts import KIND_NAMES, cleaned, text_of_float, value_of
 
 MAX_LINE_BYTES = 256 << 10
 """A longer JSON line is refused."""
 COLUMNS = (*REQUEST_SCHEMA, "job_id")
-_MISSING = frozenset({"NAN", "NAT", "NONE", "NULL", "NA", "N/A", "UNKNOWN", "UNLIMITED"})
 _EXTRA = " extra "
 _UNREADABLE = " unreadable "
-_WHAT = {
-    Kind.TIME: "a time",
-    Kind.SPAN: "a time span",
-    Kind.MEMORY: "an amount of memory",
-    Kind.COUNT: "a number",
-}
+_NO_NUMBER = pl.lit(None, pl.Float64)
 
 
 def read_table(
@@ -90,52 +87,42 @@ def _from_text(
     table: pl.DataFrame, columns: ColumnMap, timezone: str
 ) -> tuple[pl.DataFrame, dict[int, str]]:
     """Jobs from the texts of a table, and row -> why it cannot be read."""
-    texts = {name: _text(column.name) for name, column in columns.columns.items()}
-    values = {name: _value(name, texts, columns, timezone) for name in texts}
+    texts = {_text(name): cleaned(pl.col(c.name)) for name, c in columns.columns.items()}
+    values = {name: _value(name, columns, timezone) for name in columns.columns}
     absent = {name: pl.lit(None, pl.String) for name in COLUMNS if name not in values}
-    # Not `select`, which would make one row of literals alone.
-    read = table.with_columns(**values, **absent)
+    # Lazy, so that Polars finds what the expressions share.
+    read = table.lazy().with_columns(**texts).with_columns(**values, **absent).collect()
     jobs = read.select(pl.col(name).cast(JOB_SCHEMA[name]) for name in COLUMNS)
-    errors = _unread(table, texts, jobs)
+    errors = _unread(read, columns)
     for row, reason in table.select(_UNREADABLE).with_row_index().drop_nulls().iter_rows():
         errors[row] = reason
     return jobs, errors
 
 
-def _text(column: str) -> pl.Expr:
-    return expressions.words_to_null(pl.col(column).str.strip_chars(), _MISSING)
+def _text(name: str) -> str:
+    """The column of a field's text, cleaned. With blanks around, no column of a file has its name:
+    theirs are stripped."""
+    return f" {name} text "
 
 
-def _value(name: str, texts: Mapping[str, pl.Expr], columns: ColumnMap, timezone: str) -> pl.Expr:
-    text, factor = texts[name], columns.factor(name)
-    number = expressions.number(text) * factor
-    match KINDS[name]:
-        case Kind.TEXT:
-            return text
-        case Kind.TIME:
-            return expressions.timestamp_s(text, timezone, factor)
-        case Kind.SPAN:
-            return pl.coalesce(number, expressions.span_s(text, factor))
-        case Kind.MEMORY:
-            nodes, cores = (
-                expressions.number(texts[field]) if field in texts else pl.lit(None, pl.Float64)
-                for field in ("nodes_req", "processors_req")
-            )
-            amount, per = expressions.memory_amount_mb(text), expressions.memory_per(text)
-            return pl.coalesce(number, expressions.whole_job_mb(amount, per, nodes, cores))
-        case _:
-            return number
+def _value(name: str, columns: ColumnMap, timezone: str) -> pl.Expr:
+    nodes, processors = (
+        expressions.number(pl.col(_text(field))) if field in columns.columns else _NO_NUMBER
+        for field in ("nodes_req", "processors_req")
+    )
+    text, factor = pl.col(_text(name)), columns.factor(name)
+    return value_of(
+        KINDS[name], text, factor=factor, timezone=timezone, nodes=nodes, processors=processors
+    )
 
 
-def _unread(
-    table: pl.DataFrame, texts: Mapping[str, pl.Expr], jobs: pl.DataFrame
-) -> dict[int, str]:
+def _unread(read: pl.DataFrame, columns: ColumnMap) -> dict[int, str]:
     errors: dict[int, str] = {}
-    for name, text in texts.items():
-        given = table.select(text).to_series()
-        for row in (given.is_not_null() & jobs[name].is_null()).arg_true().to_list():
+    for name in columns.columns:
+        given = read[_text(name)]
+        for row in (given.is_not_null() & read[name].is_null()).arg_true().to_list():
             shown = given[row] if len(given[row]) <= 80 else given[row][:80] + "…"
-            errors.setdefault(row, f"{name} = {shown!r}: must be {_WHAT[KINDS[name]]}")
+            errors.setdefault(row, f"{name} = {shown!r}: must be {KIND_NAMES[KINDS[name]]}")
     return errors
 
 
@@ -149,16 +136,11 @@ def _csv_table(path: Path) -> pl.DataFrame:
     schema = dict.fromkeys([*names, _EXTRA], pl.String)
     if not body.strip():
         return pl.DataFrame(schema={**dict.fromkeys(names, pl.String), _UNREADABLE: pl.String})
+    if body.count(b'"') % 2:
+        raise TraceError(f"cannot read {path} as CSV: a quote is never closed")
     try:
-        table = pl.read_csv(
-            body,
-            has_header=False,
-            separator=csv_separator(header),
-            schema=schema,
-            truncate_ragged_lines=True,
-            missing_columns="insert",
-        )
-    except pl.exceptions.PolarsError as error:
+        table = csv_frame(body, csv_separator(header), schema)
+    except csv.Error as error:
         raise TraceError(f"cannot read {path} as CSV: {_one_line(error)}") from error
     too_long = pl.when(pl.col(_EXTRA).is_not_null()).then(
         pl.lit(f"the record has more than {len(names)} fields")
@@ -187,12 +169,7 @@ def _text_of(name: str, dtype: pl.DataType) -> pl.Expr:
         case pl.Duration():
             column = column.dt.total_microseconds() / 1e6
         case _ if dtype.is_float():
-            # Whole numbers are stored as floats where some are missing: 1234.0 is the name 1234.
-            whole = column.cast(pl.Int64, strict=False)
-            return pl.coalesce(
-                pl.when(column == column.floor()).then(whole.cast(pl.String)),
-                column.cast(pl.String),
-            )
+            return text_of_float(column)
         case _ if dtype.is_nested() or dtype == pl.Binary:
             return pl.lit(None, pl.String).alias(name)
     return column.cast(pl.String)
