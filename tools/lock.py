@@ -1,8 +1,8 @@
 """Writes the locks in requirements/ from pyproject.toml: `make lock`, or `make lock UPGRADE=1`.
 
 Every lock pins each package with the hashes of all its files, for every Python from 3.11 on and
-every platform, and names no package index. All of them agree on versions: `serve`, `train` and
-`build` are cut from what `dev` resolves to.
+every platform, and names no package index. All of them agree on versions: `serve`, `tracing`,
+`train` and `build` are cut from what `dev` resolves to.
 """
 
 import argparse
@@ -19,6 +19,7 @@ DEV_LOCK = "requirements/dev.txt"
 FROM_PROJECT: dict[str, tuple[str, ...]] = {
     DEV_LOCK: ("pyproject.toml", "--extra", "dev"),
     "requirements/train.txt": ("pyproject.toml", "--extra", "train", "--constraint", DEV_LOCK),
+    "requirements/tracing.txt": ("pyproject.toml", "--extra", "tracing", "--constraint", DEV_LOCK),
     "requirements/serve.txt": ("pyproject.toml", "--constraint", DEV_LOCK),
 }
 BUILD_LOCK = "requirements/build.txt"

@@ -8,6 +8,7 @@ import grpc
 from google.protobuf.message import Message
 
 from rt_predictor.observability.logging import one_line
+from rt_predictor.observability.spans import CallSpan, Tracer, use_span
 
 ID_HEADER = "x-request-id"
 """Metadata in which a client may name a call whose messages do not."""
@@ -20,22 +21,32 @@ _current: ContextVar["Call | None"] = ContextVar("call", default=None)
 class Call:
     """A call; made for each one, so all that costs time is looked up when it is asked for."""
 
-    __slots__ = ("_context", "_id", "_request", "method", "trace_id")
+    __slots__ = ("_context", "_id", "_request", "method", "span")
 
     def __init__(
         self, method: str, request: object, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> None:
         """`request` is the message of a call that has only one."""
         self.method = method
-        self.trace_id = ""
+        self.span: CallSpan | None = None
         """Where the call is traced."""
         self._request = request
         self._context = context
         self._id = ""
 
-    def begin(self) -> None:
+    def begin(self, tracer: Tracer | None) -> None:
         """Makes it the call of this task, and of tasks and work on threads that begin in it."""
         _current.set(self)
+        if tracer is None:
+            return
+        self.span = tracer.call(self.method, self._context.invocation_metadata() or ())
+        if self.span is not None:
+            use_span(self.span)
+
+    def end(self, status: str) -> None:
+        """The call has ended with a gRPC status, given by name."""
+        if self.span is not None:
+            self.span.end(status)
 
     @property
     def request_id(self) -> str:
@@ -46,7 +57,9 @@ class Call:
 
     def fields(self) -> dict[str, str]:
         """What a line of the log has of the call."""
-        known = {"method": self.method, "request_id": self.request_id, "trace_id": self.trace_id}
+        known = {"method": self.method, "request_id": self.request_id}
+        if self.span is not None:
+            known["trace_id"] = self.span.trace_id
         if isinstance(self._request, Message):
             known["user"] = getattr(self._request, "user", "")
         return {name: value for name, value in known.items() if value}
@@ -66,11 +79,6 @@ def call_fields() -> dict[str, str]:
     """What a line of the log has of the call in progress; nothing outside of calls."""
     call = _current.get()
     return {} if call is None else call.fields()
-
-
-def current_call() -> Call | None:
-    """The call that this task works for."""
-    return _current.get()
 
 
 def _shown(text: str) -> str:

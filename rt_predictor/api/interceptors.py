@@ -21,6 +21,7 @@ from rt_predictor.errors import (
     TooLargeError,
 )
 from rt_predictor.observability.metrics import MethodMetrics, Metrics
+from rt_predictor.observability.spans import Tracer
 from rt_predictor.serving.admission import Admission
 
 SERVICE: str = pb.DESCRIPTOR.services_by_name["RuntimePredictor"].full_name
@@ -48,11 +49,26 @@ _MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Surrounds the methods of `RuntimePredictor`; other services pass untouched."""
 
-    def __init__(self, admission: Admission, metrics: Metrics, *, slow_call_s: float = 0.0) -> None:
-        """`slow_call_s`: how long a `Predict` may take before it is logged; 0 logs none."""
+    def __init__(
+        self,
+        admission: Admission,
+        metrics: Metrics,
+        *,
+        slow_call_s: float = 0.0,
+        tracer: Tracer | None = None,
+    ) -> None:
+        """What surrounds calls.
+
+        Args:
+            admission: how many calls are let in.
+            metrics: where they are counted.
+            slow_call_s: how long a `Predict` may take before it is logged; 0 logs none.
+            tracer: what traces calls, if anything does.
+        """
         self._admission = admission
         self._metrics = metrics
         self._slow = SlowCalls(slow_call_s)
+        self._tracer = tracer
         self._surrounded: dict[str, _MethodHandler] = {}
 
     async def intercept_service(
@@ -104,7 +120,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _answered(self, name: str, behaviour: _Behaviour, metrics: MethodMetrics) -> _Behaviour:
         active = self._metrics.active_connections
-        slow = self._slow
+        slow, tracer = self._slow, self._tracer if name not in _ALWAYS_ADMITTED else None
         slow_from_s = slow.from_s if name == "Predict" else math.inf
 
         async def call(request: Any, context: Context) -> Any:
@@ -116,11 +132,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 active.dec()
                 duration_s = perf_counter() - started
                 metrics.finished(status, duration_s)
+                this.end(status)
                 if duration_s >= slow_from_s:
                     slow.log(this, status, duration_s)
 
             active.inc()
-            this.begin()
+            this.begin(tracer)
             try:
                 answer = await behaviour(checked(request), context)
             except asyncio.CancelledError:

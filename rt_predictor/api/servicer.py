@@ -28,6 +28,7 @@ from rt_predictor.errors import DeadlineExceededError, InvalidJobError, TooLarge
 from rt_predictor.history.history import History
 from rt_predictor.observability.memory import resident_memory_bytes
 from rt_predictor.observability.metrics import Metrics
+from rt_predictor.observability.spans import step
 from rt_predictor.serving.admission import Admission
 from rt_predictor.serving.batcher import Batcher, Parts
 from rt_predictor.serving.dispatch import WorkPool
@@ -147,7 +148,8 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         ) as arrivals:
             while (reader := await arrivals.take()) is not None:
                 outcomes = await self._pool.run(len(reader), reader.outcomes, time.time())
-                appended = await asyncio.wrap_future(self._history.record(outcomes.events))
+                with step("commit", len(outcomes.events)):
+                    appended = await asyncio.wrap_future(self._history.record(outcomes.events))
                 tally.add(outcomes, appended)
                 self._metrics.outcomes(appended, len(outcomes.errors))
         return tally.response()

@@ -12,12 +12,14 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import polars as pl
 
 from rt_predictor.errors import DeadlineExceededError, OverloadedError
 from rt_predictor.features.jobs import Row
+from rt_predictor.observability.spans import CallSpan, model_run, queued, step
 from rt_predictor.serving.dispatch import LANES, Dispatcher
 from rt_predictor.serving.isolation import Failed, Scored, predict_isolated
 
@@ -45,6 +47,8 @@ class _Waiting:
     deadline_s: float | None
     """By the event loop's clock."""
     more_coming: bool
+    span: CallSpan | None
+    """Of the caller, where it is traced."""
 
 
 class Batcher:
@@ -80,7 +84,7 @@ class Batcher:
             raise OverloadedError(RETRY_AFTER_S)
         loop = asyncio.get_running_loop()
         deadline_s = None if remaining_s is None else loop.time() + remaining_s
-        waiting = _Waiting(rows, loop.create_future(), deadline_s, more_coming)
+        waiting = _Waiting(rows, loop.create_future(), deadline_s, more_coming, queued())
         self._queue.append(waiting)
         self._waiting_jobs += len(rows)
         self._start_soon()
@@ -92,7 +96,8 @@ class Batcher:
 
     async def score_many(self, jobs: pl.DataFrame) -> Parts:
         """Answers many jobs of one caller by themselves; `jobs` as `PredictorPort` takes them."""
-        return await predict_isolated(self._dispatcher.predict, jobs)
+        with step("predict", len(jobs)):
+            return await predict_isolated(self._dispatcher.predict, jobs)
 
     def _leave(self, waiting: _Waiting) -> None:
         """Gives the room of a caller that left back, if it is still held."""
@@ -139,11 +144,9 @@ class Batcher:
     async def _run(self, batch: Sequence[_Waiting]) -> None:
         try:
             rows = list(itertools.chain.from_iterable(waiting.rows for waiting in batch))
-            if self._stays_here(batch, len(rows)):
-                parts = await predict_isolated(self._dispatcher.predict, rows)
-            else:
-                parts = await predict_isolated(self._dispatcher.predict_meanwhile, rows)
-                self._look_round()
+            traced = [waiting.span for waiting in batch if waiting.span is not None]
+            with model_run(traced, len(rows)) if traced else nullcontext():
+                parts = await self._predict(batch, rows)
             shares = shared(parts, [len(waiting.rows) for waiting in batch])
             for waiting, share in zip(batch, shares, strict=True):
                 if not waiting.found.done():
@@ -156,6 +159,13 @@ class Batcher:
             for waiting in batch:
                 if not waiting.found.done():
                     waiting.found.set_exception(error)
+
+    async def _predict(self, batch: Sequence[_Waiting], rows: Sequence[Row]) -> Parts:
+        if self._stays_here(batch, len(rows)):
+            return await predict_isolated(self._dispatcher.predict, rows)
+        parts = await predict_isolated(self._dispatcher.predict_meanwhile, rows)
+        self._look_round()
+        return parts
 
     def _stays_here(self, batch: Sequence[_Waiting], jobs: int) -> bool:
         """Whether a run is made on the event loop."""

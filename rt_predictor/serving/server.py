@@ -21,6 +21,7 @@ from rt_predictor.history.history import History
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.observability.page import MetricsPage, open_metrics_page
 from rt_predictor.observability.shadow_metrics import ShadowMetrics
+from rt_predictor.observability.spans import Tracer, tracer_of
 from rt_predictor.observability.worker_metrics import WorkerMetrics
 from rt_predictor.serving.admission import Admission
 from rt_predictor.serving.announce import log_serving
@@ -72,6 +73,7 @@ class Server:
         *,
         shares_port: bool,
         shadow: ShadowPlace | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """A server that does not listen yet.
 
@@ -83,6 +85,7 @@ class Server:
             checks: parts of the service to report on, beside the model and the memory.
             shares_port: whether other processes listen on the same port.
             shadow: where a candidate is, if there is one.
+            tracer: what traces calls, if anything does; closed by who made it.
         """
         self._settings = settings
         self._metrics = metrics
@@ -121,7 +124,9 @@ class Server:
         )
         self._grpc = grpc.aio.server(
             interceptors=(
-                CallInterceptor(self._admission, metrics, slow_call_s=settings.slow_call_s),
+                CallInterceptor(
+                    self._admission, metrics, slow_call_s=settings.slow_call_s, tracer=tracer
+                ),
             ),
             options=_channel_options(settings, shares_port=shares_port),
         )
@@ -218,6 +223,9 @@ async def serve(
         page = _open_page(options, registry)
         if page is not None:
             stack.callback(page.close)
+        tracer = tracer_of(settings.tracing)
+        if tracer is not None:
+            stack.callback(tracer.close)
         history = History(settings.history)
         stack.callback(history.stop)
         server = Server(
@@ -231,6 +239,7 @@ async def serve(
             },
             shares_port=False,
             shadow=shadow,
+            tracer=tracer,
         )
         workers = WorkerMetrics(registry)
         workers.wanted.set(1)

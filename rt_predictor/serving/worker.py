@@ -7,6 +7,7 @@ once it is ready, and stops it with SIGTERM. A worker whose supervisor dies stop
 import asyncio
 import multiprocessing
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -57,16 +58,21 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
 
     from rt_predictor.history.history import History
     from rt_predictor.observability.metrics import Metrics, share_between_processes
+    from rt_predictor.observability.spans import tracer_of
     from rt_predictor.serving.health import Health, State, coverage_check
     from rt_predictor.serving.server import Server, settle_process
     from rt_predictor.serving.signals import stop_signals
 
     options = task.settings.server
-    with stop_signals(hangup=lambda: None, interrupt=False) as stop:
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_signals(hangup=lambda: None, interrupt=False))
         parent = multiprocessing.parent_process()
         if parent is not None:
             asyncio.get_running_loop().add_reader(parent.sentinel, stop.ask)
         share_between_processes(task.metrics_directory, task.number)
+        tracer = tracer_of(task.settings.tracing, worker=task.number)
+        if tracer is not None:
+            stack.callback(tracer.close)
         history = History(task.settings.history)
         predictor = task.predictor_factory(task.settings, history)
         server = Server(
@@ -82,6 +88,7 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
             },
             shares_port=True,
             shadow=task.shadow,
+            tracer=tracer,
         )
         await server.start(task.port)
         settle_process()

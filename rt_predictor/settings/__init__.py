@@ -19,6 +19,7 @@ from rt_predictor.settings.serving import (
     ServerSettings,
     WatchingSettings,
 )
+from rt_predictor.settings.tracing import TracingSettings
 from rt_predictor.settings.training import (
     BoosterSettings,
     CatBoostSettings,
@@ -48,6 +49,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "TimeoutSettings",
+    "TracingSettings",
     "TrainingSettings",
     "WatchingSettings",
     "XGBoostSettings",

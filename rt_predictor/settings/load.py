@@ -33,6 +33,7 @@ from rt_predictor.settings.serving import (
     ServerSettings,
     WatchingSettings,
 )
+from rt_predictor.settings.tracing import TracingSettings
 from rt_predictor.settings.training import TrainingSettings
 
 ENV_PREFIX = "RT_PREDICTOR_"
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     watching: WatchingSettings = WatchingSettings()
     agent: AgentSettings = AgentSettings()
     logging: LoggingSettings = LoggingSettings()
+    tracing: TracingSettings = TracingSettings()
     training: TrainingSettings = TrainingSettings()
 
     @classmethod

@@ -12,6 +12,7 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.history.history import History
 from rt_predictor.observability.metrics import Metrics
+from rt_predictor.observability.spans import Tracer
 from rt_predictor.serving.port import PredictorPort
 from rt_predictor.serving.server import Server, page_check
 from rt_predictor.settings import ServerSettings
@@ -38,11 +39,14 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    predictor: PredictorPort, history: History | None = None, **settings: object
+    predictor: PredictorPort,
+    history: History | None = None,
+    tracer: Tracer | None = None,
+    **settings: object,
 ) -> AsyncIterator[Running]:
     """A server over a predictor, with `[server]` settings, for as long as the context lasts.
 
-    History is off unless it is given.
+    History is off and nothing traced unless they are given.
     """
     options = ServerSettings.model_validate({"host": HOST, **settings})
     registry = CollectorRegistry()
@@ -53,6 +57,7 @@ async def running(
         Metrics(registry),
         {"metrics": page_check(None)},
         shares_port=False,
+        tracer=tracer,
     )
     port = await server.start(0)
     channel = grpc.aio.insecure_channel(

@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = ("build", "serve", "train", "dev")
+LOCKS = ("build", "serve", "tracing", "train", "dev")
 TRAINING_LIBRARIES = {
     "catboost",
     "lightgbm",
@@ -55,7 +55,7 @@ def test_every_package_is_pinned_with_hashes(project: Path, name: str) -> None:
     assert [e for e in found if "==" not in e or "--hash=sha256:" not in e] == []
 
 
-@pytest.mark.parametrize("name", ["build", "serve", "train"])
+@pytest.mark.parametrize("name", ["build", "serve", "tracing", "train"])
 def test_locks_agree_on_versions_with_dev(project: Path, name: str) -> None:
     dev = pins(project, "dev")
     shared = {package: pin for package, pin in pins(project, name).items() if package in dev}
@@ -68,10 +68,16 @@ def test_locks_agree_on_versions_with_dev(project: Path, name: str) -> None:
 def test_each_level_holds_the_one_before(project: Path) -> None:
     serve, train, dev = (set(pins(project, name)) for name in ("serve", "train", "dev"))
     assert serve < train < dev
+    assert serve < set(pins(project, "tracing")) < dev
 
 
 def test_serving_needs_no_training_library(project: Path) -> None:
     assert TRAINING_LIBRARIES.isdisjoint(pins(project, "serve"))
+    assert TRAINING_LIBRARIES.isdisjoint(pins(project, "tracing"))
+
+
+def test_traces_need_nothing_unless_they_are_asked_for(project: Path) -> None:
+    assert [name for name in pins(project, "serve") if name.startswith("opentelemetry")] == []
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -87,6 +93,7 @@ def test_lock_satisfies_what_the_project_declares(project: Path, name: str) -> N
     declared = {
         "build": declaration["build-system"]["requires"],
         "serve": base,
+        "tracing": [*base, *extras["tracing"]],
         "train": [*base, *extras["train"]],
         "dev": [*base, *extras["train"], *extras["dev"]],
     }[name]
