@@ -191,8 +191,14 @@ ROWS: dict[str, Sequence[Panel]] = {
     ),
     "How good it is": (
         Panel(
-            "Coverage", "Share of jobs of late within their interval, by level.",
-            (Query(greatest("live_coverage", "level"), "{{level}}"),), "percentunit",
+            "Coverage",
+            "Share of jobs of late within their interval, by level, and the band that is watched.",
+            (
+                Query(greatest("live_coverage", "level"), "{{level}}"),
+                Query(greatest("watched_coverage_least", "level"), "at least, {{level}}"),
+                Query(greatest("watched_coverage_greatest", "level"), "at most, {{level}}"),
+            ),
+            "percentunit",
         ),
         Panel(
             "Error", "Mean error of late, and what it was on later jobs at training.",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Gauge
 
 from rt_predictor.history.live import LiveFigures
+from rt_predictor.settings import WatchingSettings
 
 _MODEL = ("model_version",)
 _LEVEL = (*_MODEL, "level")
@@ -57,6 +58,25 @@ class LiveMetrics:
                 _LEVEL,
             ),
         }
+
+        self._band = [
+            self._gauge(f"watched_coverage_{end}", f"{text} `watching.coverage_band`.", ("level",))
+            for end, text in (
+                ("least", "Least live coverage within"),
+                ("greatest", "Greatest live coverage within"),
+            )
+        ]
+        self._least_jobs = self._gauge(
+            "watched_least_jobs",
+            "Finished jobs without which live coverage says nothing (`watching.least_jobs`).",
+            (),
+        )
+
+    def watched(self, level: float, settings: WatchingSettings) -> None:
+        """Shows what live coverage, of the level that answers have, is held against."""
+        for gauge, end in zip(self._band, settings.band(level), strict=True):
+            gauge.labels(f"{level:g}").set(end)
+        self._least_jobs.set(settings.least_jobs)
 
     def trained(self, model_version: str, metrics: Mapping[str, float]) -> None:
         """Shows what was measured when the model was trained (`TrainingMetrics.headline`)."""

@@ -119,15 +119,12 @@ def coverage_check(history: History, level: float, settings: WatchingSettings) -
             return Health(
                 State.SERVING, f"{live.jobs} of {settings.least_jobs} finished jobs to judge by"
             )
-        coverage, band = live.coverage[level], settings.coverage_band
+        coverage, (least, greatest) = live.coverage[level], settings.band(level)
         said = f"{level:.0%} intervals hold {coverage:.1%} of the jobs that end now"
-        if abs(coverage - level) <= band:
+        if least <= coverage <= greatest:
             return Health(State.SERVING, said)
         cure = "look for what has changed (live_drift), and train the model anew if it stays so"
-        return Health(
-            State.DEGRADED,
-            f"{said}, not {level - band:.1%} to {min(level + band, 1):.1%}: {cure}",
-        )
+        return Health(State.DEGRADED, f"{said}, not {least:.1%} to {greatest:.1%}: {cure}")
 
     return check
 

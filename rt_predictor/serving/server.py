@@ -228,11 +228,13 @@ async def serve(
             stack.callback(tracer.close)
         history = History(settings.history)
         stack.callback(history.stop)
+        metrics, predictor = Metrics(registry), predictor_factory(settings, history)
+        metrics.live.watched(predictor.confidence_level, settings.watching)
         server = Server(
             options,
-            predictor := predictor_factory(settings, history),
+            predictor,
             history,
-            Metrics(registry),
+            metrics,
             {
                 "metrics": page_check(page),
                 "coverage": coverage_check(history, predictor.confidence_level, settings.watching),

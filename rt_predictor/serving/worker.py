@@ -75,11 +75,13 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
             stack.callback(tracer.close)
         history = History(task.settings.history)
         predictor = task.predictor_factory(task.settings, history)
+        metrics = Metrics(CollectorRegistry(), worker=task.number)
+        metrics.live.watched(predictor.confidence_level, task.settings.watching)
         server = Server(
             options,
             predictor,
             history,
-            Metrics(CollectorRegistry(), worker=task.number),
+            metrics,
             {
                 "metrics": lambda: Health(State.SERVING, "served by the supervisor"),
                 "coverage": coverage_check(

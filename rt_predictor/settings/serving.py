@@ -165,3 +165,7 @@ class WatchingSettings(Section):
         0.05, gt=0, lt=1, description="how far live coverage may lie from its level"
     )
     least_jobs: int = Field(500, ge=1, description="finished jobs without which nothing is said")
+
+    def band(self, level: float) -> tuple[float, float]:
+        """Least and greatest live coverage that intervals of a level may have."""
+        return level - self.coverage_band, min(level + self.coverage_band, 1.0)

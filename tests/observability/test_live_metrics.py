@@ -1,10 +1,12 @@
 """The series of live figures, by model version."""
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from rt_predictor.history.live import LiveFigures, LiveSums
 from rt_predictor.model.reference import NO_REFERENCE, Drift
 from rt_predictor.observability.live_metrics import LiveMetrics
+from rt_predictor.settings import WatchingSettings
 from tests.history.fakes import A_REFERENCE
 
 FIGURES = LiveFigures(
@@ -17,6 +19,12 @@ FIGURES = LiveFigures(
     interval_score_s={0.5: 90.0, 0.9: 200.0},
     drift={"request": Drift(0.3, "time_req")},
 )
+
+
+def _shown(registry: CollectorRegistry) -> list[tuple[str, float]]:
+    """All series of figures, without those of what they are held against."""
+    samples = (sample for family in registry.collect() for sample in family.samples)
+    return [(s.name, s.value) for s in samples if not s.name.startswith("rt_predictor_watched")]
 
 
 def test_live_figures_stand_beside_those_of_training() -> None:
@@ -41,11 +49,26 @@ def test_live_figures_stand_beside_those_of_training() -> None:
 def test_there_are_no_means_before_the_first_job() -> None:
     registry = CollectorRegistry()
     LiveMetrics(registry).sample(LiveSums.none(2).figures("v1", A_REFERENCE))
-    samples = [sample for family in registry.collect() for sample in family.samples]
-    assert [(sample.name, sample.value) for sample in samples] == [("rt_predictor_live_jobs", 0)]
+    assert _shown(registry) == [("rt_predictor_live_jobs", 0)]
 
 
 def test_nothing_is_shown_where_no_model_is_judged() -> None:
     registry = CollectorRegistry()
     LiveMetrics(registry).sample(LiveSums.none(0).figures("", NO_REFERENCE))
-    assert [sample for family in registry.collect() for sample in family.samples] == []
+    assert _shown(registry) == []
+
+
+@pytest.mark.parametrize(
+    ("level", "band", "least", "greatest"), [(0.9, 0.05, 0.85, 0.95), (0.95, 0.1, 0.85, 1.0)]
+)
+def test_what_coverage_is_held_against_is_shown_as_it_is_set(
+    level: float, band: float, least: float, greatest: float
+) -> None:
+    registry = CollectorRegistry()
+    settings = WatchingSettings(coverage_band=band, least_jobs=70)
+    LiveMetrics(registry).watched(level, settings)
+    value = registry.get_sample_value
+    labels = {"level": f"{level:g}"}
+    assert value("rt_predictor_watched_coverage_least", labels) == pytest.approx(least)
+    assert value("rt_predictor_watched_coverage_greatest", labels) == pytest.approx(greatest)
+    assert value("rt_predictor_watched_least_jobs") == 70
