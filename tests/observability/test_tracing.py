@@ -232,14 +232,18 @@ async def test_a_large_batch_is_one_step(traced: Traced) -> None:
     assert _is_within(run, traced.only(f"{_CALL}PredictBatch"))
 
 
+async def _record(service) -> pb.RecordOutcomesResponse:
+    call = service.stub.RecordOutcomes()
+    outcome = pb.JobOutcome(job=job(), job_id="1", end_time=1.7e9 + 100, runtime=50.0)
+    await call.write(pb.RecordOutcomesRequest(outcomes=[outcome]))
+    await call.done_writing()
+    return await call
+
+
 async def test_outcomes_show_the_commit_to_disk(traced: Traced, tmp_path: Path) -> None:
     history = History(HistorySettings(path=tmp_path / "history.sqlite"))
-    outcome = pb.JobOutcome(job=job(), job_id="1", end_time=1.7e9 + 100, runtime=50.0)
     async with running(FakePredictor(), history, traced.tracer) as service:
-        call = service.stub.RecordOutcomes()
-        await call.write(pb.RecordOutcomesRequest(outcomes=[outcome]))
-        await call.done_writing()
-        assert (await call).recorded == 1
+        assert (await _record(service)).recorded == 1
     commit = traced.only("commit")
     assert commit.attributes["rt_predictor.jobs"] == 1
     assert _is_within(commit, traced.only(f"{_CALL}RecordOutcomes"))
@@ -247,13 +251,9 @@ async def test_outcomes_show_the_commit_to_disk(traced: Traced, tmp_path: Path) 
 
 async def test_a_step_that_fails_says_of_what_type(traced: Traced, tmp_path: Path) -> None:
     history = History(HistorySettings(path=tmp_path / "history.sqlite"))
-    outcome = pb.JobOutcome(job=job(), job_id="1", end_time=1.7e9 + 100, runtime=50.0)
     async with running(FakePredictor(), history, traced.tracer) as service:
         history.record = _broken  # type: ignore[method-assign]
-        call = service.stub.RecordOutcomes()
-        await call.write(pb.RecordOutcomesRequest(outcomes=[outcome]))
-        await call.done_writing()
-        await _refused(call)
+        await _refused(_record(service))
     commit = traced.only("commit")
     assert commit.attributes["error.type"] == "ValueError"
     assert commit.events == ()
