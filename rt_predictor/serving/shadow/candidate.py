@@ -20,6 +20,7 @@ from loguru import logger
 
 from rt_predictor.errors import (
     EXIT_CANNOT_START,
+    EXIT_FAILURE,
     EXIT_OK,
     InvalidRequestError,
     StartupError,
@@ -66,6 +67,9 @@ def candidate_main(task: CandidateTask) -> None:
     except StartupError as error:
         _say_problem(task, str(error))
         sys.exit(EXIT_CANNOT_START)
+    except Exception as error:
+        logger.error("the shadow model has an unforeseen error", traceback=traceback_text(error))
+        sys.exit(EXIT_FAILURE)
     sys.exit(EXIT_OK)
 
 
@@ -124,9 +128,14 @@ def _run(task: CandidateTask, stopping: _Stopping) -> None:
 
 @contextmanager
 def _listening(place: "ShadowPlace") -> Iterator[socket.socket]:
-    place.socket.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as calls:
-        calls.bind(str(place.socket))
+        try:
+            place.socket.unlink(missing_ok=True)
+            calls.bind(str(place.socket))
+        except OSError as error:  # a path may have about a hundred characters
+            raise StartupError(
+                f"cannot listen on {place.socket} ({error}): set TMPDIR to a shorter path"
+            ) from error
         yield calls
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rt_predictor.errors import StartupError
 from rt_predictor.history.history import History
-from rt_predictor.serving.shadow.candidate import Candidate
+from rt_predictor.serving.shadow.candidate import Candidate, _listening
 from rt_predictor.serving.shadow.place import ShadowPlace
 from rt_predictor.serving.shadow.report import Compared, ShadowReport
 from rt_predictor.serving.shadow.sampler import pack_sample
@@ -55,3 +56,17 @@ def test_nothing_is_compared_before_the_outcome_log_has_been_read(place: ShadowP
     candidate.compare(pack_sample(ROWS, HALF_S))
     history._started = False
     assert reported(candidate, place).compared.answers == 0
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_told_in_words(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StartupError, match="set TMPDIR to a shorter path"),
+        _listening(ShadowPlace(tmp_path / ("x" * 120), share=1.0)),
+    ):
+        pass
+
+
+def test_what_another_process_left_in_its_place_is_no_trouble(place: ShadowPlace) -> None:
+    for _ in range(2):
+        with _listening(place) as calls:
+            assert calls.getsockname() == str(place.socket)
