@@ -1,4 +1,4 @@
-"""Admission: how many calls one worker takes on at once, and none once it drains.
+"""Admission: how many calls one worker takes on at once, and none once it is closed.
 
 gRPC's own limit (`maximum_concurrent_rpcs`) has been broken more than once, and says neither when
 to try again nor how many calls there are; so the count is kept here.
@@ -22,14 +22,14 @@ class Admission:
         self._idle.set()
         self._on_drain: set[Callable[[], None]] = set()
         self.in_progress = 0
-        self.draining = False
+        self._closed = False
 
     def enter(self) -> None:
         """Takes on one call; `leave` must follow.
 
         Raises DrainingError and OverloadedError; `leave` must then not follow.
         """
-        if self.draining:
+        if self._closed:
             raise DrainingError
         if self.in_progress >= self._max_calls:
             raise OverloadedError(RETRY_AFTER_S)
@@ -48,10 +48,13 @@ class Admission:
         return lambda: self._on_drain.discard(notify)
 
     def drain(self) -> None:
-        """Takes on no more calls; those in progress go on."""
-        self.draining = True
+        """Has streams end once they are idle; calls in progress go on."""
         for notify in tuple(self._on_drain):
             notify()
+
+    def close(self) -> None:
+        """Takes on no more calls."""
+        self._closed = True
 
     async def idle(self) -> None:
         """Returns once no call is in progress."""

@@ -3,31 +3,35 @@
 import asyncio
 import sys
 from collections.abc import Coroutine
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from rt_predictor.errors import RTPredictorError, outcome_of
-from rt_predictor.history.history import History
 from rt_predictor.observability.logging import configure_logging, log_loop_error, traceback_text
 from rt_predictor.observability.memory import keep_memory_small
-from rt_predictor.serving.port import PredictorFactory, PredictorPort
 from rt_predictor.serving.shadow.keeper import shadow_beside
 from rt_predictor.serving.shadow.place import ShadowPlace
 from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.settings import Settings
 
+if TYPE_CHECKING:  # costs a supervisor time and memory
+    from rt_predictor.history.history import History
+    from rt_predictor.serving.port import PredictorFactory, PredictorPort
 
-def load_predictor(settings: Settings, history: History) -> PredictorPort:
+
+def load_predictor(settings: Settings, history: "History") -> "PredictorPort":
     """The predictor that the settings name. Raises BundleError."""
     from rt_predictor.serving.predictor import Predictor
 
     return Predictor.load(settings, history)
 
 
-def run(settings: Settings, predictor_factory: PredictorFactory = load_predictor) -> int:
+def run(settings: Settings, predictor_factory: "PredictorFactory" = load_predictor) -> int:
     """Serves until SIGTERM or SIGINT. Returns the process's exit code.
 
-    With `server.max_workers` above 1, `predictor_factory` must be importable from other processes.
+    Where processes can share a port, even one worker has a supervisor, so that it can be replaced
+    without a stop; `predictor_factory` must then be importable from other processes.
     """
     configure_logging(settings.logging)
     keep_memory_small()
@@ -36,9 +40,9 @@ def run(settings: Settings, predictor_factory: PredictorFactory = load_predictor
 
 
 def _run(
-    settings: Settings, predictor_factory: PredictorFactory, shadow: ShadowPlace | None
+    settings: Settings, predictor_factory: "PredictorFactory", shadow: ShadowPlace | None
 ) -> int:
-    if settings.server.max_workers > 1 and shares_ports():
+    if shares_ports():
         from rt_predictor.serving.supervisor import supervise
 
         return exit_code_of(supervise(settings, predictor_factory, shadow))

@@ -49,6 +49,8 @@ from rt_predictor.settings import ServerSettings, Settings
 
 FLUSH_S = 1.0
 """Time for the last answers to leave, once all calls are done."""
+SETTLE_S = 0.25
+"""How long no call must be in progress: what gRPC had taken in before the stop comes up later."""
 SAMPLE_S = 1.0
 """Time between two looks at the memory and at history, for the metrics."""
 _SWITCH_S = 0.0005
@@ -164,16 +166,20 @@ class Server:
     async def stop(self, hurry: asyncio.Event) -> None:
         """Says that it is not ready, takes no more calls, lets those in progress finish, stops.
 
-        Those that take longer than `drain_timeout_s`, or are in progress once `hurry` is set, are
-        cut off.
+        A call that has reached a server that shares its port is in progress, so that none is lost
+        while workers are replaced. Those that take longer than `drain_timeout_s`, or are in
+        progress once `hurry` is set, are cut off.
         """
         self._report.draining()
         await self._health.set_ready(ready=False)
         self._admission.drain()
         closing = None
         if self._shares_port:
-            # New connections must go to the other processes; alone, they are told UNAVAILABLE.
+            # New connections and calls must go to the other processes: gRPC sends them away.
             closing = asyncio.create_task(self._grpc.stop(self._settings.drain_timeout_s))
+        else:
+            # There is no other: they are told UNAVAILABLE, and why.
+            self._admission.close()
         await self._finish_calls(hurry)
         unfinished = self._admission.in_progress
         if unfinished:
@@ -189,7 +195,8 @@ class Server:
         await asyncio.to_thread(self._history.stop)
 
     async def _finish_calls(self, hurry: asyncio.Event) -> None:
-        waits = [asyncio.create_task(self._admission.idle()), asyncio.create_task(hurry.wait())]
+        idle = self._quiet() if self._shares_port else self._admission.idle()
+        waits = [asyncio.create_task(idle), asyncio.create_task(hurry.wait())]
         await asyncio.wait(
             waits,
             timeout=self._settings.drain_timeout_s,
@@ -197,6 +204,13 @@ class Server:
         )
         for wait in waits:
             wait.cancel()
+
+    async def _quiet(self) -> None:
+        while True:
+            await self._admission.idle()
+            await asyncio.sleep(SETTLE_S)
+            if not self._admission.in_progress:
+                return
 
     async def _sample(self) -> None:
         while True:
@@ -281,7 +295,7 @@ def _open_page(options: ServerSettings, registry: CollectorRegistry) -> MetricsP
 
 
 def _warn_of_hangup() -> None:
-    logger.warning("SIGHUP replaces workers one by one; there is only one (server.max_workers)")
+    logger.warning("SIGHUP changes nothing: one process serves, and must be restarted")
 
 
 def _channel_options(

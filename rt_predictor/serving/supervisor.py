@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from loguru import logger
 from prometheus_client import CollectorRegistry
@@ -23,16 +23,17 @@ from rt_predictor.observability.page import (
     forget_worker,
     open_metrics_page,
 )
-from rt_predictor.observability.shadow_metrics import ShadowMetrics
 from rt_predictor.observability.worker_metrics import WorkerMetrics
 from rt_predictor.serving.announce import log_serving
-from rt_predictor.serving.port import PredictorFactory
 from rt_predictor.serving.shadow.place import ShadowPlace
 from rt_predictor.serving.signals import stop_signals
 from rt_predictor.serving.sockets import reserve_port
 from rt_predictor.serving.worker import WorkerTask
 from rt_predictor.serving.worker_process import WorkerProcess
 from rt_predictor.settings import Settings
+
+if TYPE_CHECKING:  # costs a supervisor time and memory
+    from rt_predictor.serving.port import PredictorFactory
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -204,7 +205,7 @@ class Supervisor:
 
 
 async def supervise(
-    settings: Settings, predictor_factory: PredictorFactory, shadow: ShadowPlace | None = None
+    settings: Settings, predictor_factory: "PredictorFactory", shadow: ShadowPlace | None = None
 ) -> int:
     """Serves from `server.max_workers` processes until SIGTERM or SIGINT. Returns an exit code.
 
@@ -224,6 +225,9 @@ async def supervise(
         registry = CollectorRegistry()
         add_shared_metrics(registry, directory)
         if shadow is not None:
+            # Costs a supervisor that has no candidate time and memory.
+            from rt_predictor.observability.shadow_metrics import ShadowMetrics
+
             registry.register(ShadowMetrics(shadow.latest))
         metrics = WorkerMetrics(registry)
         page = open_metrics_page(options, registry) if options.metrics_enabled else None

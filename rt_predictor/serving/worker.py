@@ -11,16 +11,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from rt_predictor.errors import EXIT_OK
 from rt_predictor.observability.logging import configure_logging
 from rt_predictor.observability.memory import keep_memory_small
-from rt_predictor.serving.port import PredictorFactory
 from rt_predictor.serving.run import exit_code_of
 from rt_predictor.serving.shadow.place import ShadowPlace
 from rt_predictor.settings import Settings
+
+if TYPE_CHECKING:  # costs a supervisor time and memory
+    from rt_predictor.serving.port import PredictorFactory
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class WorkerTask:
     """What a worker is to do."""
 
     settings: Settings
-    predictor_factory: PredictorFactory
+    predictor_factory: "PredictorFactory"
     number: int
     """Which of the workers it is; none alive has the same."""
     port: int

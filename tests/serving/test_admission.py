@@ -20,10 +20,10 @@ async def test_a_call_too_many_is_turned_away_until_one_leaves() -> None:
     admission.enter()
 
 
-async def test_nothing_is_taken_on_while_draining() -> None:
+async def test_nothing_is_taken_on_once_it_is_closed() -> None:
     admission = Admission(2)
     admission.enter()
-    admission.drain()
+    admission.close()
     with pytest.raises(DrainingError):
         admission.enter()
     assert admission.in_progress == 1

@@ -37,7 +37,10 @@ def test_a_program_that_ends_well_says_its_exit_code() -> None:
     assert exit_code_of(_returns(0)) == 0
 
 
-def test_what_keeps_it_from_starting_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_keeps_it_from_starting_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "shares_ports", lambda: False)
     settings = Settings(
         server=ServerSettings(host="127.0.0.1", port=0, metrics_enabled=False),
         model=ModelSettings(path="no/such/bundle"),
@@ -64,13 +67,13 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which way the service was run; it is not."""
     taken: list[str] = []
 
-    async def serve(settings: Settings, predictor_factory: object) -> int:
-        assert predictor_factory is fake_predictor
+    async def serve(settings: Settings, predictor_factory: object, shadow: object) -> int:
+        assert (predictor_factory, shadow) == (fake_predictor, None)
         taken.append("one process")
         return 0
 
-    async def supervise(settings: Settings, predictor_factory: object) -> int:
-        assert predictor_factory is fake_predictor
+    async def supervise(settings: Settings, predictor_factory: object, shadow: object) -> int:
+        assert (predictor_factory, shadow) == (fake_predictor, None)
         taken.append("supervisor")
         return 0
 
@@ -79,13 +82,13 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return taken
 
 
-@pytest.mark.parametrize(("workers", "way"), [(1, "one process"), (2, "supervisor")])
-def test_several_workers_have_a_supervisor(
-    monkeypatch: pytest.MonkeyPatch, ways: list[str], workers: int, way: str
+@pytest.mark.parametrize("workers", [1, 2])
+def test_even_one_worker_has_a_supervisor(
+    monkeypatch: pytest.MonkeyPatch, ways: list[str], workers: int
 ) -> None:
     monkeypatch.setattr(module, "shares_ports", lambda: True)
     assert run(Settings(server=ServerSettings(max_workers=workers)), fake_predictor) == 0
-    assert ways == [way]
+    assert ways == ["supervisor"]
 
 
 def test_where_ports_cannot_be_shared_one_process_serves_and_says_so(
