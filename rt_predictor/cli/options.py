@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TARGET = "localhost:50051"
 _SOURCE = "Who answers"
-_LOG = "How the job log is read"
+LOG_PANEL = "How the job log is read"
 _TRAINING_LIBRARIES = ("catboost", "lightgbm", "onnx", "xgboost")
 
 
@@ -86,7 +86,7 @@ Format = Annotated[
     typer.Option(
         "--format",
         help="What the logs are.  [default: what their names, then their contents say]",
-        rich_help_panel=_LOG,
+        rich_help_panel=LOG_PANEL,
     ),
 ]
 Fields = Annotated[
@@ -95,7 +95,7 @@ Fields = Annotated[
         metavar="NAME,…",
         help="Columns of sacct text that has no header line, e.g. JobIDRaw,User,Submit.",
         show_default=False,
-        rich_help_panel=_LOG,
+        rich_help_panel=LOG_PANEL,
     ),
 ]
 Columns = Annotated[
@@ -103,7 +103,7 @@ Columns = Annotated[
     typer.Option(
         metavar="FILE",
         help="TOML file that says which column of a CSV or Parquet file is which.",
-        rich_help_panel=_LOG,
+        rich_help_panel=LOG_PANEL,
     ),
 ]
 Timezone = Annotated[
@@ -111,7 +111,7 @@ Timezone = Annotated[
     typer.Option(
         metavar="NAME",
         help="Zone of times that carry none, e.g. Europe/Paris.",
-        rich_help_panel=_LOG,
+        rich_help_panel=LOG_PANEL,
     ),
 ]
 

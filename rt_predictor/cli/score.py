@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rt_predictor.cli.options import (
+    LOG_PANEL,
     BundleFolder,
     Columns,
     Fields,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from rt_predictor.cli.scoring.scorers import OpenScorer
     from rt_predictor.cli.scoring.watch import Watch
 
-_READING = "How the jobs are read"
 _WATCHING = "A folder that is watched"
 
 
@@ -62,7 +62,7 @@ def score(
         typer.Option(
             "--format",
             help="What INPUT is.  [default: what its name, then its content says]",
-            rich_help_panel=_READING,
+            rich_help_panel=LOG_PANEL,
         ),
     ] = None,
     states: Annotated[
@@ -71,7 +71,7 @@ def score(
             metavar="STATE,…",
             help="Jobs of squeue and sacct in these states, e.g. PENDING,RUNNING, or all.",
             show_default="pending of squeue, all of sacct",
-            rich_help_panel=_READING,
+            rich_help_panel=LOG_PANEL,
         ),
     ] = "",
     spool: Annotated[
@@ -129,7 +129,6 @@ def score(
         rt-predictor score jobs.csv -o predictions.parquet
         squeue --json | rt-predictor score -
         hook | rt-predictor score - --format jsonl --target predictor:50051
-
         rt-predictor score --spool /var/spool/jobs -o /var/spool/answers
 
     JSON lines from stdin to stdout are answered as they come, in their order.

@@ -1,6 +1,7 @@
 """Which format a job log is in: what its name says, else what its first line looks like."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 from rt_predictor.errors import TraceError
@@ -21,8 +22,10 @@ _SWF_FIELDS = 18
 _SEPARATORS = (",", ";", "\t")
 
 
-def detect_format(path: Path) -> TraceFormat:
+def detect_format(path: Path, *, choices: Iterable[str] = TraceFormat) -> TraceFormat:
     """The format of a job log.
+
+    choices: what the user may name instead.
 
     Raises TraceError, listing the choices, where neither name nor content tell; and where the
     file cannot be read.
@@ -38,7 +41,7 @@ def detect_format(path: Path) -> TraceFormat:
     if found is None:
         raise TraceError(
             f"cannot tell the format of {path} (first line {line[:80]!r}): say which of "
-            f"{', '.join(TraceFormat)} it is with --format"
+            f"{', '.join(choices)} it is with --format"
         )
     return found
 

@@ -97,7 +97,7 @@ def _jobs_of(path: Path, document: object) -> list[object]:
     if not isinstance(document, dict) or not isinstance(document.get("jobs"), list):
         raise TraceError(
             f"{path} is not the JSON of `squeue --json`: it has no list named jobs; requests of "
-            "your own go one JSON object a line (--format jsonl)"
+            "your own go one JSON object a line, as jq -c prints them"
         )
     jobs: list[object] = document["jobs"]
     if not jobs and (errors := document.get("errors")):

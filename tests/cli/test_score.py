@@ -243,7 +243,7 @@ def test_no_column_is_required_but_one_that_describes_a_job(
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     result = run("score", tmp_path / "other.csv", "-o", tmp_path / "o.csv", "--bundle", bundle)
     assert result.code == 1
-    assert "has no column that describes a job; it has a, b" in result.err
+    assert "has no column that describes a job; it has a, b: rename" in result.err
 
 
 @pytest.mark.parametrize(
@@ -273,9 +273,11 @@ def test_semicolons_short_records_and_blank_lines_are_read(score) -> None:
     assert asked["user"].to_list() == ["a", None]
 
 
-def test_a_stray_quote_harms_its_record_alone(score) -> None:
-    table, _, asked = score("jobs.csv", 'nodes_req,job_name\n1,a\n2,"b" or "c"\n3,d\n')
-    assert len(table) == 3
+@pytest.mark.parametrize("stray", ['"x"y"', '5" disk', '"b" or "c"'])
+def test_a_stray_quote_harms_its_record_alone(score, stray: str) -> None:
+    table, _, asked = score("jobs.csv", f"nodes_req,job_name\n1,a\n2,{stray}\n3,d\n")
+    assert table["error"].to_list() == [None] * 3
+    assert asked["nodes_req"].to_list() == [1.0, 2.0, 3.0]
     assert asked["job_name"].to_list()[::2] == ["a", "d"]
 
 
@@ -494,7 +496,16 @@ def test_a_file_may_have_any_name_where_its_format_is_said(score) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("", "stdin is empty"), ("hello\n", "cannot tell the format of stdin (first line 'hello')")],
+    [
+        ("", "stdin is empty"),
+        (
+            "hello\n",
+            "cannot tell the format of stdin (first line 'hello'): say which of swf, sacct, "
+            "csv, parquet, jsonl, squeue it is with --format",
+        ),
+        ('{\n "time_req": 60\n}\n', "one JSON object a line, as jq -c prints them"),
+        ('[{"time_req": 60}]', "one JSON object a line, as jq -c prints them"),
+    ],
 )
 def test_what_is_wrong_with_stdin_is_said_of_stdin(run, bundle, stdin, text, says) -> None:
     stdin(text)

@@ -22,10 +22,11 @@ from rt_predictor.traces.source import plain_suffix, read_head
 from rt_predictor.traces.trace import TraceFormat
 
 _JSONL_SUFFIXES = (".jsonl", ".ndjson")
-_SQUEUE_START = re.compile(
-    r'\s*\{\s*(?:$|"(?:meta|jobs|errors|warnings|last_backfill|last_update)"\s*:)'
+_DOCUMENT_START = re.compile(
+    r'\s*(?:\[|\{[ \r]*(?:\n|$)|\{\s*"(?:meta|jobs|errors|warnings|last_backfill|last_update)"\s*:)'
 )
-"""How the document of squeue begins, in one line or in many."""
+"""How the document of squeue begins, in one line or in many; and other JSON that is not one object
+a line, of which its reader says what to do."""
 _PENDING = frozenset({"PENDING"})
 
 
@@ -90,12 +91,12 @@ def detect_input(path: Path) -> InputFormat:
     if plain_suffix(path) in _JSONL_SUFFIXES:
         return InputFormat.JSONL
     head = read_head(path)
-    return detect_json(head) or InputFormat(detect_format(path).value)
+    return detect_json(head) or InputFormat(detect_format(path, choices=InputFormat).value)
 
 
 def detect_json(head: bytes) -> InputFormat | None:
     """What JSON the beginning of a text is, if any."""
-    if _SQUEUE_START.match(head[:200].decode("utf-8", "replace")):
+    if _DOCUMENT_START.match(head[:200].decode("utf-8", "replace")):
         return InputFormat.SQUEUE
     return InputFormat.JSONL if first_line(head).startswith("{") else None
 

@@ -4,6 +4,7 @@ Nothing is refused for a single bad record: it stays in its place, with what is 
 """
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -76,8 +77,9 @@ def _column_map(path: Path, names: list[str], options: ReadOptions) -> ColumnMap
     if "job_id" not in found and "request_id" in names:
         found["job_id"] = FileColumn("request_id")
     if found.keys().isdisjoint(REQUEST_SCHEMA):
+        shown = [name for name in names if name != _UNREADABLE]
         raise TraceError(
-            f"{path} has no column that describes a job; it has {', '.join(names)}: rename some to "
+            f"{path} has no column that describes a job; it has {', '.join(shown)}: rename some to "
             f"{', '.join(REQUEST_SCHEMA)}, or name them in a column map (--columns)"
         )
     return ColumnMap(found)
@@ -136,9 +138,9 @@ def _csv_table(path: Path) -> pl.DataFrame:
     schema = dict.fromkeys([*names, _EXTRA], pl.String)
     if not body.strip():
         return pl.DataFrame(schema={**dict.fromkeys(names, pl.String), _UNREADABLE: pl.String})
-    if body.count(b'"') % 2:
-        raise TraceError(f"cannot read {path} as CSV: a quote is never closed")
     try:
+        if body.count(b'"') % 2:
+            _check_quotes(path, body, csv_separator(header))
         table = csv_frame(body, csv_separator(header), schema)
     except csv.Error as error:
         raise TraceError(f"cannot read {path} as CSV: {_one_line(error)}") from error
@@ -150,6 +152,17 @@ def _csv_table(path: Path) -> pl.DataFrame:
         .with_columns(too_long.alias(_UNREADABLE))
         .drop(_EXTRA)
     )
+
+
+def _check_quotes(path: Path, body: bytes, separator: str) -> None:
+    """Raises TraceError where a quote may enclose other records: nobody knows how many they are.
+
+    A quote in the middle of a field, as in 5" disk, is one of its letters.
+    """
+    rows = csv.reader(io.StringIO(body.decode(), newline=""), delimiter=separator)
+    for number, row in enumerate(rows, 2):
+        if any("\n" in field for field in row):
+            raise TraceError(f"cannot read {path} as CSV: record {number} has a quote left open")
 
 
 def _parquet_table(path: Path) -> pl.DataFrame:
