@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, TypeAlias, cast
 
@@ -143,6 +144,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             except asyncio.CancelledError:
                 count(_why_cancelled(context))
                 raise
+            except grpc.aio.InternalError as error:
+                # gRPC could neither send nor read: the client has gone, and word of it is to come.
+                count(_why_cancelled(context))
+                with suppress(grpc.aio.InternalError):
+                    await context.abort(grpc.StatusCode.CANCELLED, "the client has gone")
+                raise asyncio.CancelledError from error
             except Exception as error:
                 status = status_of(error)
                 self._count_error(error, status.code)

@@ -13,6 +13,7 @@ from loguru import logger
 from rt_predictor import __version__
 from rt_predictor.api.interceptors import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.history.history import History
 from rt_predictor.observability.logging import PERSONAL
 from tests.serving.fakes import DESCRIPTION, POISON, FakePredictor
 from tests.serving.harness import HOST, PATIENCE_S, job, running
@@ -257,3 +258,20 @@ async def test_a_stream_whose_client_has_gone_leaves_nothing_behind() -> None:
             while service.metric("active_connections"):
                 await asyncio.sleep(0)
         assert service.metric("requests_total", method="PredictStream", status="CANCELLED") == 1
+
+
+async def test_a_client_that_has_gone_while_it_is_answered_is_no_fault_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history = History.off()
+
+    def gone() -> None:
+        raise grpc.aio.InternalError('Failed "execute_batch"')  # as gRPC says what it cannot send
+
+    monkeypatch.setattr(history, "check_on", gone)
+    async with running(FakePredictor(), history) as service:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await service.stub.RecordOutcomes(iter(()), timeout=PATIENCE_S)
+        assert caught.value.code() is grpc.StatusCode.CANCELLED
+        assert service.metric("internal_errors_total") == 0
+        assert service.metric("requests_total", method="RecordOutcomes", status="CANCELLED") == 1

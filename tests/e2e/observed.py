@@ -43,6 +43,12 @@ def workers_of(service: Service) -> list[int]:
     ]
 
 
+def server_of(service: Service) -> int:
+    """The process that answers, of a service with one worker; it may have a supervisor or not."""
+    (pid,) = workers_of(service) or [service.process.pid]
+    return pid
+
+
 def metric(service: Service, name: str) -> float:
     """The value of a series without labels."""
     with urllib.request.urlopen(service.metrics_url, timeout=PATIENCE_S) as page:

@@ -15,7 +15,16 @@ from rt_predictor.client import Client, Job, codec
 from rt_predictor.client.tables import table_request
 from tests.e2e.conftest import PATIENCE_S, Service, running
 from tests.e2e.ledger import Ledger, load, until_answered
-from tests.e2e.observed import at, copy_of, descriptors, metric, resident_mb, until
+from tests.e2e.observed import (
+    at,
+    copy_of,
+    descriptors,
+    everything_told,
+    metric,
+    resident_mb,
+    server_of,
+    until,
+)
 
 TINY_STREAMS = 10_000
 AT_ONCE = 400
@@ -48,6 +57,7 @@ async def at_rest(service: Service) -> None:
     await until(lambda: metric(service, "rt_predictor_active_connections") == 0)
     assert metric(service, "rt_predictor_jobs_in_flight") == 0
     assert metric(service, "rt_predictor_internal_errors_total") == 0
+    assert "Traceback" not in everything_told(service)
 
 
 async def until_held_back(sent: list[int]) -> None:
@@ -72,13 +82,13 @@ async def test_a_client_that_never_reads_is_held_back_and_fills_no_memory(
             yield codec.request(job) if kind == "stream" else table
             sent[0] += 1
 
-    before_mb = resident_mb(service.process.pid)
+    before_mb = resident_mb(server_of(service))
     call = (stub.PredictStream if kind == "stream" else stub.PredictArrow)(requests())
     async with load(service.target, ledger, callers=1):
         await until_held_back(sent)
         assert sent[0] > 0
         await until_answered(ledger, 10)
-    assert resident_mb(service.process.pid) < before_mb + ROOM_MB
+    assert resident_mb(server_of(service)) < before_mb + ROOM_MB
     call.cancel()
     ledger.assert_sound()
     await at_rest(service)
@@ -110,7 +120,7 @@ async def test_calls_that_are_cancelled_midway_leave_nothing_behind(
 
 async def test_ten_thousand_tiny_streams_are_all_answered(service: Service, ledger: Ledger) -> None:
     jobs = itertools.islice(itertools.cycle(ledger.site.jobs), TINY_STREAMS)
-    open_before = descriptors(service.process.pid)
+    open_before = descriptors(server_of(service))
 
     async def open_streams(client: Client) -> None:
         for job in jobs:
@@ -124,7 +134,7 @@ async def test_ten_thousand_tiny_streams_are_all_answered(service: Service, ledg
     assert ledger.calls["tiny"] == TINY_STREAMS
     ledger.assert_sound()
     await at_rest(service)
-    await until(lambda: descriptors(service.process.pid) <= open_before)
+    await until(lambda: descriptors(server_of(service)) <= open_before)
 
 
 async def test_streams_beyond_the_limit_are_told_when_to_come_back_and_the_others_answered(

@@ -14,7 +14,7 @@ from rt_predictor.client import Client, Recorded
 from rt_predictor.errors import ServiceError
 from tests.e2e.conftest import PATIENCE_S, Service, running
 from tests.e2e.ledger import Ledger, load, until_answered
-from tests.e2e.observed import at, copy_of, kept_ids, metric, until
+from tests.e2e.observed import at, copy_of, kept_ids, metric, server_of, until
 
 ERRORS = "rt_predictor_history_errors_total"
 PREDICT = ("one", "several", "stream", "table")
@@ -89,7 +89,7 @@ async def test_a_file_at_its_largest_is_a_full_disk(
     bundle: Path, path: Path, ledger: Ledger
 ) -> None:
     with running(bundle, **at(path)) as service:
-        pid = service.process.pid
+        pid = server_of(service)
         allowed = resource.prlimit(pid, resource.RLIMIT_FSIZE)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (1024, allowed[1]))
         async with load(service.target, ledger, callers=2, kinds=PREDICT):

@@ -63,6 +63,30 @@ async def test_no_call_of_a_patient_client_fails_when_all_workers_are_killed_at_
     ledger.assert_recorded(kept_ids(path))
 
 
+async def test_a_worker_that_stands_still_delays_its_own_calls_and_fails_none(
+    bundle: Path, path: Path, ledger: Ledger
+) -> None:
+    still = Ledger(ledger.site, ledger.reference)
+    with running(bundle, "--workers", WORKERS, **at(path)) as service:
+        victim = workers_of(service)[0]
+        async with load(service.target, ledger, callers=8, timeout_s=PATIENCE_S):
+            await until_answered(ledger, 20)
+            os.kill(victim, signal.SIGSTOP)
+            try:
+                # Of so many connections, some are with the other worker.
+                async with load(service.target, still, callers=8, timeout_s=PATIENCE_S, name="new"):
+                    await until_answered(still, 20)
+                    os.kill(victim, signal.SIGCONT)
+            finally:
+                os.kill(victim, signal.SIGCONT)
+            await until_answered(ledger, 20)
+        assert told(service, "worker ended") == 0
+    ledger.assert_sound()
+    still.assert_sound()
+    ledger.acknowledged += still.acknowledged
+    ledger.assert_recorded(kept_ids(path))
+
+
 async def test_no_call_fails_when_workers_are_stopped_one_after_the_other(
     bundle: Path, path: Path, ledger: Ledger
 ) -> None:

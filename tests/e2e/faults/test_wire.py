@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.conftest import Service, running
 from tests.e2e.ledger import Ledger, load, until_answered
 from tests.e2e.nuisances import NOISE, knock
-from tests.e2e.observed import at, copy_of, descriptors, everything_told, metric, until
+from tests.e2e.observed import at, copy_of, descriptors, everything_told, metric, server_of, until
 
 INTERNAL_ERRORS = "rt_predictor_internal_errors_total"
 
@@ -31,7 +31,7 @@ def service(
 async def test_noise_on_the_port_harms_no_other(
     service: Service, ledger: Ledger, kind: str, reset: bool
 ) -> None:
-    before = descriptors(service.process.pid)
+    before = descriptors(server_of(service))
     async with load(service.target, ledger, callers=1):
         await until_answered(ledger, 2)
         async with asyncio.TaskGroup() as knocks:
@@ -39,7 +39,7 @@ async def test_noise_on_the_port_harms_no_other(
                 knocks.create_task(knock(service.target, NOISE[kind], reset=reset))
         await until_answered(ledger, 5)
     ledger.assert_sound()
-    await until(lambda: descriptors(service.process.pid) <= before)
+    await until(lambda: descriptors(server_of(service)) <= before)
     assert metric(service, INTERNAL_ERRORS) == 0
     assert "Traceback" not in everything_told(service)
 
@@ -61,7 +61,7 @@ async def test_descriptors_that_run_out_keep_out_newcomers_and_only_for_a_while(
     service: Service, ledger: Ledger
 ) -> None:
     host, port = service.target.split(":")
-    pid = service.process.pid
+    pid = server_of(service)
     allowed = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     before = descriptors(pid)
     async with load(service.target, ledger, callers=2, kinds=("one", "several", "stream", "table")):
