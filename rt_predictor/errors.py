@@ -7,6 +7,8 @@ RTPredictorError
 │   └── PortInUseError      something else listens on the port
 ├── UsageError              the command line asks for something that makes no sense
 ├── TraceError              a job log cannot be read
+│   └── NoJobsError         it can, and has no finished job
+├── FeedError               a source of finished jobs does not give them
 ├── TrainingError           a model cannot be trained on the jobs given
 │   └── ParityError         the exported graph does not equal the native boosters
 ├── HistoryError            the outcome log cannot be read or written
@@ -61,6 +63,18 @@ class UsageError(RTPredictorError):
 
 class TraceError(RTPredictorError):
     """A job log cannot be read."""
+
+
+class NoJobsError(TraceError):
+    """A job log can be read, and has no finished job; `malformed` records are broken."""
+
+    def __init__(self, message: str, malformed: int = 0) -> None:
+        super().__init__(message)
+        self.malformed = malformed
+
+
+class FeedError(RTPredictorError):
+    """A source of finished jobs that is followed does not give them; it may later."""
 
 
 class TrainingError(RTPredictorError):

@@ -1,5 +1,6 @@
 """`rt-predictor history`: the outcome log of a service, filled and looked at."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,21 +8,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rt_predictor.cli.options import (
+    DEFAULT_TARGET,
     Columns,
     Config,
     Fields,
     Format,
     Json,
     JsonCommand,
+    Target,
     Timeout,
     Timezone,
     Traces,
     read_options,
 )
+from rt_predictor.cli.units import moment_s
 from rt_predictor.errors import InvalidJobError, UsageError
 
 if TYPE_CHECKING:
     from rt_predictor.cli.history_import import Imported
+
+_DAY_S = 86400.0
 
 history_app = typer.Typer(
     name="history",
@@ -74,9 +80,10 @@ def import_(
     """
     if history is not None and target is not None:
         raise UsageError("give --history or --target, not both: the jobs go to one of them")
-    from rt_predictor.cli.history_import import import_into_log, import_into_service, read_events
+    from rt_predictor.cli.history_import import import_into_log, import_into_service
     from rt_predictor.cli.train_log import show_log
     from rt_predictor.cli.train_screen import Steps
+    from rt_predictor.history.events import read_events
     from rt_predictor.settings import load_settings
     from rt_predictor.traces import TraceFormat, read_traces
 
@@ -98,6 +105,75 @@ def import_(
             )
     show_log(log)
     _say(imported, broken, target or str(path))
+
+
+@history_app.command()
+def follow(
+    *,
+    spool: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder that Slurm's completion script fills, instead of sacct.",
+            show_default=False,
+        ),
+    ] = None,
+    sacct: Annotated[
+        str, typer.Option(metavar="COMMAND", help="sacct, maybe with options of its own.")
+    ] = "sacct",
+    target: Target = None,
+    timeout: Timeout = 60.0,
+    interval: Annotated[
+        float, typer.Option(min=0.01, metavar="SECONDS", help="Time between two looks.")
+    ] = 30.0,
+    overlap: Annotated[
+        float,
+        typer.Option(min=0.0, metavar="SECONDS", help="How late a job may come into sacct's base."),
+    ] = 3600.0,
+    since: Annotated[
+        float | None,
+        typer.Option(
+            parser=moment_s,
+            metavar="WHEN",
+            help="Where to begin the first time: Unix seconds or ISO 8601 (UTC).",
+            show_default="a day ago",
+        ),
+    ] = None,
+    state: Annotated[
+        Path, typer.Option(metavar="FILE", help="Keeps until when sacct's jobs are recorded.")
+    ] = Path("var/follow.json"),
+    once: Annotated[
+        bool, typer.Option("--once", help="Stop when all that is there is recorded.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Sends jobs to a service as they finish, until it is stopped.
+
+    Asks sacct again and again, or empties a spool; either is enough. Each job is recorded once,
+    whenever this program or the service is stopped or killed. Where sacct or the service is away it
+    waits, ever longer, up to ten minutes.
+
+    Example:
+
+        rt-predictor history follow --target predictor:50051
+    """
+    import time
+
+    from rt_predictor.settings import load_settings
+
+    logging = load_settings(config).logging
+    from rt_predictor.follow.run import Pace, recorder_of, run
+    from rt_predictor.follow.sacct import SacctFeed
+    from rt_predictor.follow.spool import SpoolFeed
+
+    begin_s = time.time() - _DAY_S if since is None else since
+    feed = (
+        SacctFeed(shlex.split(sacct), state, begin_s, overlap)
+        if spool is None
+        else SpoolFeed(spool)
+    )
+    recorder = recorder_of(target or DEFAULT_TARGET, timeout)
+    raise typer.Exit(run(feed, recorder, Pace(interval, once), logging))
 
 
 @history_app.command(cls=JsonCommand)

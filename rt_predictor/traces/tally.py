@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rt_predictor.errors import TraceError
+from rt_predictor.errors import NoJobsError, TraceError
 from rt_predictor.features.jobs import JOB_SCHEMA
 from rt_predictor.traces.trace import MalformedLine, ReadOptions, Trace, TraceFormat
 
@@ -54,17 +54,18 @@ class Tally:
         return jobs
 
     def check_any(self, jobs: pl.DataFrame) -> None:
-        """Raises TraceError where there are no jobs, saying what there is."""
+        """Raises NoJobsError where there are no jobs, saying what there is."""
         if not jobs.is_empty():
             return
         if not self._lines:
-            raise TraceError(f"{self._path} has no records")
+            raise NoJobsError(f"{self._path} has no records")
         reasons = [f"{reason}: {count}" for reason, count in self._skipped.most_common()]
         if self._malformed_count:
             reasons.append(f"malformed: {self._malformed_count}, {self._malformed[0]}")
-        raise TraceError(
+        raise NoJobsError(
             f"{self._path}: none of the {self._lines} records is a finished job "
-            f"({'; '.join(reasons)})"
+            f"({'; '.join(reasons)})",
+            self._malformed_count,
         )
 
     def trace(self, jobs: pl.DataFrame, notes: tuple[str, ...] = ()) -> Trace:

@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rt_predictor.cli.history_import import read_events
 from rt_predictor.client import Recorded
+from rt_predictor.history.events import read_events
 from rt_predictor.history.place import open_log, open_or_replace_log
 from rt_predictor.traces.generate import generate_jobs
 

@@ -1,0 +1,124 @@
+"""Follows a feed: reads, records, says so, and does it again, for as long as it is let."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+from loguru import logger
+
+from rt_predictor.client import Client, Recorded
+from rt_predictor.errors import EXIT_OK, FeedError, RTPredictorError, ServiceError, TraceError
+from rt_predictor.follow.feed import Feed
+from rt_predictor.history.events import read_events
+from rt_predictor.observability.logging import configure_logging
+from rt_predictor.serving.run import exit_code_of
+from rt_predictor.serving.signals import stop_signals
+from rt_predictor.settings import LoggingSettings
+
+BACKOFF_MAX_S = 600.0
+_EXPECTED = (FeedError, ServiceError, TraceError)
+"""What may pass by itself; anything else ends the program."""
+
+
+class RecorderPort(Protocol):
+    """What takes the jobs: a client of the service."""
+
+    async def record(self, outcomes: pl.DataFrame) -> Recorded: ...
+
+
+RecorderFactory = Callable[[], AbstractAsyncContextManager[RecorderPort]]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When to look at a feed.
+
+    once: stop when all that is there is recorded, and at the first error.
+    """
+
+    interval_s: float
+    once: bool = False
+
+    def wait_s(self, failures: int) -> float:
+        """Time until the next look, after so many failures in a row."""
+        longest_s = max(BACKOFF_MAX_S, self.interval_s)
+        return float(min(self.interval_s * 2.0 ** min(failures, 30), longest_s))
+
+
+def recorder_of(target: str, timeout_s: float) -> RecorderFactory:
+    """The client of the service: the one place where it is made."""
+    return lambda: Client(target, timeout_s=timeout_s)
+
+
+def run(feed: Feed, recorder: RecorderFactory, pace: Pace, logging: LoggingSettings) -> int:
+    """Follows until SIGTERM or SIGINT. Returns the process's exit code."""
+    configure_logging(logging)
+    return exit_code_of(_until_stopped(feed, recorder, pace))
+
+
+async def _until_stopped(feed: Feed, recorder: RecorderFactory, pace: Pace) -> int:
+    with stop_signals(hangup=_nothing) as stop:
+        following = asyncio.create_task(follow(feed, recorder, pace))
+        stopping = asyncio.create_task(stop.asked.wait())
+        await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
+        for task in (following, stopping):
+            task.cancel()
+        # What is cut off is read again at the next start, and counted once.
+        await asyncio.gather(following, stopping, return_exceptions=True)
+    if not following.cancelled():
+        following.result()
+    logger.info("stopped")
+    return EXIT_OK
+
+
+async def follow(feed: Feed, recorder: RecorderFactory, pace: Pace) -> None:
+    """Follows until it is cancelled, or all is recorded if `pace.once`.
+
+    Raises FeedError, ServiceError and TraceError if `pace.once`; else waits and tries again.
+    """
+    failures = 0
+    async with recorder() as client:
+        while True:
+            try:
+                more = await _step(feed, client)
+                failures = 0
+            except _EXPECTED as error:
+                if pace.once:
+                    raise
+                more = False
+                failures += 1
+                wait_s = pace.wait_s(failures)
+                logger.warning("jobs wait to be recorded", reason=str(error), retry_in_s=wait_s)
+            if more:
+                continue
+            if pace.once:
+                return
+            await asyncio.sleep(pace.wait_s(failures))
+
+
+async def _step(feed: Feed, client: RecorderPort) -> bool:
+    """Records what the feed has now; whether it has more."""
+    batch = await feed.read()
+    events, broken = read_events(batch.jobs)
+    recorded = await client.record(events) if len(events) else Recorded()
+    feed.recorded(batch)
+    unread, reason = batch.unread
+    if len(batch.jobs) or unread:
+        first: RTPredictorError | str = next(iter(broken), None) or reason
+        refused = next((error.message for error in recorded.errors), "")
+        logger.info(
+            "jobs recorded",
+            recorded=recorded.recorded,
+            duplicates=recorded.duplicates,
+            skipped=len(broken) + recorded.invalid,
+            unread=unread,
+            **({"example": str(first or refused)} if first or refused else {}),
+        )
+    return batch.more
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,127 @@
+"""Finished jobs from `sacct`, window by window."""
+
+import asyncio
+import os
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from rt_predictor.errors import FeedError, NoJobsError, StartupError
+from rt_predictor.features.jobs import JOB_SCHEMA
+from rt_predictor.follow.feed import Batch
+from rt_predictor.follow.state import read_mark_s, write_mark_s
+from rt_predictor.traces import SACCT_FORMAT, ReadOptions, TraceFormat, read_trace
+
+DEFAULT_OVERLAP_S = 3600.0
+STATES = "CD,F,TO,OOM,CA,NF"
+"""Jobs that ran and ended: completed, failed, timed out, out of memory, cancelled, node failed."""
+MAX_WINDOW_S = 86400.0
+"""Time that one call of sacct looks at, so that neither it nor this process takes in a year."""
+_SACCT_TIMEOUT_S = 120.0
+_KEY = ("job_id", "submit_time")
+_READ = ReadOptions(max_malformed_share=1.0)
+
+
+class SacctFeed:
+    """Asks sacct for the jobs that ended since it was asked last, and a while before that.
+
+    Records may reach the accounting database late; `overlap_s` is how late. Jobs of the overlap
+    that this process has seen recorded are not given again.
+
+    Args:
+        command: sacct and options of its own, e.g. ("sacct", "-M", "alpha").
+        state: file that keeps how far this came.
+        since_s: where to begin without one, Unix s.
+
+    Raises StartupError where sacct is not there or the file cannot be read.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        state: Path,
+        since_s: float,
+        overlap_s: float = DEFAULT_OVERLAP_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not command or shutil.which(command[0]) is None:
+            raise StartupError(
+                f"there is no program {shlex.join(command[:1])}: install Slurm's client programs, "
+                "name another with --sacct, or follow a spool with --spool"
+            )
+        self._command = tuple(command)
+        self._state = state
+        self._overlap_s = overlap_s
+        self._clock = clock
+        self._until_s = mark_s if (mark_s := read_mark_s(state)) is not None else since_s
+        self._window_end_s = self._until_s
+        self._seen = pl.DataFrame(schema={name: JOB_SCHEMA[name] for name in (*_KEY, "end_time")})
+
+    async def read(self) -> Batch:
+        """The jobs of the next window. Raises FeedError."""
+        now_s = self._clock()
+        begin_s = self._until_s - self._overlap_s
+        self._window_end_s = max(min(self._until_s + MAX_WINDOW_S, now_s), self._until_s)
+        with tempfile.NamedTemporaryFile(prefix="rt-predictor-", suffix=".sacct") as file:
+            await self._run(begin_s, self._window_end_s, file.fileno())
+            jobs, unread = await asyncio.to_thread(read_finished, Path(file.name))
+        new = jobs.join(self._seen, on=_KEY, how="anti", maintain_order="left")
+        return Batch(new, unread, more=self._window_end_s < now_s)
+
+    def recorded(self, batch: Batch) -> None:
+        """Goes on to the next window. Raises FeedError."""
+        self._until_s = self._window_end_s
+        seen = pl.concat([self._seen, batch.jobs.select(self._seen.columns)])
+        self._seen = seen.filter(pl.col("end_time") >= self._until_s - 2 * self._overlap_s)
+        write_mark_s(self._state, self._until_s)
+
+    async def _run(self, begin_s: float, end_s: float, output: int) -> None:
+        arguments = (
+            *self._command, "-a", "-X", "-P", "-S", _local(begin_s), "-E", _local(end_s + 1),
+            f"--state={STATES}", f"--format={SACCT_FORMAT}",
+        )  # fmt: skip
+        process = await asyncio.create_subprocess_exec(
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.PIPE,
+            # Times in UTC: local ones are ambiguous for an hour every autumn.
+            env={**os.environ, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"},
+        )
+        try:
+            async with asyncio.timeout(_SACCT_TIMEOUT_S):
+                _, said = await process.communicate()
+        except TimeoutError:
+            raise FeedError(f"sacct did not end within {_SACCT_TIMEOUT_S:g} s") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            words = " ".join(said.decode(errors="replace").split()) or "without a word"
+            raise FeedError(f"sacct failed with {process.returncode}: {words[:300]}")
+
+
+def read_finished(path: Path) -> tuple[pl.DataFrame, tuple[int, str]]:
+    """The finished jobs of `sacct -P` text, and how many records could not be read and why.
+
+    Raises TraceError where the file is no such text.
+    """
+    if not path.stat().st_size:
+        return pl.DataFrame(schema=JOB_SCHEMA), (0, "")
+    try:
+        trace = read_trace(path, format=TraceFormat.SACCT, options=_READ)
+    except NoJobsError as error:
+        return pl.DataFrame(schema=JOB_SCHEMA), (error.malformed, str(error))
+    reasons = "; ".join(str(line) for line in trace.malformed[:1])
+    return trace.jobs, (trace.malformed_count, reasons)
+
+
+def _local(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")

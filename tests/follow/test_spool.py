@@ -1,0 +1,173 @@
+"""Following a spool: files go when their jobs are recorded, and bad ones harm no others."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rt_predictor.errors import ServiceError, StartupError
+from rt_predictor.follow import spool
+from rt_predictor.follow.run import Pace, follow
+from rt_predictor.follow.spool import SpoolFeed
+
+from .jobs import HEADER, Recorder, line
+
+END_S = 1_700_000_000.0
+ONCE = Pace(interval_s=0.01, once=True)
+SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "slurm" / "rt_predictor_jobcomp.sh"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "spool"
+    made.mkdir()
+    return made
+
+
+def put(folder: Path, *numbers: int) -> None:
+    for number in numbers:
+        (folder / f"{number}.job").write_text(HEADER + line(number, END_S + number))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+async def record(folder: Path, recorder: Recorder) -> None:
+    await follow(SpoolFeed(folder), recorder.made, ONCE)
+
+
+async def test_files_go_when_their_jobs_are_recorded(folder: Path) -> None:
+    put(folder, 1, 2, 3)
+    (folder / "4.new").write_text(HEADER)
+    recorder = Recorder()
+    await record(folder, recorder)
+    assert (recorder.ids, recorder.calls) == ([1, 2, 3], 1)
+    assert names(folder) == ["4.new"], "what is being written is left alone"
+    await record(folder, recorder)
+    assert recorder.calls == 1
+
+
+async def test_what_was_not_recorded_stays(folder: Path) -> None:
+    put(folder, 1, 2)
+    recorder = Recorder(failures=1)
+    with pytest.raises(ServiceError):
+        await record(folder, recorder)
+    assert names(folder) == ["1.job", "2.job"]
+    await record(folder, recorder)
+    assert (recorder.ids, names(folder)) == ([1, 2], [])
+
+
+async def test_many_files_are_taken_some_at_a_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "MAX_FILES", 4)
+    put(folder, *range(10))
+    recorder = Recorder()
+    await record(folder, recorder)
+    assert (recorder.ids, recorder.calls, names(folder)) == (list(range(10)), 3, [])
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\xff\x00\x01", b"hello\n", b"a|b\n1|2\n", HEADER.encode() + b"1|al|never\n"]
+)
+async def test_a_file_that_cannot_be_read_is_set_aside(folder: Path, text: bytes) -> None:
+    put(folder, 1, 3)
+    (folder / "2.job").write_bytes(text)
+    recorder = Recorder()
+    await record(folder, recorder)
+    assert recorder.ids == [1, 3]
+    assert names(folder) == ["rejected"]
+    assert names(folder / "rejected") == ["2.job"]
+
+
+async def test_a_job_that_tells_nothing_is_no_reason_to_keep_its_file(folder: Path) -> None:
+    (folder / "1.job").write_text(HEADER + line(1, END_S, state="RUNNING"))
+    recorder = Recorder()
+    await record(folder, recorder)
+    assert (recorder.calls, names(folder)) == (0, [])
+
+
+async def test_files_of_other_columns_are_read_as_such(folder: Path) -> None:
+    put(folder, 1)
+    other = "User|JobIDRaw|Submit|Start|End|ElapsedRaw|State|JobName\n"
+    (folder / "2.job").write_text(other + line(7, END_S).replace("7|al|", "al|7|"))
+    recorder = Recorder()
+    await record(folder, recorder)
+    assert recorder.ids == [1, 7]
+
+
+def test_a_spool_that_is_not_there_cannot_be_followed(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="there is no folder"):
+        SpoolFeed(tmp_path / "none")
+
+
+# the script that fills it
+
+JOB = {
+    "JOBID": "7", "USERNAME": "al", "ACCOUNT": "lab", "PARTITION": "normal", "QOS": "high",
+    "SUBMIT": "1700000000", "START": "1700000010", "END": "1700000070", "LIMIT": "1-00:00:00",
+    "PROCS": "8", "NODECNT": "2", "JOBSTATE": "COMPLETED", "JOBNAME": "sim",
+}  # fmt: skip
+
+
+def complete(folder: Path, script: Path, **fields: str) -> None:
+    environment = {"PATH": "/usr/bin:/bin", **JOB, **fields}
+    done = subprocess.run([script], env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.fixture
+def script(tmp_path: Path, folder: Path) -> Path:
+    copy = tmp_path / "rt_predictor_jobcomp.sh"
+    copy.write_bytes(SCRIPT.read_bytes())
+    copy.chmod(0o755)
+    (tmp_path / "rt_predictor_jobcomp.conf").write_text(f"SPOOL={folder}\n")
+    return copy
+
+
+async def test_a_completed_job_arrives_as_slurm_knows_it(folder: Path, script: Path) -> None:
+    complete(folder, script)
+    assert names(folder) == ["7-1700000000.job"]
+    batch = await SpoolFeed(folder).read()
+    assert batch.jobs.drop_nulls("job_id").row(0, named=True) == {
+        "processors_req": 8.0, "nodes_req": 2.0, "mem_req": None, "time_req": 86400.0,
+        "partition": "normal", "qos": "high", "user": "al", "account": "lab", "job_name": "sim",
+        "gpus_req": None, "submit_time": 1.7e9, "job_id": "7", "start_time": 1.7e9 + 10,
+        "end_time": 1.7e9 + 70, "runtime": 60.0, "state": "COMPLETED",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a|b", "a b'\"$(touch x)`touch y`", "a\nb\tc", "", "%s%n", "ä"])
+async def test_a_name_may_hold_anything(folder: Path, script: Path, name: str) -> None:
+    complete(folder, script, JOBNAME=name)
+    (job,) = (await SpoolFeed(folder).read()).jobs.rows(named=True)
+    assert job["job_name"] == (name.replace("\n", " ").replace("\t", " ") or None)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"START": "0", "JOBSTATE": "CANCELLED"},
+        {"JOBSTATE": "PENDING"},
+        {"JOBSTATE": "RESIZING"},
+        {"END": "1600000000"},
+        {"START": ""},
+    ],
+)
+def test_a_job_that_never_ran_leaves_nothing(
+    folder: Path, script: Path, fields: dict[str, str]
+) -> None:
+    complete(folder, script, **fields)
+    assert names(folder) == []
+
+
+def test_without_a_spool_nothing_is_kept(folder: Path, script: Path) -> None:
+    folder.rmdir()
+    complete(folder, script)
+    assert not folder.exists()
+
+
+async def test_no_limit_is_not_a_number(folder: Path, script: Path) -> None:
+    complete(folder, script, LIMIT="UNLIMITED")
+    assert (await SpoolFeed(folder).read()).jobs["time_req"].to_list() == [None]
