@@ -150,6 +150,10 @@ spec("a settings file that is absent, broken or empty gives the defaults", funct
     equal({ found, wrong }, { rtp.DEFAULTS, {} })
 end)
 
+spec("the settings file that ships holds every setting with its default", function()
+    equal(dofile(HOOKS .. "/rt_predictor_conf.lua"), rtp.DEFAULTS)
+end)
+
 spec("advice is given where a limit is far too long, or too short", function()
     local settings = rtp.settings({})
     local found = {
