@@ -60,7 +60,7 @@ def test_what_the_command_line_gets_wrong_exits_2(run, arguments: list[str]) -> 
     result = run(*arguments)
     assert result.code == 2
     assert result.out == ""
-    assert "Error" in result.err
+    assert "error" in result.err.lower()
 
 
 @pytest.mark.parametrize(
