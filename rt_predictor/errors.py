@@ -20,6 +20,8 @@ RTPredictorError
 ├── OverloadedError         the queue is full; try again later
 ├── DeadlineExceededError   the caller's deadline passed before the job was scored
 ├── DrainingError           the service is shutting down
+├── ReloadError             another model cannot be loaded; the old one is still served
+├── AdminOffError           a call that administers the service is switched off
 └── ServiceError            a service answered with an error (raised by clients)
 """
 
@@ -154,6 +156,17 @@ class DrainingError(RTPredictorError):
         super().__init__("the service is shutting down: ask another instance")
 
 
+class ReloadError(RTPredictorError):
+    """Another model cannot be loaded; the one that was served still is."""
+
+
+class AdminOffError(RTPredictorError):
+    """A call that administers the service is switched off."""
+
+    def __init__(self) -> None:
+        super().__init__("calls that administer this service are switched off (server.admin)")
+
+
 class ServiceError(RTPredictorError):
     """A service answered with an error."""
 
@@ -175,6 +188,8 @@ _OUTCOMES: dict[type[RTPredictorError], Outcome] = {
     OverloadedError: Outcome("RESOURCE_EXHAUSTED", EXIT_FAILURE),
     DeadlineExceededError: Outcome("DEADLINE_EXCEEDED", EXIT_FAILURE),
     DrainingError: Outcome("UNAVAILABLE", EXIT_FAILURE),
+    ReloadError: Outcome("FAILED_PRECONDITION", EXIT_FAILURE),
+    AdminOffError: Outcome("PERMISSION_DENIED", EXIT_FAILURE),
     HistoryError: Outcome("UNAVAILABLE", EXIT_FAILURE),
     HistoryOffError: Outcome("FAILED_PRECONDITION", EXIT_FAILURE),
 }

@@ -36,6 +36,7 @@ from rt_predictor.serving.health import HealthReport
 from rt_predictor.serving.isolation import Failed
 from rt_predictor.serving.port import PredictorPort
 from rt_predictor.serving.shadow.place import ShadowPlace
+from rt_predictor.serving.supervisor_line import ReloadModel
 
 SMALL_JOBS = 64
 """Jobs of a batch that is read at once and scored with those of others; more go to a thread."""
@@ -63,6 +64,7 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         history: History,
         *,
         shadow: ShadowPlace | None = None,
+        reload: ReloadModel,
         served: Callable[[], int],
         pool: WorkPool,
         admission: Admission,
@@ -74,6 +76,7 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         self._batcher = batcher
         self._history = history
         self._shadow = shadow
+        self._reload = reload
         self._served = served
         self._pool = pool
         self._admission = admission
@@ -222,6 +225,14 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         if report is not None:
             info.shadow.CopyFrom(encode_shadow(report, self._predictor.confidence_level))
         return info
+
+    async def ReloadModel(  # noqa: N802
+        self, request: pb.ReloadModelRequest, context: Context
+    ) -> pb.ReloadModelResponse:
+        """Has all workers load the bundle anew."""
+        del request, context
+        done = await self._reload()
+        return pb.ReloadModelResponse(old_version=done.old_version, new_version=done.new_version)
 
     async def HealthCheck(  # noqa: N802
         self, request: pb.HealthCheckRequest, context: Context

@@ -21,6 +21,7 @@ from rt_predictor.cli.history import history_app
 from rt_predictor.cli.info import info
 from rt_predictor.cli.options import JsonCommand
 from rt_predictor.cli.predict import predict
+from rt_predictor.cli.reload import reload
 from rt_predictor.cli.score import score
 from rt_predictor.cli.serve import serve
 from rt_predictor.cli.train import train
@@ -81,6 +82,7 @@ app.command()(evaluate)
 app.add_typer(history_app)
 app.command(cls=JsonCommand)(info)
 app.command()(health)
+app.command(cls=JsonCommand)(reload)
 app.command()(bench)
 app.command()(version)
 

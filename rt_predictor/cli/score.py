@@ -106,7 +106,7 @@ def score(
         int, typer.Option(min=1, metavar="N", help="Jobs that are sent and scored together.")
     ] = 5000,
 ) -> None:
-    """Predicts every job of a file, of Slurm's queue, of a pipe or of a folder that hooks fill.
+    """Predicts the jobs of a file, of Slurm's queue, a pipe or a folder.
 
     Of csv and parquet the columns are read that are named as the fields of the API: submit_time,
     processors_req, nodes_req, mem_req, gpus_req, time_req, partition, qos, user, account, job_name,

@@ -22,6 +22,7 @@ from rt_predictor.client.values import (
     Prediction,
     Recorded,
     Rejection,
+    Reloaded,
     Shadow,
 )
 
@@ -41,5 +42,6 @@ __all__ = [
     "Prediction",
     "Recorded",
     "Rejection",
+    "Reloaded",
     "Shadow",
 ]

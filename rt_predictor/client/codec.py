@@ -17,6 +17,7 @@ from rt_predictor.client.values import (
     Prediction,
     Recorded,
     Rejection,
+    Reloaded,
     Shadow,
 )
 from rt_predictor.errors import InvalidJobError
@@ -175,6 +176,11 @@ def _shadow(found: pb.ShadowInfo) -> Shadow:
         differing=found.differing if found.HasField("differing") else None,
         failed=found.failed,
     )
+
+
+def reloaded(response: pb.ReloadModelResponse) -> Reloaded:
+    """What is served now."""
+    return Reloaded(response.old_version, response.new_version)
 
 
 def health(response: pb.HealthCheckResponse) -> Health:

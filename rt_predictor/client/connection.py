@@ -15,7 +15,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.client import codec
-from rt_predictor.client.values import Answer, Health, Job, ModelInfo, Outcome, Prediction, Recorded
+from rt_predictor.client.values import (
+    Answer,
+    Health,
+    Job,
+    ModelInfo,
+    Outcome,
+    Prediction,
+    Recorded,
+    Reloaded,
+)
 from rt_predictor.errors import InvalidRequestError, RTPredictorError, ServiceError
 
 if TYPE_CHECKING:
@@ -228,6 +237,16 @@ class Client:
         request = pb.GetModelInfoRequest()
         return codec.model_info(
             await self._call(lambda left_s: self._stub.GetModelInfo(request, timeout=left_s))
+        )
+
+    async def reload_model(self) -> Reloaded:
+        """Has the service load the bundle in its folder anew, without a stop.
+
+        Give the client a `timeout_s` of minutes: workers are started one after the other.
+        """
+        request = pb.ReloadModelRequest()
+        return codec.reloaded(
+            await self._call(lambda left_s: self._stub.ReloadModel(request, timeout=left_s))
         )
 
     async def health(self) -> Health:

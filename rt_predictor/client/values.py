@@ -59,6 +59,14 @@ class InvalidOutcome:
 
 
 @dataclass(frozen=True)
+class Reloaded:
+    """What became of a reload: versions of the model, equal if there was nothing to load."""
+
+    old_version: str
+    new_version: str
+
+
+@dataclass(frozen=True)
 class Recorded:
     """What became of outcomes; the valid ones are on disk."""
 

@@ -23,15 +23,16 @@ from rt_predictor.model.documents import (
     ReferenceDocument,
     TrainingMetrics,
 )
-
-GRAPH_FILE = "ensemble.onnx"
-ENSEMBLE_FILE = "ensemble_config.json"
-FEATURES_FILE = "features.json"
-CALIBRATION_FILE = "calibration.json"
-INFO_FILE = "model_info.json"
-METRICS_FILE = "training_metrics.json"
-REFERENCE_FILE = "reference.json"
-MANIFEST_FILE = "manifest.json"
+from rt_predictor.model.files import (
+    CALIBRATION_FILE,
+    ENSEMBLE_FILE,
+    FEATURES_FILE,
+    GRAPH_FILE,
+    INFO_FILE,
+    MANIFEST_FILE,
+    METRICS_FILE,
+    REFERENCE_FILE,
+)
 
 _RETRAIN = "make a new one with `rt-predictor train TRACE -o DIR` or restore the folder"
 

@@ -29,6 +29,7 @@ METHODS: tuple[str, ...] = (
     "PredictArrow",
     "RecordOutcomes",
     "GetModelInfo",
+    "ReloadModel",
     "HealthCheck",
 )
 """Methods of the service; calls of no other are counted, so labels stay few."""

@@ -2,6 +2,10 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+RELOADED, UNCHANGED, FAILED = "loaded", "unchanged", "failed"
+RELOADS: tuple[str, ...] = (RELOADED, UNCHANGED, FAILED)
+"""What became of a reload."""
+
 
 class WorkerMetrics:
     """What is known of the worker processes from outside of them."""
@@ -20,3 +24,11 @@ class WorkerMetrics:
             "Workers started again because one had died.",
             registry=registry,
         )
+        reloads = Counter(
+            "rt_predictor_model_reloads",
+            "Reloads of the model: loaded (workers replaced), unchanged (nothing to load) or "
+            "failed (the old model stays).",
+            ("result",),
+            registry=registry,
+        )
+        self.reloads = {result: reloads.labels(result) for result in RELOADS}

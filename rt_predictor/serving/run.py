@@ -43,7 +43,7 @@ def _run(
     settings: Settings, predictor_factory: "PredictorFactory", shadow: ShadowPlace | None
 ) -> int:
     if shares_ports():
-        from rt_predictor.serving.supervisor import supervise
+        from rt_predictor.serving.supervise import supervise
 
         return exit_code_of(supervise(settings, predictor_factory, shadow))
     if settings.server.max_workers > 1:

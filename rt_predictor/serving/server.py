@@ -45,6 +45,7 @@ from rt_predictor.serving.shadow.place import ShadowPlace
 from rt_predictor.serving.shadow.sampler import SampledPredictor, Sampler
 from rt_predictor.serving.signals import stop_signals
 from rt_predictor.serving.sockets import PORT_SETTING, address_of, check_port_free
+from rt_predictor.serving.supervisor_line import ReloadModel, administration_is_off, cannot_reload
 from rt_predictor.settings import ServerSettings, Settings
 
 FLUSH_S = 1.0
@@ -76,6 +77,7 @@ class Server:
         shares_port: bool,
         shadow: ShadowPlace | None = None,
         tracer: Tracer | None = None,
+        reload: ReloadModel = cannot_reload,
     ) -> None:
         """A server that does not listen yet.
 
@@ -88,6 +90,7 @@ class Server:
             shares_port: whether other processes listen on the same port.
             shadow: where a candidate is, if there is one.
             tracer: what traces calls, if anything does; closed by who made it.
+            reload: loads another model.
         """
         self._settings = settings
         self._metrics = metrics
@@ -117,6 +120,7 @@ class Server:
             Batcher(dispatcher, max_waiting_jobs=settings.max_waiting_jobs),
             history,
             shadow=shadow,
+            reload=reload if settings.admin else administration_is_off,
             served=lambda: dispatcher.predicted,
             pool=self._pool,
             admission=self._admission,

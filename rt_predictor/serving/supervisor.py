@@ -1,50 +1,27 @@
-"""The supervisor: keeps several workers on one port, and serves the metrics of them all.
+"""The supervisor: keeps several workers on one port, all with the same model.
 
-It loads no model and answers no call. Dead workers are started again, after pauses that grow;
-SIGHUP replaces all of them one by one, the new one up before the old one goes; SIGTERM and SIGINT
-let all of them finish what they do.
+It loads no model and answers no call. Dead workers are started again, after pauses that grow, with
+the model that is served. All are replaced one by one, the new one up before the old one goes.
 """
 
 import asyncio
-import tempfile
-import time
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 from loguru import logger
-from prometheus_client import CollectorRegistry
 
-from rt_predictor.errors import EXIT_CANNOT_START, EXIT_FAILURE, EXIT_OK
-from rt_predictor.observability.page import (
-    MetricsPage,
-    add_shared_metrics,
-    forget_worker,
-    open_metrics_page,
-)
+from rt_predictor.errors import EXIT_CANNOT_START, EXIT_FAILURE, ReloadError
+from rt_predictor.observability.page import forget_worker
 from rt_predictor.observability.worker_metrics import WorkerMetrics
-from rt_predictor.serving.announce import log_serving
-from rt_predictor.serving.shadow.place import ShadowPlace
-from rt_predictor.serving.signals import stop_signals
-from rt_predictor.serving.sockets import reserve_port
-from rt_predictor.serving.worker import WorkerTask
-from rt_predictor.serving.worker_process import WorkerProcess
-from rt_predictor.settings import Settings
+from rt_predictor.serving.messages import Ready, ReloadNote
+from rt_predictor.serving.place import Place
+from rt_predictor.serving.served_model import ServedModel
+from rt_predictor.serving.tasks import together
+from rt_predictor.serving.worker import Start
+from rt_predictor.serving.worker_process import OnExit, WorkerProcess
 
-if TYPE_CHECKING:  # costs a supervisor time and memory
-    from rt_predictor.serving.port import PredictorFactory
-
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
-STABLE_S = 60.0
-"""A worker that served this long does not lengthen the pause after its end."""
-STOP_MARGIN_S = 5.0
-"""What a worker gets beyond `drain_timeout_s` before it is killed."""
-
-_T = TypeVar("_T")
-OnExit = Callable[[WorkerProcess], None]
-StartWorker = Callable[[int, OnExit], WorkerProcess]
+StartWorker = Callable[[int, OnExit, Start], WorkerProcess]
 """Starts a worker of that number, and says whom to tell once it has ended."""
 
 
@@ -56,25 +33,12 @@ class CannotStartError(Exception):
         self.exit_code = exit_code
 
 
-class _Place:
-    """A place for a worker. Whoever changes the worker in it holds the lock."""
+@dataclass(frozen=True)
+class Patience:
+    """How long a worker may take, in s."""
 
-    def __init__(self, worker: WorkerProcess) -> None:
-        self.worker = worker
-        self.lock = asyncio.Lock()
-        self.since_s = time.monotonic()
-        self.pause_s = FIRST_PAUSE_S
-
-    def fill(self, worker: WorkerProcess) -> None:
-        self.worker = worker
-        self.since_s = time.monotonic()
-
-    def next_pause_s(self) -> float:
-        """The pause before the next start; longer from time to time while starts are in vain."""
-        if time.monotonic() - self.since_s > STABLE_S:
-            self.pause_s = FIRST_PAUSE_S
-        pause_s, self.pause_s = self.pause_s, min(2 * self.pause_s, LONGEST_PAUSE_S)
-        return pause_s
+    to_start_s: float
+    to_stop_s: float
 
 
 class Supervisor:
@@ -85,56 +49,87 @@ class Supervisor:
         start_worker: StartWorker,
         metrics: WorkerMetrics,
         directory: Path,
-        *,
-        stop_within_s: float,
+        source: Path,
+        patience: Patience,
     ) -> None:
         """A supervisor without workers.
 
         Args:
             start_worker: starts one.
             metrics: where they are counted.
-            directory: where they keep their metrics.
-            stop_within_s: how long one may take to stop before it is killed.
+            directory: where they keep their metrics, and copies of models.
+            source: folder of the model.
+            patience: after which a worker is killed.
         """
         self._start_worker = start_worker
         self._metrics = metrics
         self._directory = directory
-        self._stop_within_s = stop_within_s
+        self._source = source
+        self._patience = patience
         self._alive: dict[int, WorkerProcess] = {}
-        self._places: list[_Place] = []
+        self._places: list[Place] = []
+        self._note = ""
+        self.model = ServedModel.beside(source, directory)
+        """What all workers answer with; while they are replaced, what the first of them did."""
+        self.model_version = ""
 
-    async def start(self, count: int) -> str:
-        """Starts the workers. Returns the version of the model they answer with.
+    async def start(self, count: int) -> None:
+        """Starts the workers.
 
         The first starts alone: what keeps it from starting is said once, and not by each of them.
         Raises CannotStartError.
         """
         self._metrics.wanted.set(count)
-        first = await self._started()
-        others = await _together(self._started() for _ in range(count - 1))
-        self._places = [_Place(worker) for worker in (first, *others)]
-        return "" if first.ready is None else first.ready.model_version
+        first = await self._started(takes=True)
+        others = await together(self._started() for _ in range(count - 1))
+        self._places = [Place(worker, self.model) for worker in (first, *others)]
+        self.model_version = _version(first)
 
     async def keep(self) -> None:
         """Starts dead workers again, for ever.
 
         Raises CannotStartError once no worker serves and none can start as asked.
         """
-        await _together(self._keep(place) for place in self._places)
+        await together(self._keep(place) for place in self._places)
 
-    async def replace_all(self) -> None:
-        """Replaces the workers one by one; the old ones stay if a new one does not start."""
-        for place in self._places:
-            async with place.lock:
-                successor = self._start()
-                if await successor.started() is None:
-                    logger.error("a new worker does not start: the old ones stay")
-                    return
-                old = place.worker
-                place.fill(successor)
-                self._count()
-                await self._retire(old)
+    async def replace_all(
+        self, asker: WorkerProcess | None = None, done: Callable[[str], None] | None = None
+    ) -> None:
+        """Has all workers replaced one by one, by ones that load the bundle anew.
+
+        If one does not start, those that were replaced already go back to the model that was
+        served. Raises ReloadError, then.
+
+        Args:
+            asker: the worker to be replaced last.
+            done: called with the version of the model once nothing can fail any more, while that
+                last worker still serves.
+        """
+        old, new = self.model, ServedModel.beside(self._source, self._directory)
+        replaced: list[Place] = []
+        try:
+            for place in sorted(self._places, key=lambda place: place.worker is asker):
+                async with place.lock:
+                    start = Start(new, takes=not replaced, relieves=True)
+                    successor = await self._successor(start)
+                    replaced.append(place)
+                    if len(replaced) == len(self._places):
+                        self.model, self.model_version = new, _version(successor)
+                        if done is not None:
+                            done(self.model_version)
+                    await self._relieve(place, successor, new)
+        except ReloadError:
+            await self._go_back(replaced, old)
+            new.drop()
+            raise
+        old.drop()
         logger.info("workers replaced", workers=len(self._places))
+
+    def note(self, text: str) -> None:
+        """Has the health of the service say so of the last reload; "" for nothing."""
+        self._note = text
+        for worker in self._alive.values():
+            worker.tell(ReloadNote(text))
 
     async def stop(self, hurry: asyncio.Event) -> None:
         """Lets all workers finish what they do, less of it once `hurry` is set; none is left."""
@@ -142,43 +137,88 @@ class Supervisor:
         await asyncio.gather(*(self._retire(worker) for worker in tuple(self._alive.values())))
         impatience.cancel()
 
-    async def _keep(self, place: _Place) -> None:
+    async def _keep(self, place: Place) -> None:
         while True:
-            worker = place.worker
-            await worker.exited.wait()
-            async with place.lock:
-                if place.worker is worker:
-                    await self._restart(place)
+            dead = last = place.worker
+            await dead.exited.wait()
+            while True:
+                async with place.lock:
+                    if place.worker is not dead:
+                        break
+                    self._check_hope(last)
+                    pause_s = place.next_pause_s()
+                logger.warning(
+                    "worker ended",
+                    worker=last.number,
+                    exit_code=last.exit_code,
+                    restart_in_s=pause_s,
+                )
+                # Not under the lock: a model that cannot start may be replaced meanwhile.
+                await asyncio.sleep(pause_s)
+                async with place.lock:
+                    if place.worker is not dead:
+                        break
+                    self._metrics.restarts.inc()
+                    last = self._start(Start(place.model))
+                    if await self._ready(last) is not None:
+                        place.fill(last, place.model)
+                        self._count()
 
-    async def _restart(self, place: _Place) -> None:
-        dead = place.worker
-        while not dead.serves:
-            none_serves = not any(worker.serves for worker in self._alive.values())
-            if dead.ready is None and dead.exit_code == EXIT_CANNOT_START and none_serves:
-                raise CannotStartError(EXIT_CANNOT_START)
-            pause_s = place.next_pause_s()
-            logger.warning(
-                "worker ended", worker=dead.number, exit_code=dead.exit_code, restart_in_s=pause_s
-            )
-            await asyncio.sleep(pause_s)
-            self._metrics.restarts.inc()
-            dead = self._start()
-            await dead.started()
-        place.fill(dead)
+    def _check_hope(self, dead: WorkerProcess) -> None:
+        none_serves = not any(worker.serves for worker in self._alive.values())
+        if dead.ready is None and dead.exit_code == EXIT_CANNOT_START and none_serves:
+            raise CannotStartError(EXIT_CANNOT_START)
+
+    async def _relieve(self, place: Place, successor: WorkerProcess, model: ServedModel) -> None:
+        old = place.worker
+        place.fill(successor, model)
         self._count()
+        await self._retire(old)
 
-    async def _started(self) -> WorkerProcess:
-        worker = self._start()
-        if await worker.started() is None:
+    async def _go_back(self, replaced: list[Place], old: ServedModel) -> None:
+        for place in replaced:
+            place.model = old
+        for place in replaced:
+            async with place.lock:
+                try:
+                    successor = await self._successor(Start(old, relieves=True))
+                except ReloadError as error:
+                    # Its place is filled with the old model as if it had died.
+                    logger.error("the old model does not start either", reason=str(error))
+                    await self._retire(place.worker)
+                else:
+                    await self._relieve(place, successor, old)
+
+    async def _successor(self, start: Start) -> WorkerProcess:
+        worker = self._start(start)
+        if await self._ready(worker) is None:
+            raise ReloadError(
+                worker.failure or f"a new worker ended at its start, exit code {worker.exit_code}"
+            )
+        return worker
+
+    async def _started(self, *, takes: bool = False) -> WorkerProcess:
+        worker = self._start(Start(self.model, takes=takes))
+        if await self._ready(worker) is None:
             raise CannotStartError(worker.exit_code or EXIT_FAILURE)
         self._count()
         return worker
 
-    def _start(self) -> WorkerProcess:
+    def _start(self, start: Start) -> WorkerProcess:
         number = next(n for n in range(len(self._alive) + 1) if n not in self._alive)
-        worker = self._start_worker(number, self._ended)
+        worker = self._start_worker(number, self._ended, replace(start, note=self._note))
         self._alive[number] = worker
         return worker
+
+    async def _ready(self, worker: WorkerProcess) -> Ready | None:
+        try:
+            async with asyncio.timeout(self._patience.to_start_s):
+                return await worker.started()
+        except TimeoutError:
+            logger.error("worker does not become ready: killed", worker=worker.number)
+            worker.kill()
+            await worker.exited.wait()
+            return None
 
     def _ended(self, worker: WorkerProcess) -> None:
         del self._alive[worker.number]
@@ -186,9 +226,12 @@ class Supervisor:
         self._count()
 
     async def _retire(self, worker: WorkerProcess) -> None:
-        worker.terminate()
+        if worker.ready is None:
+            worker.kill()  # it has nothing to finish
+        else:
+            worker.terminate()
         try:
-            async with asyncio.timeout(self._stop_within_s):
+            async with asyncio.timeout(self._patience.to_stop_s):
                 await worker.exited.wait()
         except TimeoutError:
             logger.warning("worker does not stop: killed", worker=worker.number)
@@ -204,100 +247,5 @@ class Supervisor:
         self._metrics.up.set(sum(worker.serves for worker in self._alive.values()))
 
 
-async def supervise(
-    settings: Settings, predictor_factory: "PredictorFactory", shadow: ShadowPlace | None = None
-) -> int:
-    """Serves from `server.max_workers` processes until SIGTERM or SIGINT. Returns an exit code.
-
-    Raises StartupError where the port or the metrics port cannot be used.
-    """
-    options = settings.server
-    hangup = asyncio.Event()
-    with ExitStack() as stack:
-        stop = stack.enter_context(stop_signals(hangup=hangup.set))
-        reserved = stack.enter_context(reserve_port(options.host, options.port))
-        port: int = reserved.getsockname()[1]
-        directory = Path(
-            stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="rt-predictor-", ignore_cleanup_errors=True)
-            )
-        )
-        registry = CollectorRegistry()
-        add_shared_metrics(registry, directory)
-        if shadow is not None:
-            # Costs a supervisor that has no candidate time and memory.
-            from rt_predictor.observability.shadow_metrics import ShadowMetrics
-
-            registry.register(ShadowMetrics(shadow.latest))
-        metrics = WorkerMetrics(registry)
-        page = open_metrics_page(options, registry) if options.metrics_enabled else None
-        if page is not None:
-            stack.callback(page.close)
-
-        def start_worker(number: int, on_exit: OnExit) -> WorkerProcess:
-            task = WorkerTask(settings, predictor_factory, number, port, directory, shadow)
-            return WorkerProcess(task, on_exit)
-
-        supervisor = Supervisor(
-            start_worker,
-            metrics,
-            directory,
-            stop_within_s=options.drain_timeout_s + STOP_MARGIN_S,
-        )
-
-        try:
-            stopped = asyncio.create_task(stop.asked.wait())
-            await _until(stopped, _live(settings, port, page, supervisor, hangup))
-            logger.info("shutting down", drain_timeout_s=options.drain_timeout_s)
-        except CannotStartError as error:
-            # The worker has said why, and one line is enough; a crash says nothing.
-            if error.exit_code != EXIT_CANNOT_START:
-                logger.error(str(error))
-            return EXIT_CANNOT_START if error.exit_code == EXIT_CANNOT_START else EXIT_FAILURE
-        finally:
-            await supervisor.stop(stop.insisted)
-    logger.info("stopped")
-    return EXIT_OK
-
-
-async def _live(
-    settings: Settings,
-    port: int,
-    page: MetricsPage | None,
-    supervisor: Supervisor,
-    hangup: asyncio.Event,
-) -> None:
-    version = await supervisor.start(settings.server.max_workers)
-    log_serving(settings, port, page, version)
-    await _together((supervisor.keep(), _replace_on(hangup, supervisor)))
-
-
-async def _replace_on(hangup: asyncio.Event, supervisor: Supervisor) -> None:
-    while True:
-        await hangup.wait()
-        hangup.clear()
-        await supervisor.replace_all()
-
-
-async def _until(end: asyncio.Task[bool], work: Coroutine[None, None, None]) -> None:
-    """Works until the end comes. Raises what the work raises before."""
-    working = asyncio.create_task(work)
-    try:
-        await asyncio.wait((end, working), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
-    finally:
-        for task in (end, working):
-            task.cancel()
-        await asyncio.gather(end, working, return_exceptions=True)
-
-
-async def _together(works: Iterable[Coroutine[None, None, _T]]) -> list[_T]:
-    """Works on all at once; when one fails, ends the others and raises its error."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+def _version(worker: WorkerProcess) -> str:
+    return "" if worker.ready is None else worker.ready.model_version

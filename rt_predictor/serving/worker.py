@@ -7,6 +7,7 @@ once it is ready, and stops it with SIGTERM. A worker whose supervisor dies stop
 import asyncio
 import multiprocessing
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -15,15 +16,34 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from rt_predictor.errors import EXIT_OK
+from rt_predictor.errors import EXIT_OK, BundleError, StartupError
 from rt_predictor.observability.logging import configure_logging
 from rt_predictor.observability.memory import keep_memory_small
+from rt_predictor.serving.messages import CannotStart, Ready
 from rt_predictor.serving.run import exit_code_of
+from rt_predictor.serving.served_model import ServedModel
 from rt_predictor.serving.shadow.place import ShadowPlace
 from rt_predictor.settings import Settings
 
 if TYPE_CHECKING:  # costs a supervisor time and memory
-    from rt_predictor.serving.port import PredictorFactory
+    from rt_predictor.history.history import History
+    from rt_predictor.serving.port import PredictorFactory, PredictorPort
+
+RETAKE_S = 0.2
+"""Pause before a bundle that could not be loaded is copied again."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a worker is started."""
+
+    model: ServedModel
+    takes: bool = False
+    """Whether it makes the model's copy: the first one that loads it"""
+    relieves: bool = False
+    """Whether another one serves in its place until it is ready"""
+    note: str = ""
+    """What the health of the service says of the last reload"""
 
 
 @dataclass(frozen=True)
@@ -38,22 +58,24 @@ class WorkerTask:
     """The port to share, never 0."""
     metrics_directory: Path
     """Where its series go."""
+    start: Start
     shadow: ShadowPlace | None = None
     """Where a candidate is, if there is one."""
-
-
-@dataclass(frozen=True)
-class Ready:
-    """What a worker says once it serves."""
-
-    model_version: str
 
 
 def worker_main(task: WorkerTask, to_supervisor: Connection) -> None:
     """Runs a worker in a process of its own, to the end of that process."""
     configure_logging(task.settings.logging, worker=task.number)
     keep_memory_small()
-    sys.exit(exit_code_of(_serve(task, to_supervisor)))
+    sys.exit(exit_code_of(_tell_of_failure(task, to_supervisor)))
+
+
+async def _tell_of_failure(task: WorkerTask, to_supervisor: Connection) -> int:
+    try:
+        return await _serve(task, to_supervisor)
+    except StartupError as error:
+        to_supervisor.send(CannotStart(str(error)))
+        raise
 
 
 async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
@@ -65,6 +87,7 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
     from rt_predictor.serving.health import Health, State, coverage_check
     from rt_predictor.serving.server import Server, settle_process
     from rt_predictor.serving.signals import stop_signals
+    from rt_predictor.serving.supervisor_line import SupervisorLine, reload_check
 
     options = task.settings.server
     with ExitStack() as stack:
@@ -76,8 +99,9 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
         tracer = tracer_of(task.settings.tracing, worker=task.number)
         if tracer is not None:
             stack.callback(tracer.close)
-        history = History(task.settings.history)
-        predictor = task.predictor_factory(task.settings, history)
+        history = History(_patient(task).history)
+        predictor = _load(task, history)
+        line = SupervisorLine(to_supervisor, task.start.note)
         metrics = Metrics(CollectorRegistry(), worker=task.number)
         metrics.live.watched(predictor.confidence_level, task.settings.watching)
         server = Server(
@@ -90,15 +114,49 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
                 "coverage": coverage_check(
                     history, predictor.confidence_level, task.settings.watching
                 ),
+                "reload": reload_check(line),
             },
             shares_port=True,
+            reload=line.reload,
             shadow=task.shadow,
             tracer=tracer,
         )
         await server.start(task.port)
         settle_process()
         logger.debug("worker ready", port=task.port, model_version=predictor.model_version)
-        to_supervisor.send(Ready(predictor.model_version))
+        line.listen()
+        line.say(Ready(predictor.model_version))
         await stop.asked.wait()
         await server.stop(stop.insisted)
+        line.hang_up()
     return EXIT_OK
+
+
+def _patient(task: WorkerTask) -> Settings:
+    """The settings; while another worker serves in its place, this one waits for all of history."""
+    if not task.start.relieves:
+        return task.settings
+    return task.settings.with_overrides(
+        {"history.catch_up_timeout_s": task.settings.model.reload_timeout_s}
+    )
+
+
+def _load(task: WorkerTask, history: "History") -> "PredictorPort":
+    """The predictor over the model's copy, which the first worker makes. Raises StartupError."""
+    model = task.start.model
+    settings = task.settings.with_overrides({"model.path": model.copy})
+    if not task.start.takes:
+        return task.predictor_factory(settings, history)
+    try:
+        model.take()
+        return task.predictor_factory(settings, history)
+    except (BundleError, OSError):
+        # It may have been replaced while it was copied: once more.
+        time.sleep(RETAKE_S)
+    try:
+        model.take()
+        return task.predictor_factory(settings, history)
+    except BundleError as error:
+        raise BundleError(str(error).replace(str(model.copy), str(model.source))) from None
+    except OSError as error:
+        raise BundleError(f"{model.source} cannot be copied: {error}") from error

@@ -3,31 +3,39 @@
 import asyncio
 import multiprocessing
 from collections.abc import Callable
+from contextlib import suppress
 
-from rt_predictor.serving.worker import Ready, WorkerTask, worker_main
+from rt_predictor.serving.messages import CannotStart, FromWorker, Ready, ReloadAsked, ToWorker
+from rt_predictor.serving.worker import WorkerTask, worker_main
 
 _SPAWN = multiprocessing.get_context("spawn")
+
+OnExit = Callable[["WorkerProcess"], None]
+OnAsk = Callable[["WorkerProcess", ReloadAsked], None]
 
 
 class WorkerProcess:
     """A process that was spawned; becomes ready or not, and ends. Used by one event loop."""
 
-    def __init__(self, task: WorkerTask, on_exit: Callable[["WorkerProcess"], None]) -> None:
-        """Spawns it; `on_exit` is called once it has ended."""
+    def __init__(self, task: WorkerTask, on_exit: OnExit, on_ask: OnAsk) -> None:
+        """Spawns it; `on_exit` is called once it has ended, `on_ask` when it asks for a reload."""
         self.number = task.number
         self.exited = asyncio.Event()
         self.exit_code: int | None = None
         """Set once it has ended; minus the number of the signal that ended it, if one did."""
         self.ready: Ready | None = None
+        self.failure = ""
+        """Why it could not start, in its own words."""
         self._on_exit = on_exit
+        self._on_ask = on_ask
         self._settled = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._messages, to_supervisor = _SPAWN.Pipe(duplex=False)
+        self._messages, of_worker = _SPAWN.Pipe()
         self._process = _SPAWN.Process(
-            target=worker_main, args=(task, to_supervisor), name=f"rt-predictor-{task.number}"
+            target=worker_main, args=(task, of_worker), name=f"rt-predictor-{task.number}"
         )
         self._process.start()
-        to_supervisor.close()
+        of_worker.close()
         self._loop.add_reader(self._messages.fileno(), self._read)
         self._loop.add_reader(self._process.sentinel, self._end)
 
@@ -41,6 +49,13 @@ class WorkerProcess:
         await self._settled.wait()
         return self.ready
 
+    def tell(self, message: ToWorker) -> None:
+        """Sends it a message; one that has ended hears nothing."""
+        if self.exited.is_set():
+            return
+        with suppress(OSError):  # it is ending
+            self._messages.send(message)
+
     def terminate(self) -> None:
         """Asks it to finish what it does and end; a second time, to end at once."""
         if not self.exited.is_set():
@@ -52,14 +67,30 @@ class WorkerProcess:
             self._process.kill()
 
     def _read(self) -> None:
-        self._loop.remove_reader(self._messages.fileno())
+        if not self._hear():
+            self._loop.remove_reader(self._messages.fileno())
+
+    def _hear(self) -> bool:
+        """Takes one message: whether there was one."""
         try:
-            self.ready = self._messages.recv()
-        except EOFError:
-            return
-        self._settled.set()
+            if not self._messages.poll():
+                return False
+            message: FromWorker = self._messages.recv()
+        except (EOFError, OSError):
+            return False
+        match message:
+            case Ready():
+                self.ready = message
+                self._settled.set()
+            case CannotStart():
+                self.failure = message.reason
+            case ReloadAsked():
+                self._on_ask(self, message)
+        return True
 
     def _end(self) -> None:
+        while self._hear():  # its last words may come with its end
+            pass
         self._loop.remove_reader(self._process.sentinel)
         self._loop.remove_reader(self._messages.fileno())
         self._messages.close()

@@ -18,6 +18,7 @@ class ServerSettings(Section):
     metrics_port: Port = Field(8181, description="port of the metrics page; 0 takes any free one")
     metrics_enabled: bool = Field(True, description="serve the metrics page")
     reflection: bool = Field(True, description="serve gRPC reflection")
+    admin: bool = Field(False, description="answer calls that change what is served (ReloadModel)")
     max_batch_jobs: int = Field(100_000, ge=1, description="jobs in one PredictBatch or table")
     max_message_mb: int = Field(64, ge=1, le=2047, description="size of one message, in MB")
     max_concurrent_calls: int = Field(
@@ -79,6 +80,18 @@ class ModelSettings(Section):
         )
     )
     verify_hashes: bool = Field(True, description="check the bundle's SHA-256 sums at start")
+    watch: bool = Field(
+        False, description="load another bundle as soon as the folder holds one that is whole"
+    )
+    watch_interval_s: float = Field(
+        2.0, gt=0, description="time between two looks at the folder that is watched, in s"
+    )
+    reload_timeout_s: float = Field(
+        600.0,
+        gt=0,
+        description="time that a new worker gets to load its model and read history, while the "
+        "one that it replaces serves, in s",
+    )
 
 
 class FeatureOptimizationSettings(Section):

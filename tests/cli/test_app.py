@@ -9,8 +9,8 @@ from rt_predictor import __version__, errors
 from rt_predictor.cli import app as program
 
 COMMANDS = (
-    "serve", "agent", "predict", "score", "train", "evaluate", "info", "health", "bench", "version",
-    "history",
+    "serve", "agent", "predict", "score", "train", "evaluate", "info", "health", "reload", "bench",
+    "version", "history",
 )  # fmt: skip
 HEAVY = ("polars", "grpc", "onnxruntime", "numpy", "pydantic_settings", "xgboost", "lightgbm")
 
@@ -54,7 +54,7 @@ def test_no_command_shows_the_help_and_is_a_usage_error(run) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["predict", "--nodes", "four"], ["nonsense"], ["score"], ["info", "--nonsense"]]
+    "arguments", [["predict", "--nodes", "four"], ["nonsense"], ["train"], ["info", "--nonsense"]]
 )
 def test_what_the_command_line_gets_wrong_exits_2(run, arguments: list[str]) -> None:
     result = run(*arguments)

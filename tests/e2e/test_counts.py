@@ -17,7 +17,7 @@ from rt_predictor.serving.sockets import shares_ports
 from tests.serving.harness import job
 
 from .conftest import PATIENCE_S, Service, running
-from .faults.conftest import WORKER_UP, told, until, workers_of
+from .observed import WORKER_UP, told, until, workers_of
 
 pytestmark = pytest.mark.skipif(not shares_ports(), reason="this system does not share ports")
 

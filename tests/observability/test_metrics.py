@@ -172,6 +172,18 @@ def test_processes_add_up_and_counters_outlive_them(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == files
 
 
+@pytest.mark.parametrize("name", ["counter_1.db", "gauge_livemax_1.db", "histogram_1.db"])
+def test_a_file_that_is_only_just_being_made_does_not_spoil_the_page(
+    tmp_path: Path, name: str
+) -> None:
+    _work(tmp_path, 0, 2)
+    (tmp_path / name).touch()
+    registry = CollectorRegistry()
+    add_shared_metrics(registry, tmp_path)
+    ok = {"method": "Predict", "status": "OK"}
+    assert registry.get_sample_value("rt_predictor_requests_total", ok) == 2
+
+
 def _state(**changes: object) -> HistoryState:
     return replace(History.off().state(), **changes)
 

@@ -6,7 +6,8 @@ from loguru import logger
 from rt_predictor.errors import BundleError, TraceError
 from rt_predictor.history.history import History
 from rt_predictor.serving import run as module
-from rt_predictor.serving import server, supervisor
+from rt_predictor.serving import server
+from rt_predictor.serving import supervise as supervise_module
 from rt_predictor.serving.run import exit_code_of, load_predictor, run
 from rt_predictor.settings import LoggingSettings, ModelSettings, ServerSettings, Settings
 from tests.serving.fakes import fake_predictor
@@ -78,7 +79,7 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return 0
 
     monkeypatch.setattr(server, "serve", serve)
-    monkeypatch.setattr(supervisor, "supervise", supervise)
+    monkeypatch.setattr(supervise_module, "supervise", supervise)
     return taken
 
 

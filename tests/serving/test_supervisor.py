@@ -7,17 +7,25 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from rt_predictor.errors import ReloadError
+from rt_predictor.model.files import MANIFEST_FILE
 from rt_predictor.observability.worker_metrics import WorkerMetrics
+from rt_predictor.serving import place
 from rt_predictor.serving import supervisor as module
-from rt_predictor.serving.supervisor import CannotStartError, OnExit, Supervisor
-from rt_predictor.serving.worker import Ready
+from rt_predictor.serving.messages import Ready, ReloadNote, ToWorker
+from rt_predictor.serving.supervisor import CannotStartError, Patience, Supervisor
+from rt_predictor.serving.worker import Start
+from rt_predictor.serving.worker_process import OnExit
 
 
 class FakeWorker:
     """A worker that does what the test says."""
 
-    def __init__(self, number: int, on_exit: OnExit) -> None:
+    def __init__(self, number: int, on_exit: OnExit, start: Start) -> None:
         self.number = number
+        self.start = start
+        self.failure = ""
+        self.told: list[ToWorker] = []
         self.ready: Ready | None = None
         self.exited = asyncio.Event()
         self.exit_code: int | None = None
@@ -38,7 +46,10 @@ class FakeWorker:
         """Neither ready nor ended, until the test says so."""
 
     def succeed(self) -> None:
-        self.ready = Ready("v1")
+        """Serves; the version is that of the copy, which the first worker makes."""
+        if self.start.takes:
+            self.start.model.take()
+        self.ready = Ready((self.start.model.copy / MANIFEST_FILE).read_text())
         self._settled.set()
 
     def end(self, exit_code: int) -> None:
@@ -48,6 +59,9 @@ class FakeWorker:
         self.exited.set()
         self._settled.set()
         self._on_exit(self)
+
+    def tell(self, message: ToWorker) -> None:
+        self.told.append(message)
 
     def terminate(self) -> None:
         self.signals.append("TERM")
@@ -67,9 +81,9 @@ class Workers:
         self.at_start: Callable[[FakeWorker], None] = FakeWorker.succeed
         self._news = asyncio.Event()
 
-    def start(self, number: int, on_exit: OnExit) -> FakeWorker:
+    def start(self, number: int, on_exit: OnExit, start: Start) -> FakeWorker:
         assert number not in [worker.number for worker in self.all if not worker.exited.is_set()]
-        worker = FakeWorker(number, on_exit)
+        worker = FakeWorker(number, on_exit, start)
         self.all.append(worker)
         asyncio.get_running_loop().call_soon(self.at_start, worker)
         self._news.set()
@@ -117,8 +131,30 @@ def workers() -> Workers:
 
 
 @pytest.fixture
-async def supervisor(workers: Workers, registry: CollectorRegistry, tmp_path: Path):
-    supervisor = Supervisor(workers.start, WorkerMetrics(registry), tmp_path, stop_within_s=1e6)
+def source(tmp_path: Path) -> Path:
+    """A folder with a bundle whose manifest is its version."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    put(folder, "v1")
+    return folder
+
+
+def put(folder: Path, version: str) -> None:
+    (folder / MANIFEST_FILE).write_text(version)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    folder = tmp_path / "directory"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+async def supervisor(workers: Workers, registry: CollectorRegistry, directory: Path, source: Path):
+    supervisor = Supervisor(
+        workers.start, WorkerMetrics(registry), directory, source, Patience(1e6, 1e6)
+    )
     supervisor.keeping = None
     yield supervisor
     if supervisor.keeping is not None:
@@ -133,7 +169,8 @@ async def _keep(supervisor: Supervisor) -> asyncio.Task[None]:
 
 
 async def test_it_starts_as_many_as_asked_and_counts_them(supervisor, workers, registry) -> None:
-    assert await supervisor.start(3) == "v1"
+    await supervisor.start(3)
+    assert supervisor.model_version == "v1"
     assert [worker.number for worker in workers.alive] == [0, 1, 2]
     assert registry.get_sample_value("rt_predictor_workers_up") == 3
     assert registry.get_sample_value("rt_predictor_workers_wanted") == 3
@@ -171,7 +208,7 @@ async def test_the_dead_are_started_again(supervisor, workers, registry, pauses)
     assert [worker.number for worker in workers.alive] == [1, 0]
     assert registry.get_sample_value("rt_predictor_workers_up") == 2
     assert registry.get_sample_value("rt_predictor_worker_restarts_total") == 1
-    assert pauses == [module.FIRST_PAUSE_S]
+    assert pauses == [place.FIRST_PAUSE_S]
 
 
 async def test_pauses_grow_while_starts_are_in_vain_up_to_a_limit(
@@ -183,19 +220,19 @@ async def test_pauses_grow_while_starts_are_in_vain_up_to_a_limit(
     workers.all[0].end(-9)
     await workers.until_started(12)
     assert pauses[:4] == [0.5, 1.0, 2.0, 4.0]
-    assert max(pauses) == module.LONGEST_PAUSE_S
+    assert max(pauses) == place.LONGEST_PAUSE_S
 
 
 async def test_a_worker_that_lived_long_is_started_again_soon(
     supervisor, workers, pauses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STABLE_S", -1.0)
+    monkeypatch.setattr(place, "STABLE_S", -1.0)
     await supervisor.start(1)
     await _keep(supervisor)
     for count in range(2, 6):
         workers.all[-1].end(-9)
         await workers.until_started(count)
-    assert set(pauses) == {module.FIRST_PAUSE_S}
+    assert set(pauses) == {place.FIRST_PAUSE_S}
 
 
 async def test_others_go_on_while_one_cannot_start_again(supervisor, workers, pauses) -> None:
@@ -257,7 +294,8 @@ async def test_the_old_ones_stay_if_the_new_one_does_not_start(supervisor, worke
     await _keep(supervisor)
     old = list(workers.all)
     workers.at_start = lambda worker: worker.end(3)
-    await supervisor.replace_all()
+    with pytest.raises(ReloadError, match="ended at its start, exit code 3"):
+        await supervisor.replace_all()
     assert workers.alive == old
     assert len(workers.all) == 3
 
@@ -317,8 +355,12 @@ async def test_who_is_in_a_hurry_asks_again(supervisor, workers) -> None:
     await stopping
 
 
-async def test_a_worker_that_does_not_stop_is_killed(workers, registry, tmp_path: Path) -> None:
-    supervisor = Supervisor(workers.start, WorkerMetrics(registry), tmp_path, stop_within_s=0.0)
+async def test_a_worker_that_does_not_stop_is_killed(
+    workers, registry, directory: Path, source: Path
+) -> None:
+    supervisor = Supervisor(
+        workers.start, WorkerMetrics(registry), directory, source, Patience(1e6, 0.0)
+    )
     await supervisor.start(1)
     workers.all[0].obeys = False
     await supervisor.stop(asyncio.Event())
@@ -326,10 +368,166 @@ async def test_a_worker_that_does_not_stop_is_killed(workers, registry, tmp_path
 
 
 async def test_the_gauges_of_a_dead_worker_go_and_its_counters_stay(
-    supervisor, workers, tmp_path: Path
+    supervisor, workers, directory: Path
 ) -> None:
     await supervisor.start(1)
     for name in ("gauge_livesum_0.db", "gauge_livemax_0.db", "counter_0.db"):
-        (tmp_path / name).touch()
+        (directory / name).touch()
     workers.all[0].end(-9)
-    assert [path.name for path in tmp_path.iterdir()] == ["counter_0.db"]
+    assert [path.name for path in directory.glob("*.db")] == ["counter_0.db"]
+
+
+# another model
+
+
+async def test_all_end_on_the_new_model_and_the_old_copy_is_gone(
+    supervisor, workers, source: Path
+) -> None:
+    await supervisor.start(3)
+    await _keep(supervisor)
+    old = supervisor.model.copy
+    put(source, "v2")
+    done: list[str] = []
+    await supervisor.replace_all(done=done.append)
+    assert [worker.ready.model_version for worker in workers.alive] == ["v2"] * 3
+    assert (supervisor.model_version, done) == ("v2", ["v2"])
+    assert not old.exists()
+
+
+async def test_only_the_first_takes_the_bundle_so_that_all_have_the_same(
+    supervisor, workers, source: Path
+) -> None:
+    await supervisor.start(2)
+    put(source, "v2")
+
+    def first_then_the_folder_changes(worker: FakeWorker) -> None:
+        worker.succeed()
+        put(source, "v3")
+
+    workers.at_start = first_then_the_folder_changes
+    await supervisor.replace_all()
+    assert [worker.ready.model_version for worker in workers.alive] == ["v2", "v2"]
+    assert [worker.start.takes for worker in workers.all] == [True, False, True, False]
+    assert all(worker.start.relieves for worker in workers.alive)
+
+
+async def test_a_dead_worker_comes_back_with_what_is_served_whatever_the_folder_holds(
+    supervisor, workers, source: Path, pauses
+) -> None:
+    await supervisor.start(2)
+    await _keep(supervisor)
+    put(source, "half written")
+    workers.all[0].end(-9)
+    await workers.until_started(3)
+    assert [worker.ready.model_version for worker in workers.alive] == ["v1", "v1"]
+
+
+@pytest.mark.parametrize("good", [0, 1, 2])
+async def test_a_roll_that_fails_half_way_goes_back(
+    supervisor, workers, source: Path, directory: Path, good: int
+) -> None:
+    await supervisor.start(3)
+    await _keep(supervisor)
+    put(source, "v2")
+    started = 0
+
+    def so_many_of_the_new(worker: FakeWorker) -> None:
+        nonlocal started
+        if worker.start.model is supervisor.model:
+            worker.succeed()
+            return
+        started += 1
+        if started <= good:
+            worker.succeed()
+        else:
+            worker.failure = "the bundle is damaged"
+            worker.end(3)
+
+    workers.at_start = so_many_of_the_new
+    done: list[str] = []
+    with pytest.raises(ReloadError, match=r"^the bundle is damaged$"):
+        await supervisor.replace_all(done=done.append)
+    assert [worker.ready.model_version for worker in workers.alive] == ["v1"] * 3
+    assert (supervisor.model_version, done) == ("v1", [])
+    assert list(directory.glob("model-*")) == [supervisor.model.copy.parent]
+
+
+async def test_what_cannot_go_back_at_once_is_started_again_with_the_old_model(
+    supervisor, workers, source: Path, pauses
+) -> None:
+    await supervisor.start(2)
+    await _keep(supervisor)
+    put(source, "v2")
+    ends = iter((None, 3, -9))
+
+    def ends_as_told(worker: FakeWorker) -> None:
+        exit_code = next(ends, None)
+        if exit_code is None:
+            worker.succeed()
+        else:
+            worker.end(exit_code)
+
+    workers.at_start = ends_as_told
+    with pytest.raises(ReloadError):
+        await supervisor.replace_all()
+    await workers.until_started(6)
+    assert [worker.ready.model_version for worker in workers.alive] == ["v1", "v1"]
+
+
+async def test_who_asked_is_replaced_last_and_still_serves_when_it_is_done(
+    supervisor, workers, source: Path
+) -> None:
+    await supervisor.start(3)
+    asker = workers.all[0]
+    put(source, "v2")
+    seen: list[list[FakeWorker]] = []
+    await supervisor.replace_all(asker, lambda _version: seen.append(list(workers.alive)))
+    assert [worker for worker in seen[0] if worker.start.model is not supervisor.model] == [asker]
+    assert asker.exited.is_set()
+
+
+async def test_a_worker_that_does_not_become_ready_in_time_is_killed(
+    workers, registry, directory: Path, source: Path
+) -> None:
+    supervisor = Supervisor(
+        workers.start, WorkerMetrics(registry), directory, source, Patience(0.05, 1e6)
+    )
+    await supervisor.start(1)
+    workers.at_start = FakeWorker.wait
+    with pytest.raises(ReloadError):
+        await supervisor.replace_all()
+    assert workers.all[1].signals == ["KILL"]
+    assert workers.alive == [workers.all[0]]
+
+
+async def test_a_model_that_crashes_can_be_replaced_between_two_starts(
+    supervisor, workers, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await supervisor.start(1)
+    await _keep(supervisor)
+    monkeypatch.setattr(place, "FIRST_PAUSE_S", 1e6)
+    supervisor._places[0]._pause_s = 1e6
+    workers.all[0].end(-9)
+    await _settle()
+    put(source, "v2")
+    await supervisor.replace_all()
+    assert [worker.ready.model_version for worker in workers.alive] == ["v2"]
+
+
+async def test_stopping_does_not_wait_for_a_worker_that_is_starting(supervisor, workers) -> None:
+    await supervisor.start(1)
+    workers.at_start = FakeWorker.wait
+    replacing = asyncio.create_task(supervisor.replace_all())
+    await _settle()
+    replacing.cancel()
+    await supervisor.stop(asyncio.Event())
+    assert workers.all[1].signals == ["KILL"]
+    assert workers.alive == []
+
+
+async def test_a_note_reaches_those_who_are_there_and_those_who_come(supervisor, workers) -> None:
+    await supervisor.start(1)
+    supervisor.note("a reload failed")
+    assert workers.all[0].told == [ReloadNote("a reload failed")]
+    await supervisor.replace_all()
+    assert workers.all[1].start.note == "a reload failed"

@@ -12,8 +12,9 @@ import grpc
 import pytest
 
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
+from rt_predictor.serving.served_model import ServedModel
 from rt_predictor.serving.sockets import shares_ports
-from rt_predictor.serving.worker import WorkerTask
+from rt_predictor.serving.worker import Start, WorkerTask
 from rt_predictor.serving.worker_process import WorkerProcess
 from rt_predictor.settings import Settings
 from tests.serving.fakes import fake_predictor
@@ -170,8 +171,9 @@ async def test_workers_share_a_port_outlive_one_another_and_stop_together(
 
 async def test_a_process_that_was_killed_is_known_to_have_ended(tmp_path: Path) -> None:
     ended: list[WorkerProcess] = []
-    task = WorkerTask(Settings(), fake_predictor, 5, 1, tmp_path)
-    process = WorkerProcess(task, ended.append)
+    start = Start(ServedModel(tmp_path, tmp_path / "copy"))
+    task = WorkerTask(Settings(), fake_predictor, 5, 1, tmp_path, start)
+    process = WorkerProcess(task, ended.append, lambda *_: None)
     process.kill()
     async with asyncio.timeout(PATIENCE_S):
         assert await process.started() is None

@@ -944,6 +944,49 @@ class ModelWeight(_message.Message):
 Global___ModelWeight: _TypeAlias = ModelWeight  # noqa: Y015
 
 @_typing.final
+class ReloadModelRequest(_message.Message):
+    """Asks for a reload; which folder is for the service's settings to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadModelRequest: _TypeAlias = ReloadModelRequest  # noqa: Y015
+
+@_typing.final
+class ReloadModelResponse(_message.Message):
+    """What is served now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OLD_VERSION_FIELD_NUMBER: _builtins.int
+    NEW_VERSION_FIELD_NUMBER: _builtins.int
+    old_version: _builtins.str
+    """Version of the model that was served before."""
+    new_version: _builtins.str
+    """Version of the model that is served now."""
+    def __init__(
+        self,
+        *,
+        old_version: _builtins.str = ...,
+        new_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_version", b"new_version", "old_version", b"old_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadModelResponse: _TypeAlias = ReloadModelResponse  # noqa: Y015
+
+@_typing.final
 class HealthCheckRequest(_message.Message):
     """Asks how the service is."""
 

@@ -65,6 +65,11 @@ class RuntimePredictorStub:
                 request_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.GetModelInfoRequest.SerializeToString,
                 response_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.GetModelInfoResponse.FromString,
                 _registered_method=True)
+        self.ReloadModel = channel.unary_unary(
+                '/rt_predictor.v1.RuntimePredictor/ReloadModel',
+                request_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.ReloadModelRequest.SerializeToString,
+                response_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.ReloadModelResponse.FromString,
+                _registered_method=True)
         self.HealthCheck = channel.unary_unary(
                 '/rt_predictor.v1.RuntimePredictor/HealthCheck',
                 request_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.HealthCheckRequest.SerializeToString,
@@ -128,6 +133,17 @@ class RuntimePredictorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReloadModel(self, request, context):
+        """Has the service load the bundle that lies in the folder of its setting `model.path` now, without
+        a stop: OK once all workers answer with it, or if it is the one that is served already. Where it
+        cannot be used, or another reload is in progress, FAILED_PRECONDITION says why, and the model
+        that was served still is. PERMISSION_DENIED unless the setting `server.admin` is on. It takes
+        as long as the workers need to start, one after the other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def HealthCheck(self, request, context):
         """How the service is. See also grpc.health.v1: "" is alive, the full service name is ready.
         """
@@ -167,6 +183,11 @@ def add_RuntimePredictorServicer_to_server(servicer, server):
                     servicer.GetModelInfo,
                     request_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.GetModelInfoRequest.FromString,
                     response_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.GetModelInfoResponse.SerializeToString,
+            ),
+            'ReloadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadModel,
+                    request_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.ReloadModelRequest.FromString,
+                    response_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.ReloadModelResponse.SerializeToString,
             ),
             'HealthCheck': grpc.unary_unary_rpc_method_handler(
                     servicer.HealthCheck,
@@ -337,6 +358,33 @@ class RuntimePredictor:
             '/rt_predictor.v1.RuntimePredictor/GetModelInfo',
             rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.GetModelInfoRequest.SerializeToString,
             rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.GetModelInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rt_predictor.v1.RuntimePredictor/ReloadModel',
+            rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.ReloadModelRequest.SerializeToString,
+            rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.ReloadModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

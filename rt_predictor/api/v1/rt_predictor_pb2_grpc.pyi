@@ -64,6 +64,13 @@ class RuntimePredictorStub:
     """
     GetModelInfo: _grpc.UnaryUnaryMultiCallable[_rt_predictor_pb2.GetModelInfoRequest, _rt_predictor_pb2.GetModelInfoResponse]
     """What model is loaded, how good it was when it was trained, and what it has answered so far."""
+    ReloadModel: _grpc.UnaryUnaryMultiCallable[_rt_predictor_pb2.ReloadModelRequest, _rt_predictor_pb2.ReloadModelResponse]
+    """Has the service load the bundle that lies in the folder of its setting `model.path` now, without
+    a stop: OK once all workers answer with it, or if it is the one that is served already. Where it
+    cannot be used, or another reload is in progress, FAILED_PRECONDITION says why, and the model
+    that was served still is. PERMISSION_DENIED unless the setting `server.admin` is on. It takes
+    as long as the workers need to start, one after the other.
+    """
     HealthCheck: _grpc.UnaryUnaryMultiCallable[_rt_predictor_pb2.HealthCheckRequest, _rt_predictor_pb2.HealthCheckResponse]
     """How the service is. See also grpc.health.v1: "" is alive, the full service name is ready."""
 
@@ -98,6 +105,13 @@ class RuntimePredictorAsyncStub(RuntimePredictorStub):
     """
     GetModelInfo: _aio.UnaryUnaryMultiCallable[_rt_predictor_pb2.GetModelInfoRequest, _rt_predictor_pb2.GetModelInfoResponse]  # type: ignore[assignment]
     """What model is loaded, how good it was when it was trained, and what it has answered so far."""
+    ReloadModel: _aio.UnaryUnaryMultiCallable[_rt_predictor_pb2.ReloadModelRequest, _rt_predictor_pb2.ReloadModelResponse]  # type: ignore[assignment]
+    """Has the service load the bundle that lies in the folder of its setting `model.path` now, without
+    a stop: OK once all workers answer with it, or if it is the one that is served already. Where it
+    cannot be used, or another reload is in progress, FAILED_PRECONDITION says why, and the model
+    that was served still is. PERMISSION_DENIED unless the setting `server.admin` is on. It takes
+    as long as the workers need to start, one after the other.
+    """
     HealthCheck: _aio.UnaryUnaryMultiCallable[_rt_predictor_pb2.HealthCheckRequest, _rt_predictor_pb2.HealthCheckResponse]  # type: ignore[assignment]
     """How the service is. See also grpc.health.v1: "" is alive, the full service name is ready."""
 
@@ -165,6 +179,19 @@ class RuntimePredictorServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rt_predictor_pb2.GetModelInfoResponse, _abc.Awaitable[_rt_predictor_pb2.GetModelInfoResponse]]:
         """What model is loaded, how good it was when it was trained, and what it has answered so far."""
+
+    @_abc_1.abstractmethod
+    def ReloadModel(
+        self,
+        request: _rt_predictor_pb2.ReloadModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rt_predictor_pb2.ReloadModelResponse, _abc.Awaitable[_rt_predictor_pb2.ReloadModelResponse]]:
+        """Has the service load the bundle that lies in the folder of its setting `model.path` now, without
+        a stop: OK once all workers answer with it, or if it is the one that is served already. Where it
+        cannot be used, or another reload is in progress, FAILED_PRECONDITION says why, and the model
+        that was served still is. PERMISSION_DENIED unless the setting `server.admin` is on. It takes
+        as long as the workers need to start, one after the other.
+        """
 
     @_abc_1.abstractmethod
     def HealthCheck(

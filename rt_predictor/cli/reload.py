@@ -1,0 +1,46 @@
+"""`rt-predictor reload`."""
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rt_predictor.cli.options import Json, Target, chosen_target
+
+if TYPE_CHECKING:
+    from rt_predictor.client import Reloaded
+
+
+def reload(
+    *,
+    target: Target = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.001, metavar="SECONDS", help="Time the service gets.")
+    ] = 660.0,
+    as_json: Json = False,
+) -> None:
+    """Has a service load the model in its folder anew, without a stop.
+
+    Exit code 0 once all of its workers answer with it, 1 if it cannot be used: then the model that
+    was served still is. The service must allow it (server.admin).
+
+    Example:
+
+        rt-predictor reload --target localhost:50051
+    """
+    done = asyncio.run(_reload(chosen_target(target, None), timeout))
+    if as_json:
+        versions = {"old_version": done.old_version, "new_version": done.new_version}
+        typer.echo(json.dumps(versions, indent=2))
+    elif done.old_version == done.new_version:
+        typer.echo(f"{done.new_version} is served; there was nothing else to load")
+    else:
+        typer.echo(f"{done.new_version} is served, {done.old_version} was")
+
+
+async def _reload(target: str, timeout_s: float) -> "Reloaded":
+    from rt_predictor.client import Client
+
+    async with Client(target, timeout_s=timeout_s) as client:
+        return await client.reload_model()

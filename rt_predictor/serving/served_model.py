@@ -1,0 +1,57 @@
+"""The model that is served, as a supervisor keeps it: a copy aside, which workers load.
+
+By the time that a dead worker is started again, the folder that the settings name may be half
+written, damaged or gone. The copy is what the first worker has verified and answered from.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from rt_predictor.model.files import BUNDLE_FILES, MANIFEST_FILE
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A bundle, and the copy of it."""
+
+    source: Path
+    """The folder that the settings name"""
+    copy: Path
+
+    @classmethod
+    def beside(cls, source: Path, folder: Path) -> "ServedModel":
+        """A model whose copy, not made yet, will be in a folder of its own below `folder`."""
+        return cls(source, Path(tempfile.mkdtemp(prefix="model-", dir=folder)) / "bundle")
+
+    def take(self) -> None:
+        """Copies what there is of the bundle, in place of what was copied before.
+
+        It may change meanwhile: who loads the copy verifies it. Raises OSError.
+        """
+        shutil.rmtree(self.copy, ignore_errors=True)
+        if not self.source.is_dir():
+            return
+        self.copy.mkdir()
+        for name in BUNDLE_FILES:
+            if (self.source / name).exists():
+                shutil.copyfile(self.source / name, self.copy / name)
+
+    def drop(self) -> None:
+        """Removes the copy."""
+        shutil.rmtree(self.copy.parent, ignore_errors=True)
+
+    @property
+    def digest(self) -> str:
+        """What tells the copy from other bundles; see `digest_of`."""
+        return digest_of(self.copy)
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 of a bundle's manifest, which has the sums of all else; "" where there is none."""
+    try:
+        return hashlib.sha256((folder / MANIFEST_FILE).read_bytes()).hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,111 @@
+"""The life of a supervisor process: start workers, keep and replace them, stop them.
+
+It also serves the metrics of them all. SIGHUP has it load the model anew; SIGTERM and SIGINT let
+all workers finish what they do.
+"""
+
+import asyncio
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loguru import logger
+from prometheus_client import CollectorRegistry
+
+from rt_predictor.errors import EXIT_CANNOT_START, EXIT_FAILURE, EXIT_OK
+from rt_predictor.observability.page import MetricsPage, add_shared_metrics, open_metrics_page
+from rt_predictor.observability.worker_metrics import WorkerMetrics
+from rt_predictor.serving.announce import log_serving
+from rt_predictor.serving.bundle_watch import BundleWatch, watch
+from rt_predictor.serving.reloads import Reloads
+from rt_predictor.serving.shadow.place import ShadowPlace
+from rt_predictor.serving.signals import stop_signals
+from rt_predictor.serving.sockets import reserve_port
+from rt_predictor.serving.supervisor import CannotStartError, Patience, Supervisor
+from rt_predictor.serving.tasks import together, until
+from rt_predictor.serving.worker import Start, WorkerTask
+from rt_predictor.serving.worker_process import OnExit, WorkerProcess
+from rt_predictor.settings import Settings
+
+if TYPE_CHECKING:  # costs a supervisor time and memory
+    from rt_predictor.serving.port import PredictorFactory
+
+STOP_MARGIN_S = 5.0
+"""What a worker gets beyond `drain_timeout_s` before it is killed."""
+
+
+async def supervise(
+    settings: Settings, predictor_factory: "PredictorFactory", shadow: ShadowPlace | None = None
+) -> int:
+    """Serves from `server.max_workers` processes until SIGTERM or SIGINT. Returns an exit code.
+
+    Raises StartupError where the port or the metrics port cannot be used.
+    """
+    options = settings.server
+    with ExitStack() as stack:
+
+        def hang_up() -> None:
+            reloads.hangup()
+
+        stop = stack.enter_context(stop_signals(hangup=hang_up))
+        reserved = stack.enter_context(reserve_port(options.host, options.port))
+        port: int = reserved.getsockname()[1]
+        directory = Path(
+            stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="rt-predictor-", ignore_cleanup_errors=True)
+            )
+        )
+        registry = CollectorRegistry()
+        add_shared_metrics(registry, directory)
+        if shadow is not None:
+            # Costs a supervisor that has no candidate time and memory.
+            from rt_predictor.observability.shadow_metrics import ShadowMetrics
+
+            registry.register(ShadowMetrics(shadow.latest))
+        metrics = WorkerMetrics(registry)
+        page = open_metrics_page(options, registry) if options.metrics_enabled else None
+        if page is not None:
+            stack.callback(page.close)
+
+        def start_worker(number: int, on_exit: OnExit, start: Start) -> WorkerProcess:
+            task = WorkerTask(settings, predictor_factory, number, port, directory, start, shadow)
+            return WorkerProcess(task, on_exit, reloads.asked)
+
+        supervisor = Supervisor(
+            start_worker,
+            metrics,
+            directory,
+            settings.model.path,
+            Patience(settings.model.reload_timeout_s, options.drain_timeout_s + STOP_MARGIN_S),
+        )
+        reloads = Reloads(supervisor, metrics)
+        try:
+            stopped = asyncio.create_task(stop.asked.wait())
+            await until(stopped, _live(settings, port, page, supervisor, reloads))
+            logger.info("shutting down", drain_timeout_s=options.drain_timeout_s)
+        except CannotStartError as error:
+            # The worker has said why, and one line is enough; a crash says nothing.
+            if error.exit_code != EXIT_CANNOT_START:
+                logger.error(str(error))
+            return EXIT_CANNOT_START if error.exit_code == EXIT_CANNOT_START else EXIT_FAILURE
+        finally:
+            await supervisor.stop(stop.insisted)
+    logger.info("stopped")
+    return EXIT_OK
+
+
+async def _live(
+    settings: Settings,
+    port: int,
+    page: MetricsPage | None,
+    supervisor: Supervisor,
+    reloads: Reloads,
+) -> None:
+    await supervisor.start(settings.server.max_workers)
+    log_serving(settings, port, page, supervisor.model_version)
+    works = [supervisor.keep(), reloads.run()]
+    if settings.model.watch:
+        bundle = BundleWatch(settings.model.path, supervisor.model.digest)
+        works.append(watch(bundle, settings.model.watch_interval_s, reloads.changed))
+    await together(works)

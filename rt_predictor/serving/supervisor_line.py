@@ -1,0 +1,102 @@
+"""A worker's line to its supervisor."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import count
+from multiprocessing.connection import Connection
+
+from rt_predictor.errors import AdminOffError, ReloadError
+from rt_predictor.serving.health import Check, Health, State
+from rt_predictor.serving.messages import (
+    FromWorker,
+    ReloadAnswer,
+    ReloadAsked,
+    Reloaded,
+    ReloadFailed,
+    ReloadNote,
+    ToWorker,
+)
+
+ReloadModel = Callable[[], Awaitable[Reloaded]]
+"""Has all workers load the bundle that the settings name. Raises ReloadError."""
+
+
+async def cannot_reload() -> Reloaded:
+    """Where there is no supervisor. Raises ReloadError."""
+    raise ReloadError(
+        "this service is one process, which cannot load another model (its system does not share "
+        "ports between processes): restart it"
+    )
+
+
+async def administration_is_off() -> Reloaded:
+    """Where the setting `server.admin` is off. Raises AdminOffError."""
+    raise AdminOffError
+
+
+class SupervisorLine:
+    """What a worker asks of its supervisor, and is told. Used by one event loop."""
+
+    def __init__(self, connection: Connection, note: str = "") -> None:
+        """`note` is what the health of the service says of the last reload."""
+        self._connection = connection
+        self._numbers = count()
+        self._waiting: dict[int, asyncio.Future[Reloaded]] = {}
+        self.note = note
+
+    def listen(self) -> None:
+        """Hears the supervisor from now on."""
+        asyncio.get_running_loop().add_reader(self._connection.fileno(), self._hear)
+
+    def hang_up(self) -> None:
+        """Hears no more."""
+        asyncio.get_running_loop().remove_reader(self._connection.fileno())
+
+    def say(self, message: FromWorker) -> None:
+        """Tells the supervisor. Raises OSError where it is gone."""
+        self._connection.send(message)
+
+    async def reload(self) -> Reloaded:
+        """Asks for a reload, and waits until it is done. Raises ReloadError."""
+        number = next(self._numbers)
+        answer: asyncio.Future[Reloaded] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            self.say(ReloadAsked(number))
+            return await answer
+        except OSError as error:
+            raise ReloadError("the supervisor of this worker is gone") from error
+        finally:
+            del self._waiting[number]
+
+    def _hear(self) -> None:
+        try:
+            message: ToWorker = self._connection.recv()
+        except (EOFError, OSError):
+            self.hang_up()
+            return
+        match message:
+            case ReloadNote(text):
+                self.note = text
+            case ReloadAnswer(number, result) if number in self._waiting:
+                _settle(self._waiting[number], result)
+
+
+def _settle(waiting: asyncio.Future[Reloaded], result: Reloaded | ReloadFailed) -> None:
+    if waiting.done():
+        return
+    if isinstance(result, ReloadFailed):
+        waiting.set_exception(ReloadError(result.reason))
+    else:
+        waiting.set_result(result)
+
+
+def reload_check(line: SupervisorLine) -> Check:
+    """Whether the last reload went well."""
+
+    def check() -> Health:
+        if line.note:
+            return Health(State.DEGRADED, line.note)
+        return Health(State.SERVING, "no reload has failed since the model was loaded")
+
+    return check

@@ -1,0 +1,160 @@
+"""Who may have the model reloaded, and what they are told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from rt_predictor.errors import ReloadError
+from rt_predictor.model.files import MANIFEST_FILE
+from rt_predictor.observability.worker_metrics import WorkerMetrics
+from rt_predictor.serving.messages import ReloadAnswer, ReloadAsked, Reloaded, ReloadFailed
+from rt_predictor.serving.reloads import BUSY, Reloads
+from rt_predictor.serving.served_model import ServedModel
+
+
+class FakeSupervisor:
+    """Replaces no workers; what becomes of that is for the test to say."""
+
+    def __init__(self, model: ServedModel) -> None:
+        self.model = model
+        self.model_version = "v1"
+        self.notes: list[str] = []
+        self.error = ""
+        self.replaced = 0
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def replace_all(self, asker: object, done: Callable[[str], None]) -> None:
+        del asker
+        self.replaced += 1
+        await self.go_on.wait()
+        if self.error:
+            raise ReloadError(self.error)
+        self.model_version = "v2"
+        done("v2")
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class FakeWorker:
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[ReloadAnswer] = asyncio.Queue()
+
+    def tell(self, message: ReloadAnswer) -> None:
+        self.told.put_nowait(message)
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> FakeSupervisor:
+    """Serves a model that is not the one in its folder."""
+    model = ServedModel(tmp_path / "source", tmp_path / "copy")
+    for folder, text in ((model.source, "new"), (model.copy, "old")):
+        folder.mkdir()
+        (folder / MANIFEST_FILE).write_text(text)
+    return FakeSupervisor(model)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def reloads(
+    supervisor: FakeSupervisor, registry: CollectorRegistry
+) -> AsyncIterator[Reloads]:
+    reloads = Reloads(supervisor, WorkerMetrics(registry))
+    running = asyncio.create_task(reloads.run())
+    yield reloads
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def _settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def _counted(registry: CollectorRegistry) -> dict[str, float | None]:
+    name = "rt_predictor_model_reloads_total"
+    return {
+        result: registry.get_sample_value(name, {"result": result})
+        for result in ("loaded", "unchanged", "failed")
+    }
+
+
+async def test_who_asks_is_told_both_versions(reloads, supervisor, registry) -> None:
+    worker = FakeWorker()
+    reloads.asked(worker, ReloadAsked(7))
+    assert await worker.told.get() == ReloadAnswer(7, Reloaded("v1", "v2"))
+    assert supervisor.notes == [""]
+    assert _counted(registry) == {"loaded": 1, "unchanged": 0, "failed": 0}
+
+
+async def test_who_asks_for_what_is_served_is_told_so_and_nothing_is_replaced(
+    reloads, supervisor, registry
+) -> None:
+    (supervisor.model.source / MANIFEST_FILE).write_text("old")
+    worker = FakeWorker()
+    reloads.asked(worker, ReloadAsked(0))
+    assert await worker.told.get() == ReloadAnswer(0, Reloaded("v1", "v1"))
+    assert supervisor.replaced == 0
+    assert _counted(registry) == {"loaded": 0, "unchanged": 1, "failed": 0}
+
+
+async def test_a_hangup_replaces_workers_even_so(reloads, supervisor) -> None:
+    (supervisor.model.source / MANIFEST_FILE).write_text("old")
+    reloads.hangup()
+    await _settle()
+    assert supervisor.replaced == 1
+
+
+async def test_what_is_wrong_is_said_to_who_asks_and_in_the_health(
+    reloads, supervisor, registry
+) -> None:
+    supervisor.error = "the bundle is damaged"
+    worker = FakeWorker()
+    reloads.asked(worker, ReloadAsked(0))
+    answer = await worker.told.get()
+    assert answer.result == ReloadFailed("v1 is still served: the bundle is damaged")
+    assert supervisor.notes == ["a reload failed, v1 is still served: the bundle is damaged"]
+    assert _counted(registry) == {"loaded": 0, "unchanged": 0, "failed": 1}
+
+
+async def test_going_back_to_what_is_served_takes_the_note_away(reloads, supervisor) -> None:
+    supervisor.error = "the bundle is damaged"
+    reloads.changed()
+    await _settle()
+    (supervisor.model.source / MANIFEST_FILE).write_text("old")
+    reloads.changed()
+    await _settle()
+    assert supervisor.notes[-1] == ""
+
+
+async def test_a_second_client_is_refused_while_one_is_served(reloads, supervisor) -> None:
+    supervisor.go_on.clear()
+    first, second = FakeWorker(), FakeWorker()
+    reloads.asked(first, ReloadAsked(0))
+    reloads.asked(second, ReloadAsked(0))
+    assert (await second.told.get()).result == BUSY
+    await _settle()
+    reloads.asked(second, ReloadAsked(1))
+    assert await second.told.get() == ReloadAnswer(1, BUSY)
+    supervisor.go_on.set()
+    assert (await first.told.get()).result == Reloaded("v1", "v2")
+    assert supervisor.replaced == 1
+
+
+async def test_hangups_during_a_reload_are_one_more_reload(reloads, supervisor) -> None:
+    supervisor.go_on.clear()
+    reloads.hangup()
+    await _settle()
+    for _ in range(5):
+        reloads.hangup()
+    supervisor.go_on.set()
+    await _settle()
+    assert supervisor.replaced == 2
