@@ -8,6 +8,7 @@ BUNDLE ?= artifacts/production
 IMAGE ?= rt-predictor:latest
 BASE ?= python:3.13-slim
 PYTEST_ARGS ?=
+FUZZ_INPUTS ?= 100000
 MINUTES ?= 10
 ACCURACY_ARGS ?=
 IMAGE_TEST_ARGS ?=
@@ -24,7 +25,7 @@ export BUILDAH_FORMAT := docker
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve train setup $(SETUPS) python engine lint format proto reference dashboard accuracy soak lock \
+.PHONY: help demo test fuzz serve train setup $(SETUPS) python engine lint format proto reference dashboard accuracy soak lock \
 	image image-test start start-monitoring start-m2max train-image stop logs clean
 
 help:  ## list the targets
@@ -32,6 +33,9 @@ help:  ## list the targets
 
 demo: setup-serve  ## start the service, ask it and show what it can do; needs nothing but this
 	$(BIN)/python tools/demo.py
+
+fuzz: setup-dev  ## send FUZZ_INPUTS hostile inputs to the service, other ones each time
+	FUZZ_INPUTS=$(FUZZ_INPUTS) $(BIN)/python -m pytest -q -s tests/fuzz
 
 test: lint  ## every check, then the tests with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)

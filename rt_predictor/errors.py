@@ -4,6 +4,7 @@ RTPredictorError
 ├── StartupError            the program cannot start as asked; one line says how to mend it
 │   ├── SettingsError       a settings file or variable is wrong
 │   ├── BundleError         a model bundle is missing, damaged or of another version
+│   ├── CertificateError    a certificate, its key or a CA cannot be used
 │   └── PortInUseError      something else listens on the port
 ├── UsageError              the command line asks for something that makes no sense
 ├── TraceError              a job log cannot be read
@@ -18,6 +19,10 @@ RTPredictorError
 ├── InvalidRequestError     a request that is not about one job breaks a rule
 ├── TooLargeError           a request is over a limit
 ├── OverloadedError         the queue is full; try again later
+│   └── ClientLimitError    one client asks more than its share
+├── IdleStreamError         a stream brings nothing, or takes no answer, for too long
+├── UnauthenticatedError    a call without a token or certificate that is known
+├── ForbiddenError          a caller who is known, but lacks the role
 ├── DeadlineExceededError   the caller's deadline passed before the job was scored
 ├── DrainingError           the service is shutting down
 ├── ReloadError             another model cannot be loaded; the old one is still served
@@ -25,6 +30,7 @@ RTPredictorError
 └── ServiceError            a service answered with an error (raised by clients)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 EXIT_OK = 0
@@ -47,6 +53,10 @@ class SettingsError(StartupError):
 
 class BundleError(StartupError):
     """A model bundle is missing, damaged or of another version."""
+
+
+class CertificateError(StartupError):
+    """A certificate, its key or a CA cannot be used."""
 
 
 class PortInUseError(StartupError):
@@ -137,9 +147,42 @@ class TooLargeError(RTPredictorError):
 class OverloadedError(RTPredictorError):
     """The queue is full; the caller may try again after `retry_after_s` seconds."""
 
-    def __init__(self, retry_after_s: float) -> None:
+    def __init__(self, retry_after_s: float, why: str = "the queue is full") -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(f"the queue is full: try again in {retry_after_s:g} s")
+        super().__init__(f"{why}: try again in {retry_after_s:.2g} s")
+
+
+class ClientLimitError(OverloadedError):
+    """One client asks more than its share; it may try again after `retry_after_s` seconds."""
+
+    def __init__(self, retry_after_s: float, what: str) -> None:
+        super().__init__(retry_after_s, f"this client {what}")
+
+
+class IdleStreamError(RTPredictorError):
+    """A stream brings nothing, or takes no answer, for too long."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(
+            f"the stream was idle for {limit_s:g} s (security.stream_idle_timeout_s): open another"
+        )
+
+
+class UnauthenticatedError(RTPredictorError):
+    """A call without a token or certificate that is known. Says no more than that."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no token that is known: send one as `authorization: Bearer TOKEN` (--token-file); it "
+            "may have expired"
+        )
+
+
+class ForbiddenError(RTPredictorError):
+    """A caller who is known, but lacks the role."""
+
+    def __init__(self, caller: str, roles: Sequence[str]) -> None:
+        super().__init__(f"{caller} lacks the role for this call: {' or '.join(roles)}")
 
 
 class DeadlineExceededError(RTPredictorError):
@@ -186,6 +229,9 @@ _OUTCOMES: dict[type[RTPredictorError], Outcome] = {
     InvalidRequestError: Outcome("INVALID_ARGUMENT", EXIT_USAGE),
     TooLargeError: Outcome("RESOURCE_EXHAUSTED", EXIT_FAILURE),
     OverloadedError: Outcome("RESOURCE_EXHAUSTED", EXIT_FAILURE),
+    IdleStreamError: Outcome("ABORTED", EXIT_FAILURE),
+    UnauthenticatedError: Outcome("UNAUTHENTICATED", EXIT_FAILURE),
+    ForbiddenError: Outcome("PERMISSION_DENIED", EXIT_FAILURE),
     DeadlineExceededError: Outcome("DEADLINE_EXCEEDED", EXIT_FAILURE),
     DrainingError: Outcome("UNAVAILABLE", EXIT_FAILURE),
     ReloadError: Outcome("FAILED_PRECONDITION", EXIT_FAILURE),

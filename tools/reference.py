@@ -32,6 +32,10 @@ def settings_table() -> str:
     return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
 
 
+_EMPTY = {"": '""', "()": "[]"}
+"""How a default that holds nothing is written in TOML."""
+
+
 def _settings(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
     for name, field in model.model_fields.items():
         kind: Any = field.annotation
@@ -40,7 +44,7 @@ def _settings(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, s
         else:
             default = field.default
             shown = str(default).lower() if isinstance(default, bool) else str(default)
-            yield f"{prefix}{name}", shown, field.description or ""
+            yield f"{prefix}{name}", _EMPTY.get(shown, shown), field.description or ""
 
 
 def metrics_table() -> str:

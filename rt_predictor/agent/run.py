@@ -12,7 +12,8 @@ from rt_predictor.agent.agent import Agent
 from rt_predictor.agent.answers import Answers, ServicePort
 from rt_predictor.agent.connection import Connection
 from rt_predictor.agent.socket_file import BACKLOG, listening
-from rt_predictor.client import Client
+from rt_predictor.client import Access, Client
+from rt_predictor.client.access import PLAIN
 from rt_predictor.errors import EXIT_OK
 from rt_predictor.observability.logging import configure_logging
 from rt_predictor.serving.run import exit_code_of
@@ -24,12 +25,15 @@ _SPARE_FILES = 64
 """Files of an agent that are no clients: connections to the service, the log, the loop's own."""
 
 
-def service_of(settings: AgentSettings) -> AbstractAsyncContextManager[ServicePort]:
+def service_of(
+    settings: AgentSettings, access: Access = PLAIN
+) -> AbstractAsyncContextManager[ServicePort]:
     """The client of the service: the one place where it is made."""
     return Client(
         settings.target,
         timeout_s=settings.call_timeout_s,
         connections=settings.connections,
+        access=access,
     )
 
 

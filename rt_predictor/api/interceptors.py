@@ -11,18 +11,26 @@ import grpc
 
 from rt_predictor.api.call import ID_HEADER, Call
 from rt_predictor.api.call_log import SlowCalls, log_refused
+from rt_predictor.api.gated import gated
+from rt_predictor.api.metered import MeteredContext
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.wire import checked, ready_made, tolerant
 from rt_predictor.errors import (
+    ClientLimitError,
     DeadlineExceededError,
     DrainingError,
+    ForbiddenError,
+    IdleStreamError,
     InvalidJobError,
     OverloadedError,
+    RTPredictorError,
     TooLargeError,
+    UnauthenticatedError,
 )
 from rt_predictor.observability.metrics import MethodMetrics, Metrics
 from rt_predictor.observability.spans import Tracer
+from rt_predictor.security.security import OPEN, Security
 from rt_predictor.serving.admission import Admission
 
 SERVICE: str = pb.DESCRIPTOR.services_by_name["RuntimePredictor"].full_name
@@ -35,6 +43,10 @@ _REJECTIONS: dict[type[Exception], str] = {
     DrainingError: "draining",
     TooLargeError: "too_large",
     DeadlineExceededError: "deadline",
+    ClientLimitError: "client_limit",
+    IdleStreamError: "idle",
+    UnauthenticatedError: "unauthenticated",
+    ForbiddenError: "forbidden",
 }
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -48,7 +60,7 @@ _MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Surrounds the methods of `RuntimePredictor`; other services pass untouched."""
+    """Surrounds the methods of `RuntimePredictor`; those of other services only meet the gate."""
 
     def __init__(
         self,
@@ -57,6 +69,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         *,
         slow_call_s: float = 0.0,
         tracer: Tracer | None = None,
+        security: Security = OPEN,
     ) -> None:
         """What surrounds calls.
 
@@ -65,11 +78,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             metrics: where they are counted.
             slow_call_s: how long a `Predict` may take before it is logged; 0 logs none.
             tracer: what traces calls, if anything does.
+            security: who may call, and how much.
         """
         self._admission = admission
         self._metrics = metrics
         self._slow = SlowCalls(slow_call_s)
         self._tracer = tracer
+        self._gate = security.gate
+        self._streams = security.streams
         self._surrounded: dict[str, _MethodHandler] = {}
 
     async def intercept_service(
@@ -79,6 +95,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> _MethodHandler:
         """The method's handler, surrounded; made once for each method."""
         method = handler_call_details.method
+        if self._gate is not None:
+            try:
+                self._gate.check_early(method, handler_call_details.invocation_metadata or ())
+            except RTPredictorError as error:
+                return self._refusing(method, error)
         surrounded = self._surrounded.get(method)
         if surrounded is not None:
             return surrounded
@@ -99,13 +120,43 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         else:
             make, behaviour = grpc.unary_unary_rpc_method_handler, handler.unary_unary
         call = cast(_Behaviour, behaviour)
-        if name not in _ALWAYS_ADMITTED:
+        if handler.request_streaming and self._streams:
+            call = self._metered(call)
+        limited = name not in _ALWAYS_ADMITTED
+        if limited:
             call = self._admitted(call)
+        if self._gate is not None:
+            call = gated(_PREFIX + name, call, self._gate, limited=limited)
         return make(
             self._answered(name, call, self._metrics.methods[name]),
             request_deserializer=tolerant(cast(_Deserializer, handler.request_deserializer)),
             response_serializer=ready_made(cast(_Serializer, handler.response_serializer)),
         )
+
+    def _refusing(self, method: str, error: RTPredictorError) -> "grpc.RpcMethodHandler[Any, Any]":
+        """A handler of any method that refuses the call before it reads anything of it."""
+
+        async def refuse(_request: Any, _context: Context) -> None:
+            raise error
+
+        async def abort(_request: Any, context: Context) -> None:
+            status = status_of(error)
+            self._count_error(error, status.code)
+            await context.abort(status.code, status.message)
+
+        name = method.removeprefix(_PREFIX)
+        known = self._metrics.methods.get(name)
+        return grpc.stream_stream_rpc_method_handler(
+            abort if known is None else self._answered(name, refuse, known)
+        )
+
+    def _metered(self, behaviour: _Behaviour) -> _Behaviour:
+        limits = self._streams
+
+        async def call(request: Any, context: Context) -> Any:
+            return await behaviour(request, cast(Context, MeteredContext(context, limits)))
+
+        return call
 
     def _admitted(self, behaviour: _Behaviour) -> _Behaviour:
         admission = self._admission

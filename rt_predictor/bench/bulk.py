@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from time import perf_counter
 
-import grpc
 import polars as pl
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
@@ -21,7 +20,7 @@ _OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_len
 async def measure(plan: Plan, service: str) -> Figures:
     """Predictions a second of batches of 10,000 jobs and of tables of 50,000, one caller each."""
     found: dict[str, list[float]] = defaultdict(list)
-    async with grpc.aio.insecure_channel(service, options=_OPTIONS) as channel:
+    async with plan.access.channel(service, _OPTIONS) as channel:
         stub: pb_grpc.RuntimePredictorAsyncStub = pb_grpc.RuntimePredictorStub(channel)
         for _ in range(plan.rounds):
             found["bulk.batch_per_s"].append(await _batches(plan, stub))
@@ -34,7 +33,7 @@ async def _batches(plan: Plan, stub: "pb_grpc.RuntimePredictorAsyncStub") -> flo
     batches = [pb.PredictBatchRequest(jobs=plan.source.messages(size)) for _ in range(_BATCHES)]
     started = perf_counter()
     for batch in batches:
-        answer = await stub.PredictBatch(batch)
+        answer = await stub.PredictBatch(batch, metadata=plan.access.metadata())
         _complete(len(answer.predictions) - answer.failed, size)
     return size * len(batches) / (perf_counter() - started)
 
@@ -48,7 +47,7 @@ async def _tables(plan: Plan, stub: "pb_grpc.RuntimePredictorAsyncStub") -> floa
             yield table
 
     started = perf_counter()
-    async for answer in stub.PredictArrow(source()):
+    async for answer in stub.PredictArrow(source(), metadata=plan.access.metadata()):
         _complete(len(pl.read_ipc_stream(answer.predictions)) - answer.failed, size)
     return size * len(tables) / (perf_counter() - started)
 

@@ -1,6 +1,7 @@
 """One job a call, beside the bare echo of the same messages."""
 
 from collections import defaultdict
+from functools import partial
 from typing import Any
 
 import grpc
@@ -22,8 +23,9 @@ _ALONE_CALLS, _MANY_CALLS, _OPEN_CALLS, _STREAM_JOBS = 1500, 6000, 3000, 10_000
 async def measure(plan: Plan, service: str, echo_target: str) -> Figures:
     """Predict and PredictStream of a service, and the same of an echo, turn and turn about."""
     found: dict[str, list[float]] = defaultdict(list)
+    metadata = plan.access.metadata()
     async with (
-        grpc.aio.insecure_channel(service) as channel,
+        plan.access.channel(service) as channel,
         grpc.aio.insecure_channel(echo_target) as echo_channel,
     ):
         stub: pb_grpc.RuntimePredictorAsyncStub = pb_grpc.RuntimePredictorStub(channel)
@@ -35,7 +37,10 @@ async def measure(plan: Plan, service: str, echo_target: str) -> Figures:
         stream: Stream = echo_channel.stream_stream(f"/{echo.SERVICE}/Stream", **coding)
         sides: dict[str, tuple[Call, Stream]] = {
             "echo": (unary, stream),
-            "service": (stub.Predict, stub.PredictStream),
+            "service": (
+                partial(stub.Predict, metadata=metadata),
+                partial(stub.PredictStream, metadata=metadata),
+            ),
         }
         for call, _ in sides.values():
             await at_once(call, plan.source.messages(plan.count(500)), 8)

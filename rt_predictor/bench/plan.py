@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rt_predictor.bench.jobs import JobSource
+from rt_predictor.client.access import PLAIN, Access
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Plan:
     """Share of the usual number of calls and jobs: 1 for figures to quote, less for a look."""
     target: str | None = None
     """A service that runs already; None starts one."""
+    access: Access = PLAIN
+    """How that one is reached."""
 
     def count(self, usual: int, least: int = 1) -> int:
         """That many at scale 1."""

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +29,17 @@ class Running:
 
 
 @contextmanager
-def service(bundle: Path, *, workers: int = 1, history: Path | None = None) -> Iterator[Running]:
+def service(
+    bundle: Path,
+    *,
+    workers: int = 1,
+    history: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Running]:
     """A service of its own, ready; gone afterwards. Raises ServiceError if it does not start.
 
     `history` is its outcome log; without one it has a log that is gone afterwards too.
+    `environment` is what it has beside the one of this process.
     """
     command = [sys.executable, "-m", "rt_predictor", "serve", "--bundle", str(bundle)]
     command += ["--port", "0", "--metrics-port", "0", "--workers", str(workers)]
@@ -46,7 +53,7 @@ def service(bundle: Path, *, workers: int = 1, history: Path | None = None) -> I
         }
         process = subprocess.Popen(
             command,
-            env=os.environ | settings,
+            env=os.environ | settings | dict(environment or {}),
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

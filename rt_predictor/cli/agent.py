@@ -1,15 +1,21 @@
 """`rt-predictor agent`."""
 
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rt_predictor.cli.access_options import takes_access
 from rt_predictor.cli.options import Config
 from rt_predictor.errors import StartupError
 
+if TYPE_CHECKING:
+    from rt_predictor.client import Access
 
+
+@takes_access
 def agent(
     *,
     socket: Annotated[
@@ -34,6 +40,7 @@ def agent(
         str | None, typer.Option(metavar="NAME", help="Group of the socket (agent.group).")
     ] = None,
     config: Config = None,
+    access: "Access",
 ) -> None:
     """Answers submission hooks on this machine, within milliseconds.
 
@@ -57,6 +64,6 @@ def agent(
             "agent.group": group,
         }
     )
-    from rt_predictor.agent.run import run
+    from rt_predictor.agent.run import run, service_of
 
-    raise typer.Exit(run(settings, socket))
+    raise typer.Exit(run(settings, socket, partial(service_of, access=access)))

@@ -24,6 +24,7 @@ from rt_predictor.cli.predict import predict
 from rt_predictor.cli.reload import reload
 from rt_predictor.cli.score import score
 from rt_predictor.cli.serve import serve
+from rt_predictor.cli.token import token
 from rt_predictor.cli.train import train
 from rt_predictor.errors import EXIT_FAILURE, EXIT_OK, RTPredictorError, outcome_of
 
@@ -84,6 +85,7 @@ app.command(cls=JsonCommand)(info)
 app.command()(health)
 app.command(cls=JsonCommand)(reload)
 app.command()(bench)
+app.command()(token)
 app.command()(version)
 
 

@@ -2,14 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rt_predictor.cli.access_options import takes_access
 from rt_predictor.cli.options import BundleFolder, Config, Target
 from rt_predictor.errors import UsageError
 
+if TYPE_CHECKING:
+    from rt_predictor.client import Access
 
+
+@takes_access
 def bench(
     *,
     target: Target = None,
@@ -33,6 +38,7 @@ def bench(
     json_file: Annotated[
         str, typer.Option("--json", metavar="FILE", help="Write a JSON document; - is stdout.")
     ] = "",
+    access: "Access",
 ) -> None:
     """Measures how fast this machine predicts, beside what it could do at best.
 
@@ -59,7 +65,7 @@ def bench(
 
     source = JobSource.generated() if trace is None else JobSource.from_log(trace)
     folder = bundle or load_settings(config).model.path
-    plan = Plan(folder, source, rounds, scale, target)
+    plan = Plan(folder, source, rounds, scale, target, access)
     errors = Console(stderr=True, highlight=False)
     figures = run(plan, lambda what: errors.print(f"measuring {what} …"))
     if json_file == "-":

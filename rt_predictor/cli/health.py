@@ -1,15 +1,20 @@
 """`rt-predictor health`."""
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rt_predictor.cli.access_options import takes_access
 from rt_predictor.errors import ServiceError
+
+if TYPE_CHECKING:
+    from rt_predictor.client import Access
 
 _EVERYWHERE = ("0.0.0.0", "::")
 
 
+@takes_access
 def health(
     *,
     target: Annotated[
@@ -23,6 +28,7 @@ def health(
     timeout: Annotated[
         float, typer.Option(min=0.001, metavar="SECONDS", help="Time the service gets to answer.")
     ] = 3.0,
+    access: "Access",
 ) -> None:
     """Asks whether a service is ready.
 
@@ -33,15 +39,15 @@ def health(
         rt-predictor health --target localhost:50051
     """
     asked = target or _local_target()
-    if not asyncio.run(_is_ready(asked, timeout)):
+    if not asyncio.run(_is_ready(asked, timeout, access)):
         raise ServiceError(f"{asked} is up but not ready: it is starting or shutting down")
     typer.echo(f"{asked} is ready")
 
 
-async def _is_ready(target: str, timeout_s: float) -> bool:
+async def _is_ready(target: str, timeout_s: float, access: "Access") -> bool:
     from rt_predictor.client import Client
 
-    async with Client(target, timeout_s=timeout_s) as client:
+    async with Client(target, timeout_s=timeout_s, access=access) as client:
         return await client.is_serving()
 
 

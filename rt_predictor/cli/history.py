@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rt_predictor.cli.access_options import takes_access
 from rt_predictor.cli.options import (
     DEFAULT_TARGET,
     Columns,
@@ -26,6 +27,7 @@ from rt_predictor.errors import InvalidJobError, UsageError
 
 if TYPE_CHECKING:
     from rt_predictor.cli.history_import import Imported
+    from rt_predictor.client import Access
 
 _DAY_S = 86400.0
 
@@ -48,6 +50,7 @@ LogFile = Annotated[
 
 
 @history_app.command("import")
+@takes_access
 def import_(
     *,
     traces: Traces,
@@ -66,6 +69,7 @@ def import_(
     columns: Columns = None,
     timezone: Timezone = "UTC",
     config: Config = None,
+    access: "Access",
 ) -> None:
     """Brings the finished jobs of job logs into history.
 
@@ -101,13 +105,14 @@ def import_(
             imported = import_into_log(events, path, lambda share: steps.show("recording", share))
         else:
             imported = import_into_service(
-                events, target, timeout, lambda share: steps.show("recording", share)
+                events, target, timeout, access, lambda share: steps.show("recording", share)
             )
     show_log(log)
     _say(imported, broken, target or str(path))
 
 
 @history_app.command()
+@takes_access
 def follow(
     *,
     spool: Annotated[
@@ -146,6 +151,7 @@ def follow(
         bool, typer.Option("--once", help="Stop when all that is there is recorded.")
     ] = False,
     config: Config = None,
+    access: "Access",
 ) -> None:
     """Sends jobs to a service as they finish, until it is stopped.
 
@@ -172,7 +178,7 @@ def follow(
         if spool is None
         else SpoolFeed(spool)
     )
-    recorder = recorder_of(target or DEFAULT_TARGET, timeout)
+    recorder = recorder_of(target or DEFAULT_TARGET, timeout, access)
     raise typer.Exit(run(feed, recorder, Pace(interval, once), logging))
 
 

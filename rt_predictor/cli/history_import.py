@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rt_predictor.client import Client
+from rt_predictor.client import Access, Client
 from rt_predictor.history.place import open_log
 
 _PIECE_EVENTS = 20_000
@@ -42,17 +42,17 @@ def import_into_log(events: pl.DataFrame, path: Path, progress: Progress) -> Imp
 
 
 def import_into_service(
-    events: pl.DataFrame, target: str, timeout_s: float, progress: Progress
+    events: pl.DataFrame, target: str, timeout_s: float, access: Access, progress: Progress
 ) -> Imported:
     """Sends to a service. Raises ServiceError where it does not take them."""
-    return asyncio.run(_send(events, target, timeout_s, progress))
+    return asyncio.run(_send(events, target, timeout_s, access, progress))
 
 
 async def _send(
-    events: pl.DataFrame, target: str, timeout_s: float, progress: Progress
+    events: pl.DataFrame, target: str, timeout_s: float, access: Access, progress: Progress
 ) -> Imported:
     whole, sent = Imported(), 0
-    async with Client(target, timeout_s=timeout_s) as client:
+    async with Client(target, timeout_s=timeout_s, access=access) as client:
         for piece in events.iter_slices(_PIECE_EVENTS):
             part = await client.record(piece)
             whole = Imported(

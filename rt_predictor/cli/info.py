@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rt_predictor.cli.access_options import takes_access
 from rt_predictor.cli.options import BundleFolder, Json, Target, Timeout, chosen_target
 
 if TYPE_CHECKING:
-    from rt_predictor.client import ModelInfo
+    from rt_predictor.client import Access, ModelInfo
 
 
+@takes_access
 def info(
     *,
     target: Target = None,
@@ -22,6 +24,7 @@ def info(
     ] = 15,
     every: Annotated[bool, typer.Option("--all", help="Show all features.")] = False,
     as_json: Json = False,
+    access: "Access",
 ) -> None:
     """Shows what model answers.
 
@@ -38,7 +41,7 @@ def info(
 
         found = model_info(load_predictor(bundle))
     else:
-        found = asyncio.run(_ask(asked, timeout))
+        found = asyncio.run(_ask(asked, timeout, access))
     if as_json:
         typer.echo(json.dumps(_document(found), indent=2))
     else:
@@ -47,10 +50,10 @@ def info(
         show(found, len(found.model.features) if every else top)
 
 
-async def _ask(target: str, timeout_s: float) -> "ModelInfo":
+async def _ask(target: str, timeout_s: float, access: "Access") -> "ModelInfo":
     from rt_predictor.client import Client
 
-    async with Client(target, timeout_s=timeout_s) as client:
+    async with Client(target, timeout_s=timeout_s, access=access) as client:
         return await client.model_info()
 
 

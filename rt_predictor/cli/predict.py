@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rt_predictor.cli.access_options import takes_access
 from rt_predictor.cli.options import BundleFolder, Json, Target, Timeout, chosen_target
 from rt_predictor.cli.units import memory_mb, moment_s, time_limit_s
 from rt_predictor.errors import UsageError
 
 if TYPE_CHECKING:
-    from rt_predictor.client import Job, Prediction
+    from rt_predictor.client import Access, Job, Prediction
 
 _JOB = "The job"
 _OPTION_OF_FIELD = {
@@ -26,6 +27,7 @@ _OPTION_OF_FIELD = {
 }
 
 
+@takes_access
 def predict(
     *,
     processors: Annotated[
@@ -101,6 +103,7 @@ def predict(
     bundle: BundleFolder = None,
     timeout: Timeout = 10.0,
     as_json: Json = False,
+    access: "Access",
 ) -> None:
     """Predicts how long one job will run.
 
@@ -134,7 +137,7 @@ def predict(
     if bundle is not None:
         answer = _answer_of_bundle(job, bundle)
     else:
-        answer = asyncio.run(_answer_of_service(job, asked, timeout))
+        answer = asyncio.run(_answer_of_service(job, asked, timeout, access))
     if as_json:
         from rt_predictor.client.documents import prediction_document
 
@@ -162,10 +165,12 @@ def _check(job: "Job") -> None:
         check_level(job.confidence_level)
 
 
-async def _answer_of_service(job: "Job", target: str, timeout_s: float) -> "Prediction":
+async def _answer_of_service(
+    job: "Job", target: str, timeout_s: float, access: "Access"
+) -> "Prediction":
     from rt_predictor.client import Client
 
-    async with Client(target, timeout_s=timeout_s) as client:
+    async with Client(target, timeout_s=timeout_s, access=access) as client:
         return await client.predict(job)
 
 

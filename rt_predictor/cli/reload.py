@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rt_predictor.cli.access_options import takes_access
 from rt_predictor.cli.options import Json, Target, chosen_target
 
 if TYPE_CHECKING:
-    from rt_predictor.client import Reloaded
+    from rt_predictor.client import Access, Reloaded
 
 
+@takes_access
 def reload(
     *,
     target: Target = None,
@@ -19,6 +21,7 @@ def reload(
         float, typer.Option(min=0.001, metavar="SECONDS", help="Time the service gets.")
     ] = 660.0,
     as_json: Json = False,
+    access: "Access",
 ) -> None:
     """Has a service load the model in its folder anew, without a stop.
 
@@ -29,7 +32,7 @@ def reload(
 
         rt-predictor reload --target localhost:50051
     """
-    done = asyncio.run(_reload(chosen_target(target, None), timeout))
+    done = asyncio.run(_reload(chosen_target(target, None), timeout, access))
     if as_json:
         versions = {"old_version": done.old_version, "new_version": done.new_version}
         typer.echo(json.dumps(versions, indent=2))
@@ -39,8 +42,8 @@ def reload(
         typer.echo(f"{done.new_version} is served, {done.old_version} was")
 
 
-async def _reload(target: str, timeout_s: float) -> "Reloaded":
+async def _reload(target: str, timeout_s: float, access: "Access") -> "Reloaded":
     from rt_predictor.client import Client
 
-    async with Client(target, timeout_s=timeout_s) as client:
+    async with Client(target, timeout_s=timeout_s, access=access) as client:
         return await client.reload_model()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rt_predictor.cli.access_options import takes_access
 from rt_predictor.cli.options import (
     LOG_PANEL,
     BundleFolder,
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
     from rt_predictor.cli.scoring.outputs import Destination
     from rt_predictor.cli.scoring.scorers import OpenScorer
     from rt_predictor.cli.scoring.watch import Watch
+    from rt_predictor.client import Access
 
 _WATCHING = "A folder that is watched"
 
 
+@takes_access
 def score(
     *,
     input_: Annotated[
@@ -105,6 +108,7 @@ def score(
     chunk: Annotated[
         int, typer.Option(min=1, metavar="N", help="Jobs that are sent and scored together.")
     ] = 5000,
+    access: "Access",
 ) -> None:
     """Predicts the jobs of a file, of Slurm's queue, a pipe or a folder.
 
@@ -144,7 +148,7 @@ def score(
     if bundle is not None:
         open_scorer: OpenScorer = partial(open_bundle, bundle)
     else:
-        open_scorer = partial(open_service, asked, timeout)
+        open_scorer = partial(open_service, asked, timeout, access)
     if input_ is not None:
         from rt_predictor.cli.scoring.outputs import Destination
 

@@ -9,6 +9,7 @@ asked. For a job that breaks a rule `predict_many` and `stream` give a `Rejectio
 gives a row with an error; they go on.
 """
 
+from rt_predictor.client.access import Access
 from rt_predictor.client.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, SERVICE, Client
 from rt_predictor.client.values import (
     Answer,
@@ -30,6 +31,7 @@ __all__ = [
     "DEFAULT_TARGET",
     "DEFAULT_TIMEOUT_S",
     "SERVICE",
+    "Access",
     "Answer",
     "Client",
     "GroupDrift",

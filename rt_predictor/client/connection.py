@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from itertools import cycle, islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.client import codec
+from rt_predictor.client.access import PLAIN, Access, trouble_of
 from rt_predictor.client.values import (
     Answer,
     Health,
@@ -76,6 +77,9 @@ class Client:
         connections: connections that calls take turns on. A service of several workers spreads
             connections over them, not calls: take a few times as many as it has workers.
         attempts: how often a call is made at most, while the service says that this may help.
+        access: TLS and who asks; plain text from nobody by default.
+
+    Raises UsageError where the files of `access` cannot be used.
     """
 
     def __init__(
@@ -85,13 +89,13 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         connections: int = 1,
         attempts: int = DEFAULT_ATTEMPTS,
+        access: Access = PLAIN,
     ) -> None:
         self.target = target
         self.timeout_s = timeout_s
         self._attempts = attempts
-        self._channels = [
-            grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS) for _ in range(connections)
-        ]
+        self._metadata = access.metadata
+        self._channels = [access.channel(target, _CHANNEL_OPTIONS) for _ in range(connections)]
         self._stubs = cycle([pb_grpc.RuntimePredictorStub(one) for one in self._channels])
         self._health = health_pb2_grpc.HealthStub(self._channels[0])
 
@@ -115,7 +119,7 @@ class Client:
         """Predicts one job."""
         request = codec.request(job)
         return codec.prediction(
-            await self._call(lambda left_s: self._stub.Predict(request, timeout=left_s))
+            await self._call(lambda left_s: self._stub.Predict(request, **self._with(left_s)))
         )
 
     async def predict_many(
@@ -171,7 +175,7 @@ class Client:
 
     async def _predict_table(self, table: pb.PredictArrowRequest) -> pb.PredictArrowResponse:
         async def once(left_s: float) -> pb.PredictArrowResponse:
-            call = self._stub.PredictArrow(_only(table), timeout=left_s)
+            call = self._stub.PredictArrow(_only(table), **self._with(left_s))
             (response,) = [response async for response in call]
             return response
 
@@ -179,7 +183,7 @@ class Client:
 
     async def _predict_batch(self, batch: pb.PredictBatchRequest) -> Iterable[pb.PredictResponse]:
         response: pb.PredictBatchResponse = await self._call(
-            lambda left_s: self._stub.PredictBatch(batch, timeout=left_s)
+            lambda left_s: self._stub.PredictBatch(batch, **self._with(left_s))
         )
         return response.predictions
 
@@ -190,7 +194,7 @@ class Client:
         what `jobs` raises.
         """
         source = _Source(jobs)
-        call = self._stub.PredictStream(aiter(source))
+        call = self._stub.PredictStream(aiter(source), metadata=self._metadata())
         try:
             async for response in call:
                 yield codec.answer(response)
@@ -229,14 +233,14 @@ class Client:
         self, messages: Iterable[pb.RecordOutcomesRequest]
     ) -> pb.RecordOutcomesResponse:
         return await self._call(
-            lambda left_s: self._stub.RecordOutcomes(iter(messages), timeout=left_s)
+            lambda left_s: self._stub.RecordOutcomes(iter(messages), **self._with(left_s))
         )
 
     async def model_info(self) -> ModelInfo:
         """What model is loaded, and how good it was."""
         request = pb.GetModelInfoRequest()
         return codec.model_info(
-            await self._call(lambda left_s: self._stub.GetModelInfo(request, timeout=left_s))
+            await self._call(lambda left_s: self._stub.GetModelInfo(request, **self._with(left_s)))
         )
 
     async def reload_model(self) -> Reloaded:
@@ -246,21 +250,25 @@ class Client:
         """
         request = pb.ReloadModelRequest()
         return codec.reloaded(
-            await self._call(lambda left_s: self._stub.ReloadModel(request, timeout=left_s))
+            await self._call(lambda left_s: self._stub.ReloadModel(request, **self._with(left_s)))
         )
 
     async def health(self) -> Health:
         """How the service is, part by part."""
         request = pb.HealthCheckRequest()
         return codec.health(
-            await self._call(lambda left_s: self._stub.HealthCheck(request, timeout=left_s))
+            await self._call(lambda left_s: self._stub.HealthCheck(request, **self._with(left_s)))
         )
 
     async def is_serving(self, service: str = SERVICE) -> bool:
         """Whether the service is ready (its full name) or alive (""), by grpc.health.v1."""
         request = health_pb2.HealthCheckRequest(service=service)
-        answer = await self._call(lambda left_s: self._health.Check(request, timeout=left_s))
+        answer = await self._call(lambda left_s: self._health.Check(request, **self._with(left_s)))
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def _with(self, left_s: float) -> dict[str, Any]:
+        """What goes with each attempt of a call."""
+        return {"timeout": left_s, "metadata": self._metadata()}
 
     async def _call(self, attempt: Callable[[float], Awaitable[_T]]) -> _T:
         """Makes a call, again with back-off while the service says that this may help."""
@@ -333,16 +341,23 @@ def _service_error(error: grpc.aio.AioRpcError, target: str, timeout_s: float) -
     if _was_ended(error):
         return ServiceError(f"{target} ended the call before it was answered: try again")
     if code is grpc.StatusCode.UNAVAILABLE and _NO_CONNECTION.search(details):
-        reason = details.rpartition(": ")[2]
-        return ServiceError(
-            f"no service answers at {target} ({reason}): check the address, or start one with "
-            "`rt-predictor serve`"
-        )
+        return _no_connection(details, target)
     return ServiceError(f"{target}: {details or 'no details'} ({code.name})")
 
 
 def _late_error(target: str, timeout_s: float) -> ServiceError:
     return ServiceError(f"{target} did not answer within {timeout_s:g} s")
+
+
+def _no_connection(details: str, target: str) -> ServiceError:
+    trouble = trouble_of(details)
+    if trouble is not None:
+        return ServiceError(f"no secure connection to {target}: {trouble}")
+    reason = details.rpartition(": ")[2]
+    return ServiceError(
+        f"no service answers at {target} ({reason}): check the address, or start one with "
+        "`rt-predictor serve`"
+    )
 
 
 class _Source:

@@ -9,7 +9,8 @@ from typing import Protocol
 import polars as pl
 from loguru import logger
 
-from rt_predictor.client import Client, Recorded
+from rt_predictor.client import Access, Client, Recorded
+from rt_predictor.client.access import PLAIN
 from rt_predictor.errors import EXIT_OK, FeedError, RTPredictorError, ServiceError, TraceError
 from rt_predictor.follow.feed import Feed
 from rt_predictor.history.events import read_events
@@ -48,9 +49,9 @@ class Pace:
         return float(min(self.interval_s * 2.0 ** min(failures, 30), longest_s))
 
 
-def recorder_of(target: str, timeout_s: float) -> RecorderFactory:
+def recorder_of(target: str, timeout_s: float, access: Access = PLAIN) -> RecorderFactory:
     """The client of the service: the one place where it is made."""
-    return lambda: Client(target, timeout_s=timeout_s)
+    return lambda: Client(target, timeout_s=timeout_s, access=access)
 
 
 def run(feed: Feed, recorder: RecorderFactory, pace: Pace, logging: LoggingSettings) -> int:

@@ -20,6 +20,7 @@ from rt_predictor.history.log import Appended
 from rt_predictor.observability.history_metrics import HistoryMetrics
 from rt_predictor.observability.live_metrics import LiveMetrics
 from rt_predictor.observability.memory import resident_memory_bytes
+from rt_predictor.observability.security_metrics import SecurityMetrics
 from rt_predictor.serving.predictions import Flag, Predictions
 
 METHODS: tuple[str, ...] = (
@@ -34,7 +35,10 @@ METHODS: tuple[str, ...] = (
 )
 """Methods of the service; calls of no other are counted, so labels stay few."""
 
-REJECTIONS: tuple[str, ...] = ("overloaded", "draining", "too_large", "deadline")
+REJECTIONS: tuple[str, ...] = (
+    *("overloaded", "draining", "too_large", "deadline"),
+    *("client_limit", "idle", "unauthenticated", "forbidden"),
+)
 """Why a whole call was turned away."""
 
 STATUSES: tuple[str, ...] = ("OK", "CANCELLED", *grpc_statuses())
@@ -93,6 +97,7 @@ class Metrics:
         self._process()
         self._history = HistoryMetrics(registry)
         self.live = LiveMetrics(registry)
+        self.security = SecurityMetrics(registry)
 
     def _calls(self) -> None:
         requests = Counter(

@@ -1,16 +1,21 @@
 """The metrics page: what Prometheus reads, served by a thread of its own."""
 
 import errno
+import ssl
 from collections.abc import Iterable
 from pathlib import Path
+from sys import exception
 from threading import Thread
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
+from loguru import logger
 from prometheus_client import CollectorRegistry, Metric, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from rt_predictor.errors import PortInUseError, StartupError
+from rt_predictor.errors import CertificateError, PortInUseError, StartupError
+from rt_predictor.security.certificates import CertificateWatch, server_context
 from rt_predictor.settings import ServerSettings
 
 
@@ -35,14 +40,18 @@ class MetricsPage:
         self._thread.join()
 
 
-def open_metrics_page(settings: ServerSettings, registry: CollectorRegistry) -> MetricsPage:
-    """Serves the series of `registry` at `metrics_host:metrics_port`.
+def open_metrics_page(
+    settings: ServerSettings,
+    registry: CollectorRegistry,
+    certificates: CertificateWatch | None = None,
+) -> MetricsPage:
+    """Serves the series of `registry` at `metrics_host:metrics_port`, over TLS with certificates.
 
     Raises PortInUseError, or StartupError where the address cannot be used.
     """
     host, port = settings.metrics_host, settings.metrics_port
     try:
-        server, thread = start_http_server(port, host, registry)
+        server, thread = start_http_server(port, host, registry, **_tls(certificates))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUseError("server.metrics_port", port) from error
@@ -50,7 +59,57 @@ def open_metrics_page(settings: ServerSettings, registry: CollectorRegistry) -> 
             f"cannot serve metrics on {host}:{port}: {error.strerror or error}; change "
             "server.metrics_host or server.metrics_port"
         ) from error
+    if certificates is not None:
+        _keep_open_to_others(server)
+        _follow(server.socket, certificates)
     return MetricsPage(host, server, thread)
+
+
+def _tls(certificates: CertificateWatch | None) -> dict[str, Any]:
+    if certificates is None:
+        return {}
+    files = certificates.files
+    return {
+        "certfile": str(files.certificate),
+        "keyfile": str(files.key),
+        "tls_min_version": ssl.TLSVersion.TLSv1_2,
+    }
+
+
+def _keep_open_to_others(server: WSGIServer) -> None:
+    """A client that connects and says nothing, or speaks no TLS, must not hold up the others.
+
+    So handshakes take place in the thread of their connection, not in the one that accepts.
+    """
+    listening = server.socket
+    assert isinstance(listening, ssl.SSLSocket)
+    listening.do_handshake_on_connect = False  # type: ignore[attr-defined]
+
+    def say(request: Any, client_address: Any) -> None:
+        del request
+        client = str(client_address[0])
+        logger.debug("metrics page: connection failed", client=client, error=str(exception()))
+
+    server.handle_error = say  # type: ignore[method-assign]
+
+
+def _follow(listening: Any, certificates: CertificateWatch) -> None:
+    """Has new connections shown the certificate that is current by then."""
+    shown, context = certificates.current, listening.context
+
+    def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        nonlocal shown, context
+        certificates.look()
+        if certificates.current is not shown:
+            try:
+                context = server_context(certificates.files)
+            except CertificateError:
+                # Renewed once more meanwhile: the next connection looks again.
+                return
+            shown = certificates.current
+        connection.context = context
+
+    listening.context.sni_callback = choose
 
 
 def add_shared_metrics(registry: CollectorRegistry, directory: Path) -> None:

@@ -23,6 +23,7 @@ from rt_predictor.observability.page import MetricsPage, open_metrics_page
 from rt_predictor.observability.shadow_metrics import ShadowMetrics
 from rt_predictor.observability.spans import Tracer, tracer_of
 from rt_predictor.observability.worker_metrics import WorkerMetrics
+from rt_predictor.security.security import OPEN, Security
 from rt_predictor.serving.admission import Admission
 from rt_predictor.serving.announce import log_serving
 from rt_predictor.serving.batcher import Batcher
@@ -46,6 +47,7 @@ from rt_predictor.serving.shadow.sampler import SampledPredictor, Sampler
 from rt_predictor.serving.signals import stop_signals
 from rt_predictor.serving.sockets import PORT_SETTING, address_of, check_port_free
 from rt_predictor.serving.supervisor_line import ReloadModel, administration_is_off, cannot_reload
+from rt_predictor.serving.tls import certificate_check, sample_certificates, server_credentials
 from rt_predictor.settings import ServerSettings, Settings
 
 FLUSH_S = 1.0
@@ -78,6 +80,7 @@ class Server:
         shadow: ShadowPlace | None = None,
         tracer: Tracer | None = None,
         reload: ReloadModel = cannot_reload,
+        security: Security = OPEN,
     ) -> None:
         """A server that does not listen yet.
 
@@ -91,15 +94,19 @@ class Server:
             shadow: where a candidate is, if there is one.
             tracer: what traces calls, if anything does; closed by who made it.
             reload: loads another model.
+            security: what surrounds the port.
         """
         self._settings = settings
         self._metrics = metrics
         self._predictor = predictor
         self._history = history
+        self._security = security
         self._shares_port = shares_port
         self._pool = WorkPool()
         self._admission = Admission(settings.max_concurrent_calls)
         metrics.max_concurrent_calls.set(settings.max_concurrent_calls)
+        if security.gate is not None:
+            metrics.security.tokens(security.gate.tokens.expiries_s())
         self._health = StandardHealth()
         self._sampler = None if shadow is None else Sampler(shadow, metrics)
         answering = predictor
@@ -112,6 +119,7 @@ class Server:
                 "history": history_check(history),
                 "memory": memory_check,
                 **({} if shadow is None else {"shadow": shadow_check(shadow)}),
+                "tls": certificate_check(security.certificates),
                 **checks,
             }
         )
@@ -131,7 +139,11 @@ class Server:
         self._grpc = grpc.aio.server(
             interceptors=(
                 CallInterceptor(
-                    self._admission, metrics, slow_call_s=settings.slow_call_s, tracer=tracer
+                    self._admission,
+                    metrics,
+                    slow_call_s=settings.slow_call_s,
+                    tracer=tracer,
+                    security=security,
                 ),
             ),
             options=_channel_options(settings, shares_port=shares_port),
@@ -153,7 +165,7 @@ class Server:
             reflection.enable_server_reflection(services, self._grpc)
         address = address_of(self._settings.host, port)
         try:
-            port = self._grpc.add_insecure_port(address)
+            port = self._listen(address)
         except RuntimeError as error:
             raise StartupError(
                 f"cannot listen on {address}: change server.host or {PORT_SETTING}"
@@ -166,6 +178,12 @@ class Server:
         self._report.ready()
         await self._health.set_ready(ready=True)
         return port
+
+    def _listen(self, address: str) -> int:
+        certificates = self._security.certificates
+        if certificates is None:
+            return self._grpc.add_insecure_port(address)
+        return self._grpc.add_secure_port(address, server_credentials(certificates))
 
     async def stop(self, hurry: asyncio.Event) -> None:
         """Says that it is not ready, takes no more calls, lets those in progress finish, stops.
@@ -217,10 +235,13 @@ class Server:
                 return
 
     async def _sample(self) -> None:
+        certificates = self._security.certificates
         while True:
             self._metrics.sample_memory()
             self._metrics.sample_history(self._history.state())
             self._metrics.live.sample(self._history.live())
+            if certificates is not None:
+                await asyncio.to_thread(sample_certificates, certificates, self._metrics.security)
             await asyncio.sleep(SAMPLE_S)
 
 
@@ -235,10 +256,11 @@ async def serve(
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signals(hangup=_warn_of_hangup))
         check_port_free(options.host, options.port)
+        security = Security.open(settings.security)
         registry = CollectorRegistry()
         if shadow is not None:
             registry.register(ShadowMetrics(shadow.latest))
-        page = _open_page(options, registry)
+        page = _open_page(options, registry, security)
         if page is not None:
             stack.callback(page.close)
         tracer = tracer_of(settings.tracing)
@@ -260,6 +282,7 @@ async def serve(
             shares_port=False,
             shadow=shadow,
             tracer=tracer,
+            security=security,
         )
         workers = WorkerMetrics(registry)
         workers.wanted.set(1)
@@ -294,8 +317,12 @@ def page_check(page: MetricsPage | None) -> Check:
     return check
 
 
-def _open_page(options: ServerSettings, registry: CollectorRegistry) -> MetricsPage | None:
-    return open_metrics_page(options, registry) if options.metrics_enabled else None
+def _open_page(
+    options: ServerSettings, registry: CollectorRegistry, security: Security
+) -> MetricsPage | None:
+    if not options.metrics_enabled:
+        return None
+    return open_metrics_page(options, registry, security.page_certificates)
 
 
 def _warn_of_hangup() -> None:

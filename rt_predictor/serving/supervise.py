@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from rt_predictor.errors import EXIT_CANNOT_START, EXIT_FAILURE, EXIT_OK
 from rt_predictor.observability.page import MetricsPage, add_shared_metrics, open_metrics_page
 from rt_predictor.observability.worker_metrics import WorkerMetrics
+from rt_predictor.security.security import Security
 from rt_predictor.serving.announce import log_serving
 from rt_predictor.serving.bundle_watch import BundleWatch, watch
 from rt_predictor.serving.reloads import Reloads
@@ -64,7 +65,10 @@ async def supervise(
 
             registry.register(ShadowMetrics(shadow.latest))
         metrics = WorkerMetrics(registry)
-        page = open_metrics_page(options, registry) if options.metrics_enabled else None
+        certificates = Security.open(settings.security).page_certificates
+        page = (
+            open_metrics_page(options, registry, certificates) if options.metrics_enabled else None
+        )
         if page is not None:
             stack.callback(page.close)
 

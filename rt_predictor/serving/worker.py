@@ -84,6 +84,7 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
     from rt_predictor.history.history import History
     from rt_predictor.observability.metrics import Metrics, share_between_processes
     from rt_predictor.observability.spans import tracer_of
+    from rt_predictor.security.security import Security
     from rt_predictor.serving.health import Health, State, coverage_check
     from rt_predictor.serving.server import Server, settle_process
     from rt_predictor.serving.signals import stop_signals
@@ -95,6 +96,7 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
         parent = multiprocessing.parent_process()
         if parent is not None:
             asyncio.get_running_loop().add_reader(parent.sentinel, stop.ask)
+        security = Security.open(task.settings.security)
         share_between_processes(task.metrics_directory, task.number)
         tracer = tracer_of(task.settings.tracing, worker=task.number)
         if tracer is not None:
@@ -120,6 +122,7 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
             reload=line.reload,
             shadow=task.shadow,
             tracer=tracer,
+            security=security,
         )
         await server.start(task.port)
         settle_process()

@@ -2,11 +2,17 @@
 
 from rt_predictor.settings.agent import AgentSettings
 from rt_predictor.settings.load import (
+    CLIENT_ENVS,
     CONFIG_ENV,
     ENV_DELIMITER,
     ENV_PREFIX,
     Settings,
     load_settings,
+)
+from rt_predictor.settings.security import (
+    CertificateRoleSettings,
+    SecuritySettings,
+    TokenSettings,
 )
 from rt_predictor.settings.serving import (
     CONFIDENCE_LEVELS,
@@ -31,6 +37,7 @@ from rt_predictor.settings.training import (
 )
 
 __all__ = [
+    "CLIENT_ENVS",
     "CONFIDENCE_LEVELS",
     "CONFIG_ENV",
     "ENV_DELIMITER",
@@ -38,6 +45,7 @@ __all__ = [
     "AgentSettings",
     "BoosterSettings",
     "CatBoostSettings",
+    "CertificateRoleSettings",
     "FeatureOptimizationSettings",
     "FeatureSettings",
     "HistorySettings",
@@ -46,9 +54,11 @@ __all__ = [
     "ModelSettings",
     "PredictionSettings",
     "QuantileSettings",
+    "SecuritySettings",
     "ServerSettings",
     "Settings",
     "TimeoutSettings",
+    "TokenSettings",
     "TracingSettings",
     "TrainingSettings",
     "WatchingSettings",

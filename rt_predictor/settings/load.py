@@ -24,6 +24,7 @@ from pydantic_settings import (
 
 from rt_predictor.errors import SettingsError
 from rt_predictor.settings.agent import AgentSettings
+from rt_predictor.settings.security import SecuritySettings
 from rt_predictor.settings.serving import (
     FeatureSettings,
     HistorySettings,
@@ -40,6 +41,15 @@ ENV_PREFIX = "RT_PREDICTOR_"
 ENV_DELIMITER = "__"
 CONFIG_ENV = "RT_PREDICTOR_CONFIG"
 """Names the settings file; not a setting itself."""
+CLIENT_ENVS = frozenset(
+    f"{ENV_PREFIX}{name}"
+    for name in ("TLS", "CA", "CERT", "KEY", "SERVER_NAME", "TOKEN", "TOKEN_FILE")
+)
+"""Say how commands reach a service; no settings either."""
+
+
+_NEVER_SHOWN = ("hash",)
+_NO_SETTINGS = CLIENT_ENVS | {CONFIG_ENV}
 
 
 class Settings(BaseSettings):
@@ -54,6 +64,7 @@ class Settings(BaseSettings):
     )
 
     server: ServerSettings = ServerSettings()
+    security: SecuritySettings = SecuritySettings()
     model: ModelSettings = ModelSettings()
     features: FeatureSettings = FeatureSettings()
     prediction: PredictionSettings = PredictionSettings()
@@ -146,7 +157,7 @@ def _variables() -> Iterator[tuple[str, tuple[str, ...]]]:
     """Environment variables that are settings, in either case, with the path each one names."""
     for variable in sorted(os.environ):
         upper = variable.upper()
-        if upper.startswith(ENV_PREFIX) and upper != CONFIG_ENV:
+        if upper.startswith(ENV_PREFIX) and upper not in _NO_SETTINGS:
             yield variable, tuple(upper.removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER))
 
 
@@ -212,7 +223,11 @@ def _describe(
             case _:
                 rule = item["msg"].removeprefix("Value error, ")
                 rule = re.sub(r"^(Input|String) should", "must", rule)
-                text = f"{name} = {item['input']!r}: {rule}"
+                # A rule of a whole section says what is wrong; its values do not help. A secret
+                # may have been put where its hash belongs.
+                hidden = isinstance(item["input"], dict) or location[-1] in _NEVER_SHOWN
+                value = "" if hidden else f" = {item['input']!r}"
+                text = f"{name}{value}: {rule}"
         lines.append(f"{origin(location)}: {text}")
     return "; ".join(lines)
 

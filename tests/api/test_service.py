@@ -215,7 +215,7 @@ async def test_the_service_tells_how_its_parts_are() -> None:
     async with running(FakePredictor()) as service:
         health = await service.stub.HealthCheck(pb.HealthCheckRequest())
         assert health.status == pb.HealthCheckResponse.STATUS_SERVING
-        assert set(health.components) == {"model", "history", "memory", "metrics"}
+        assert set(health.components) == {"model", "history", "memory", "metrics", "tls"}
         assert health.memory_bytes > 1_000_000
         assert health.service_version == __version__
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from rt_predictor.cli import main
-from rt_predictor.client import SERVICE, Client, Job, ModelInfo, Prediction
+from rt_predictor.client import SERVICE, Access, Client, Job, ModelInfo, Prediction
 from rt_predictor.errors import ServiceError
 from rt_predictor.serving.description import (
     FeatureDescription,
@@ -148,8 +148,9 @@ class FakeClient(Client):
     ready: ClassVar[bool] = True
     down: ClassVar[bool] = False
 
-    def __init__(self, target: str, *, timeout_s: float) -> None:
+    def __init__(self, target: str, *, timeout_s: float, access: Access) -> None:
         self.target = target
+        self.access = access
         self.timeout_s = timeout_s
         self.jobs: list[Job] = []
         self.chunks: list[int] = []

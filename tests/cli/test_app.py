@@ -10,7 +10,7 @@ from rt_predictor.cli import app as program
 
 COMMANDS = (
     "serve", "agent", "predict", "score", "train", "evaluate", "info", "health", "reload", "bench",
-    "version", "history",
+    "token", "version", "history",
 )  # fmt: skip
 HEAVY = ("polars", "grpc", "onnxruntime", "numpy", "pydantic_settings", "xgboost", "lightgbm")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rt_predictor.client import Recorded
+from rt_predictor.client import Access, Recorded
 from rt_predictor.history.events import read_events
 from rt_predictor.history.place import open_log, open_or_replace_log
 from rt_predictor.traces.generate import generate_jobs
@@ -78,12 +78,16 @@ def test_a_damaged_log_is_left_alone_and_told_of(run, trace: Path, path: Path) -
     assert [file.name for file in path.parent.glob("*damaged*")] == []
 
 
+CA = ("--ca", "ca.pem")
+
+
 def test_jobs_go_to_a_service(run, trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[pl.DataFrame] = []
 
     class FakeClient:
-        def __init__(self, target: str, *, timeout_s: float) -> None:
+        def __init__(self, target: str, *, timeout_s: float, access: Access) -> None:
             assert (target, timeout_s) == ("somewhere:1", 5.0)
+            assert access == Access(ca=Path("ca.pem"))
 
         async def __aenter__(self) -> "FakeClient":
             return self
@@ -97,7 +101,9 @@ def test_jobs_go_to_a_service(run, trace: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("rt_predictor.cli.history_import.Client", FakeClient)
     monkeypatch.setattr("rt_predictor.cli.history_import._PIECE_EVENTS", 20)
-    result = run("history", "import", trace, "--target", "somewhere:1", "--timeout", 5)
+    result = run(
+        "history", "import", trace, "--target", "somewhere:1", "--timeout", 5, "--ca", "ca.pem"
+    )
     assert result.code == 0, result.err
     assert "34 jobs recorded in somewhere:1, 2 known already, 5 skipped" in result.out
     assert pl.concat(sent).equals(JOBS.sort("end_time", maintain_order=True))

@@ -1,14 +1,18 @@
 """The metrics page."""
 
 import socket
+import ssl
 import urllib.request
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from rt_predictor.errors import PortInUseError, StartupError
-from rt_predictor.observability.page import open_metrics_page
+from rt_predictor.observability.page import MetricsPage, open_metrics_page
+from rt_predictor.security.certificates import CertificateWatch
 from rt_predictor.settings import ServerSettings
+from tests.security.files import Place
 
 HOST = "127.0.0.1"
 
@@ -42,3 +46,57 @@ def test_a_port_in_use_is_told_with_its_setting() -> None:
 def test_a_host_that_is_not_this_one_is_told_so(host: str) -> None:
     with pytest.raises(StartupError, match=f"cannot serve metrics on {host}:0: .*metrics_host"):
         open_metrics_page(_settings(0, host), CollectorRegistry())
+
+
+# over TLS
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def _get(page: MetricsPage, place: Place) -> str:
+    context = ssl.create_default_context(cafile=place.ca_file)
+    url = f"https://{HOST}:{page.port}/metrics"
+    with urllib.request.urlopen(url, timeout=60, context=context) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def _shown(page: MetricsPage, place: Place) -> bytes | None:
+    context = ssl.create_default_context(cafile=place.ca_file)
+    with (
+        socket.create_connection((HOST, page.port)) as connection,
+        context.wrap_socket(connection, server_hostname=HOST) as secure,
+    ):
+        return secure.getpeercert(binary_form=True)
+
+
+def test_over_tls_it_shows_the_certificate_that_is_current(place: Place) -> None:
+    registry = CollectorRegistry()
+    Counter("things", "Things.", registry=registry).inc(7)
+    page = open_metrics_page(_settings(0), registry, CertificateWatch(place.issue()))
+    assert "things_total 7.0" in _get(page, place)
+    old = _shown(page, place)
+    place.issue()
+    assert _shown(page, place) != old
+    place.issue("server", expired=True)
+    assert "things_total 7.0" in _get(page, place)
+    page.close()
+
+
+def test_a_client_that_says_nothing_or_no_tls_does_not_hold_up_the_others(
+    place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    page = open_metrics_page(_settings(0), CollectorRegistry(), CertificateWatch(place.issue()))
+    with (
+        socket.create_connection((HOST, page.port)),
+        socket.create_connection((HOST, page.port)) as plain,
+    ):
+        plain.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        plain.settimeout(60)
+        assert b"200" not in plain.recv(1000)
+        _get(page, place)
+    page.close()
+    assert "Traceback" not in capfd.readouterr().err

@@ -10,9 +10,12 @@ from prometheus_client import CollectorRegistry
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
+from rt_predictor.client import Access
+from rt_predictor.client.access import PLAIN
 from rt_predictor.history.history import History
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.observability.spans import Tracer
+from rt_predictor.security.security import OPEN, Security
 from rt_predictor.serving.port import PredictorPort
 from rt_predictor.serving.server import Server, page_check
 from rt_predictor.settings import ServerSettings
@@ -42,6 +45,8 @@ async def running(
     predictor: PredictorPort,
     history: History | None = None,
     tracer: Tracer | None = None,
+    security: Security = OPEN,
+    access: Access = PLAIN,
     **settings: object,
 ) -> AsyncIterator[Running]:
     """A server over a predictor, with `[server]` settings, for as long as the context lasts.
@@ -58,11 +63,10 @@ async def running(
         {"metrics": page_check(None)},
         shares_port=False,
         tracer=tracer,
+        security=security,
     )
     port = await server.start(0)
-    channel = grpc.aio.insecure_channel(
-        f"{HOST}:{port}", options=(("grpc.use_local_subchannel_pool", 1),)
-    )
+    channel = access.channel(f"{HOST}:{port}", (("grpc.use_local_subchannel_pool", 1),))
     stub: pb_grpc.RuntimePredictorAsyncStub = pb_grpc.RuntimePredictorStub(channel)
     hurry = asyncio.Event()
     hurry.set()

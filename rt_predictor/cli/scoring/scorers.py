@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rt_predictor.cli.local import load_predictor, with_submit_times
 from rt_predictor.cli.scoring.inputs import Requests
 from rt_predictor.cli.scoring.outputs import from_errors, from_predictions, from_table
-from rt_predictor.client import Client
+from rt_predictor.client import Access, Client
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.serving.predictor import Predictor
 
@@ -43,9 +43,9 @@ async def open_bundle(folder: Path) -> AsyncIterator[Scorer]:
 
 
 @asynccontextmanager
-async def open_service(target: str, timeout_s: float) -> AsyncIterator[Scorer]:
+async def open_service(target: str, timeout_s: float, access: Access) -> AsyncIterator[Scorer]:
     """Scores with a service, one table a chunk."""
-    async with Client(target, timeout_s=timeout_s) as client:
+    async with Client(target, timeout_s=timeout_s, access=access) as client:
         yield _ServiceScorer(client)
 
 
