@@ -6,6 +6,7 @@ listens on free ports of loopback, and it is gone when its context ends.
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -168,6 +169,7 @@ def cluster(
         stack.enter_context(_process(_munged(folder), folder))
         _wait((folder / "munge.sock").is_socket, "munged", folder)
         conf = {"SLURM_CONF": str(folder / "etc" / "slurm.conf")}
+        stack.callback(_end_steps, conf["SLURM_CONF"])
         controller = stack.enter_context(_process(("slurmctld", "-D"), folder, **conf))
         made = Cluster(folder, controller)
         made.configure_hooks(**settings)
@@ -240,6 +242,19 @@ def _process(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _end_steps(conf: str) -> None:
+    """Ends what runs jobs of the cluster: it outlives slurmd, to tell a controller that is gone."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (folder / "comm").read_text().strip()
+            if name == "slurmstepd" and f"SLURM_CONF={conf}\0".encode() in (
+                (folder / "environ").read_bytes()
+            ):
+                os.kill(int(folder.name), signal.SIGKILL)
+        except OSError:
+            pass  # it has ended meanwhile
 
 
 def _wait(is_so: Callable[[], bool], what: str, folder: Path) -> None:
