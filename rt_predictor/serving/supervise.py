@@ -5,8 +5,11 @@ all workers finish what they do.
 """
 
 import asyncio
+import fcntl
+import os
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,11 +55,7 @@ async def supervise(
         stop = stack.enter_context(stop_signals(hangup=hang_up))
         reserved = stack.enter_context(reserve_port(options.host, options.port))
         port: int = reserved.getsockname()[1]
-        directory = Path(
-            stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="rt-predictor-", ignore_cleanup_errors=True)
-            )
-        )
+        directory = stack.enter_context(_own_directory())
         registry = CollectorRegistry()
         add_shared_metrics(registry, directory)
         if shadow is not None:
@@ -97,6 +96,21 @@ async def supervise(
             await supervisor.stop(stop.insisted)
     logger.info("stopped")
     return EXIT_OK
+
+
+@contextmanager
+def _own_directory() -> Iterator[Path]:
+    """A folder for as long as the context lasts, which those who clean up after days leave alone.
+
+    systemd-tmpfiles passes over a folder, and all in it, that a process has locked.
+    """
+    with tempfile.TemporaryDirectory(prefix="rt-predictor-", ignore_cleanup_errors=True) as name:
+        handle = os.open(name, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield Path(name)
+        finally:
+            os.close(handle)
 
 
 async def _live(

@@ -1,6 +1,7 @@
 """Real worker processes under a real supervisor, with a fake model."""
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -194,6 +195,20 @@ async def test_a_worker_that_crashes_at_start_stops_it_all_and_is_told_of(start)
     assert await service.end() == 1
     (line,) = service.lines
     assert line["message"] == "a worker ended at its start with exit code 77"
+
+
+async def test_its_folder_is_locked_against_those_who_clean_up(start, tmp_path: Path) -> None:
+    service = await start("fake_predictor")
+    await service.until("serving")
+    (folder,) = tmp_path.glob("rt-predictor-*")
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(handle)
+    service.process.terminate()
+    assert await service.end() == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
