@@ -1,14 +1,12 @@
 """In this process: one prediction, and the graph alone, beside the three native libraries."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from rt_predictor.bench.figures import Figure, Figures, Skipped, rounds
 from rt_predictor.bench.plan import Plan
@@ -16,7 +14,7 @@ from rt_predictor.model.ports import GraphInputs
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import load_settings
 
-_SINGLES, _BULK_ROWS, _TRAINING_ROWS = 300, 20_000, 10_000
+_SINGLES, _BULK_ROWS = 300, 20_000
 _LIBRARIES = ("xgboost", "lightgbm", "catboost")
 
 
@@ -51,70 +49,29 @@ def measure(plan: Plan, predictor: Predictor) -> Figures:
 
 
 def _native(plan: Plan, predictor: Predictor) -> Figures:
-    """The libraries one after the other, on ready features: as many trees, as deep, as features."""
-    names = ("native.one_us", "native.bulk_per_s")
+    """The libraries one after the other, on ready features.
+
+    With all models of the bundle, and with one of each library, which is what the smallest ensemble
+    of all three would cost.
+    """
+    names = ("native.one_us", "native.bulk_per_s", "native.three_one_us", "native.three_bulk_per_s")
     absent = [name for name in _LIBRARIES if find_spec(name) is None]
     if absent:
         why = Skipped(f"{', '.join(absent)} not installed (extra `train`)")
         return dict.fromkeys(names, why)
-    one_thread, all_threads = _boosters(plan, predictor)
+    from rt_predictor.bench.native import NativeModels
+
     random = np.random.default_rng(3)
     width = len(predictor.bundle.features.features)
-    singles = random.random((plan.count(_SINGLES, 20), 1, width), dtype=np.float32)
+    singles = list(random.random((plan.count(_SINGLES, 20), 1, width), dtype=np.float32))
     bulk = random.random((plan.count(_BULK_ROWS, 500), width), dtype=np.float32)
-
+    models = NativeModels.fitted(predictor.bundle, plan)
     return {
-        names[0]: _each_us(plan, _in_turn(one_thread), list(singles)),
-        names[1]: _per_s(plan, _in_turn(all_threads), bulk),
+        names[0]: _each_us(plan, models.on_one_thread, singles),
+        names[1]: _per_s(plan, models.on_all_threads, bulk),
+        names[2]: _each_us(plan, models.three.on_one_thread, singles),
+        names[3]: _per_s(plan, models.three.on_all_threads, bulk),
     }
-
-
-_Predict = Callable[[NDArray[np.float32]], object]
-
-
-def _in_turn(models: Sequence[_Predict]) -> _Predict:
-    return lambda matrix: [predict(matrix) for predict in models]
-
-
-def _boosters(plan: Plan, predictor: Predictor) -> tuple[list[_Predict], list[_Predict]]:
-    """Boosters as large as those of the bundle: on one thread, best for one row, and on all.
-
-    They are trained on noise: what they say does not matter, how long they take does.
-    """
-    import catboost
-    import lightgbm
-    import xgboost
-
-    trees = {name: entry.trees for name, entry in predictor.bundle.ensemble.models.items()}
-    width = len(predictor.bundle.features.features)
-    random = np.random.default_rng(2)
-    matrix = random.random((plan.count(_TRAINING_ROWS, 1000), width), dtype=np.float32)
-    target = matrix.sum(axis=1) + random.normal(size=len(matrix))
-    settings = load_settings().training
-    xgb = xgboost.train(
-        {"max_depth": settings.xgboost.max_depth},
-        xgboost.DMatrix(matrix, target),
-        trees.get("xgboost", settings.xgboost.trees),
-    )
-    lgb = lightgbm.train(
-        {"num_leaves": settings.lightgbm.num_leaves, "verbose": -1},
-        lightgbm.Dataset(matrix, target),
-        trees.get("lightgbm", settings.lightgbm.trees),
-    )
-    cat = catboost.CatBoostRegressor(
-        iterations=trees.get("catboost", settings.catboost.trees),
-        depth=settings.catboost.max_depth,
-        verbose=False,
-        allow_writing_files=False,
-    ).fit(matrix, target)
-    alone = xgb.copy()
-    alone.set_param({"nthread": 1})
-    one_thread = [
-        alone.inplace_predict,
-        partial(lgb.predict, num_threads=1),
-        partial(cat.predict, thread_count=1),
-    ]
-    return one_thread, [xgb.inplace_predict, lgb.predict, cat.predict]
 
 
 def _each_us(plan: Plan, work: Callable[[Any], object], items: Sequence[Any]) -> Figure:

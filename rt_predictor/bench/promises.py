@@ -52,11 +52,11 @@ PROMISES: tuple[Promise, ...] = (
         "bulk.arrow_per_s", 0.7, False, "inside.graph_bulk_per_s",
     ),
     Promise(
-        "One prediction in process: at most 1/5 of the native libraries",
+        "One prediction in process: at most 1/5 of the same models in their libraries",
         "inside.one_us", 0.2, True, "native.one_us",
     ),
     Promise(
-        "Predictions in bulk in process: no slower than the native libraries",
+        "Predictions in bulk in process: no slower than the same models in their libraries",
         "inside.bulk_per_s", 1.0, False, "native.bulk_per_s",
     ),
     Promise("Ready in less than 2 s", "service.ready_s", 2.0, True),

@@ -19,7 +19,7 @@ _TITLES = {
     "bulk": "Many jobs a message",
     "history": "With a history",
     "inside": "In this process",
-    "native": "The native libraries, one after the other",
+    "native": "All models in their own libraries, and one of each, one after the other",
     "growth": "How cost grows",
     "service": "What a service costs",
 }
