@@ -22,6 +22,8 @@ class Plan:
     """A service that runs already; None starts one."""
     access: Access = PLAIN
     """How that one is reached."""
+    mlserver: Path | None = None
+    """Python with MLServer, to compare with; None compares with none."""
 
     def count(self, usual: int, least: int = 1) -> int:
         """That many at scale 1."""

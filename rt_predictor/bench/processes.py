@@ -2,11 +2,12 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -58,7 +59,7 @@ def service(
             stderr=subprocess.PIPE,
             text=True,
         )
-        with _ended(process):
+        with ended(process):
             assert process.stderr is not None
             port = _port(process.stderr)
             yield Running(f"127.0.0.1:{port}", perf_counter() - started)
@@ -84,7 +85,7 @@ def echo() -> Iterator[Running]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    with _ended(process):
+    with ended(process):
         assert process.stdout is not None
         port = process.stdout.readline().strip()
         if not port:
@@ -92,8 +93,16 @@ def echo() -> Iterator[Running]:
         yield Running(f"127.0.0.1:{port}", perf_counter() - started)
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on now."""
+    with ExitStack() as stack:
+        taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [listener.getsockname()[1] for listener in taken]
+
+
 @contextmanager
-def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Ends a process with the context."""
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from rt_predictor.bench import bulk, calls, growth, history, inside, processes
+from rt_predictor.bench import bulk, calls, growth, history, inside, mlserver, processes
 from rt_predictor.bench.figures import Figures
 from rt_predictor.bench.plan import Plan
 from rt_predictor.serving.run import new_event_loop
@@ -21,6 +21,9 @@ def run(plan: Plan, say: Say) -> Figures:
         if plan.target is not None:
             return runner.run(_of_a_service(plan, plan.target, say))
         figures = runner.run(_of_an_own_service(plan, say))
+    if plan.mlserver is not None:
+        say("MLServer with a LightGBM of as many trees")
+        figures |= mlserver.measure(plan, plan.mlserver)
     say("in this process, beside the native libraries")
     predictor = inside.load(plan)
     figures |= inside.measure(plan, predictor)

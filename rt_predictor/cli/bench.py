@@ -35,6 +35,16 @@ def bench(
             min=0.001, max=1.0, metavar="SHARE", help="Share of the usual calls, for a quick look."
         ),
     ] = 1.0,
+    mlserver: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PYTHON",
+            help="Compare with the MLServer of this Python (mlserver, mlserver-lightgbm).",
+            show_default="none",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     json_file: Annotated[
         str, typer.Option("--json", metavar="FILE", help="Write a JSON document; - is stdout.")
     ] = "",
@@ -65,7 +75,7 @@ def bench(
 
     source = JobSource.generated() if trace is None else JobSource.from_log(trace)
     folder = bundle or load_settings(config).model.path
-    plan = Plan(folder, source, rounds, scale, target, access)
+    plan = Plan(folder, source, rounds, scale, target, access, mlserver)
     errors = Console(stderr=True, highlight=False)
     figures = run(plan, lambda what: errors.print(f"measuring {what} …"))
     if json_file == "-":
