@@ -38,7 +38,7 @@ fuzz: setup-dev  ## send FUZZ_INPUTS hostile inputs to the service, other ones e
 	FUZZ_INPUTS=$(FUZZ_INPUTS) $(BIN)/python -m pytest -q -s tests/fuzz
 
 test: lint  ## every check, then the tests with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
 
 serve: setup-serve  ## run the service here, with BUNDLE=artifacts/production
 	$(BIN)/rt-predictor serve --bundle $(BUNDLE)
