@@ -1,6 +1,7 @@
 """A servicer without a network, and the context of a call to it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NoReturn
 
 import grpc
 import pytest
@@ -48,6 +49,9 @@ def servicer() -> Iterator[Callable[..., RuntimePredictorServicer]]:
     """Makes servicers over a predictor."""
     pool = WorkPool(1)
 
+    async def no_reload() -> NoReturn:
+        raise AssertionError("nobody asked for another model")
+
     def make(predictor: PredictorPort, *, chunk_jobs: int = 512) -> RuntimePredictorServicer:
         metrics = Metrics(CollectorRegistry())
         dispatcher = Dispatcher(predictor, pool, metrics)
@@ -61,6 +65,7 @@ def servicer() -> Iterator[Callable[..., RuntimePredictorServicer]]:
             report=HealthReport({}),
             metrics=metrics,
             limits=Limits(1000, chunk_jobs),
+            reload=no_reload,
         )
 
     yield make
