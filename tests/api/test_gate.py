@@ -100,7 +100,9 @@ async def test_without_a_token_that_is_known_nothing_is_answered(metadata) -> No
 
 
 @pytest.mark.parametrize(
-    ("token", "allowed"), [(PREDICT, {"Predict"}), (RECORD, {"Record"}), (ADMIN, set())]
+    ("token", "allowed"),
+    [(PREDICT, {"Predict"}), (RECORD, {"Record"}), (ADMIN, set())],
+    ids=["predict", "record", "admin"],
 )
 async def test_a_caller_who_lacks_the_role_is_told_which(token: str, allowed: set[str]) -> None:
     async with running(FakePredictor(), security=_security()) as service:

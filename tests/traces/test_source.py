@@ -93,7 +93,7 @@ def test_a_folder_is_no_log(tmp_path: Path) -> None:
         source.read_head(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b" \n\n", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", b" \n\n", gzip.compress(b"")], ids=["", "blank", "gzip"])
 def test_an_empty_file_is_said_to_be_empty(log: Log, content: bytes) -> None:
     with pytest.raises(TraceError, match="log is empty"):
         source.read_head(log("log", content))
