@@ -9,7 +9,7 @@ import grpc
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.bench import echo
-from rt_predictor.bench.figures import Figures, quantile_ms, rounds
+from rt_predictor.bench.figures import Figures, quantile_ms, rounds, unit_of
 from rt_predictor.bench.load import Call, Stream, a_second, at_once, streamed
 from rt_predictor.bench.plan import Plan
 
@@ -48,7 +48,7 @@ async def measure(plan: Plan, service: str, echo_target: str) -> Figures:
             for side, (call, streaming) in sides.items():
                 for name, value in (await _round(plan, call, streaming)).items():
                     found[f"calls.{side}.{name}"].append(value)
-    return {name: rounds(values, _unit(name)) for name, values in found.items()}
+    return {name: rounds(values, unit_of(name)) for name, values in found.items()}
 
 
 async def _round(plan: Plan, call: Call, stream: Stream) -> dict[str, float]:
@@ -64,7 +64,3 @@ async def _round(plan: Plan, call: Call, stream: Stream) -> dict[str, float]:
         "open_p99_ms": quantile_ms(opened, 0.99),
         "stream_per_s": await streamed(stream, messages(plan.count(_STREAM_JOBS))),
     }
-
-
-def _unit(name: str) -> str:
-    return "ms" if name.endswith("_ms") else "1/s"

@@ -55,6 +55,11 @@ def rounds(values: Iterable[float], unit: str) -> Figure:
     return Figure(tuple(values), unit)
 
 
+def unit_of(name: str) -> str:
+    """The unit of a figure of calls, which are latencies (`…_ms`) and rates."""
+    return "ms" if name.endswith("_ms") else "1/s"
+
+
 def quantile_ms(latencies_s: Sequence[float], share: float) -> float:
     """A quantile of latencies, in ms."""
     return float(np.quantile(latencies_s, share)) * 1e3

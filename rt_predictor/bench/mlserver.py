@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rt_predictor.bench.calls import MANY
-from rt_predictor.bench.figures import Figures, Skipped, rounds
+from rt_predictor.bench.figures import Figures, Skipped, rounds, unit_of
 from rt_predictor.bench.plan import Plan
 from rt_predictor.bench.processes import ended, free_ports
 from rt_predictor.errors import ServiceError
@@ -51,10 +51,8 @@ def measure(plan: Plan, python: Path) -> Figures:
         _write_model(folder, plan)
         with _served(folder, python) as target:
             found = _loaded(plan, python, target, folder)
-    units = {"alone_p50_ms": "ms", "alone_p99_ms": "ms"}
     return {
-        f"mlserver.{amount}": rounds(values, units.get(amount, "1/s"))
-        for amount, values in found.items()
+        f"mlserver.{amount}": rounds(values, unit_of(amount)) for amount, values in found.items()
     }
 
 

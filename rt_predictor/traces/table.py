@@ -15,7 +15,7 @@ from rt_predictor.traces.detect import csv_names, csv_separator, first_line
 from rt_predictor.traces.records import complete_jobs, first_reason
 from rt_predictor.traces.source import Progress, last_quoted_record_end, read_head, text_blocks
 from rt_predictor.traces.tally import Tally
-from rt_predictor.traces.texts import KIND_NAMES, cleaned, text_of_float, value_of
+from rt_predictor.traces.texts import KIND_NAMES, cleaned, one_line_of, text_of_float, value_of
 from rt_predictor.traces.trace import ReadOptions, Trace, TraceFormat
 
 SLICE_ROWS = 250_000
@@ -61,7 +61,7 @@ def read_parquet(path: Path, options: ReadOptions, progress: Progress | None) ->
             if progress is not None:
                 progress(min(1.0, (start + SLICE_ROWS) / rows))
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise TraceError(f"cannot read {path} as Parquet: {_one_line(error)}") from error
+        raise TraceError(f"cannot read {path} as Parquet: {one_line_of(error)}") from error
     return tally.trace(tally.jobs())
 
 
@@ -241,7 +241,7 @@ def _csv_frames(
             frame = csv_frame(body, separator, schema)
         except csv.Error as error:
             raise TraceError(
-                f"cannot read {path} as CSV after record {records_seen}: {_one_line(error)}"
+                f"cannot read {path} as CSV after record {records_seen}: {one_line_of(error)}"
             ) from error
         first = records_seen + 1
         line = pl.int_range(first, first + pl.len(), dtype=pl.Int64).alias(_LINE)
@@ -280,7 +280,3 @@ def _csv_labels(names: Sequence[str]) -> list[str]:
         name if list(names).count(name) == 1 else f"{name} in column {at}"
         for at, name in enumerate(names, 1)
     ]
-
-
-def _one_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]

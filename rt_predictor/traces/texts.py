@@ -60,3 +60,8 @@ def text_of_float(column: pl.Expr) -> pl.Expr:
     """
     whole = column.cast(pl.Int64, strict=False).cast(pl.String)
     return pl.coalesce(pl.when(column == column.floor()).then(whole), column.cast(pl.String))
+
+
+def one_line_of(error: BaseException) -> str:
+    """What an error of Polars says, without the lines of advice that follow."""
+    return str(error).partition("\n")[0]

@@ -20,7 +20,7 @@ from rt_predictor.traces.column_map import KINDS, ColumnMap, FileColumn, recogni
 from rt_predictor.traces.detect import csv_names, csv_separator, first_line
 from rt_predictor.traces.source import encodable, last_line_end, read_head, text_blocks
 from rt_predictor.traces.table import csv_frame
-from rt_predictor.traces.texts import KIND_NAMES, cleaned, text_of_float, value_of
+from rt_predictor.traces.texts import KIND_NAMES, cleaned, one_line_of, text_of_float, value_of
 
 MAX_LINE_BYTES = 256 << 10
 """A longer JSON line is refused."""
@@ -143,7 +143,7 @@ def _csv_table(path: Path) -> pl.DataFrame:
             _check_quotes(path, body, csv_separator(header))
         table = csv_frame(body, csv_separator(header), schema)
     except csv.Error as error:
-        raise TraceError(f"cannot read {path} as CSV: {_one_line(error)}") from error
+        raise TraceError(f"cannot read {path} as CSV: {one_line_of(error)}") from error
     too_long = pl.when(pl.col(_EXTRA).is_not_null()).then(
         pl.lit(f"the record has more than {len(names)} fields")
     )
@@ -169,7 +169,7 @@ def _parquet_table(path: Path) -> pl.DataFrame:
     try:
         table = pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise TraceError(f"cannot read {path} as Parquet: {_one_line(error)}") from error
+        raise TraceError(f"cannot read {path} as Parquet: {one_line_of(error)}") from error
     texts = [_text_of(name, dtype) for name, dtype in table.schema.items()]
     return table.select(texts).with_columns(pl.lit(None, pl.String).alias(_UNREADABLE))
 
@@ -230,10 +230,6 @@ def _json_row(line: bytes) -> dict[str, str | None]:
     if row.get("job_id") is None and "request_id" in row:
         row["job_id"] = row["request_id"]
     return row
-
-
-def _one_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
 
 
 _TABLES: Mapping[InputFormat, Callable[[Path], pl.DataFrame]] = {
