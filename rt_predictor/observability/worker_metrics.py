@@ -24,6 +24,11 @@ class WorkerMetrics:
             "Workers started again because one had died.",
             registry=registry,
         )
+        self.hung = Counter(
+            "rt_predictor_hung_workers",
+            "Workers that were killed because their event loop hung.",
+            registry=registry,
+        )
         reloads = Counter(
             "rt_predictor_model_reloads",
             "Reloads of the model: loaded (workers replaced), unchanged (nothing to load) or "

@@ -54,5 +54,15 @@ class ReloadNote:
     text: str
 
 
-FromWorker = Ready | CannotStart | ReloadAsked
-ToWorker = ReloadAnswer | ReloadNote
+@dataclass(frozen=True)
+class Ping:
+    """The supervisor asks for a sign of life; once until it is answered, so that none pile up."""
+
+
+@dataclass(frozen=True)
+class Pong:
+    """A worker's event loop turns."""
+
+
+FromWorker = Ready | CannotStart | ReloadAsked | Pong
+ToWorker = ReloadAnswer | ReloadNote | Ping

@@ -80,7 +80,11 @@ async def supervise(
             metrics,
             directory,
             settings.model.path,
-            Patience(settings.model.reload_timeout_s, options.drain_timeout_s + STOP_MARGIN_S),
+            Patience(
+                settings.model.reload_timeout_s,
+                options.drain_timeout_s + STOP_MARGIN_S,
+                options.hung_after_s,
+            ),
         )
         reloads = Reloads(supervisor, metrics)
         try:

@@ -1,7 +1,8 @@
 """The supervisor: keeps several workers on one port, all with the same model.
 
-It loads no model and answers no call. Dead workers are started again, after pauses that grow, with
-the model that is served. All are replaced one by one, the new one up before the old one goes.
+It loads no model and answers no call. Workers that hang are ended, and dead ones are started
+again, after pauses that grow, with the model that is served. All are replaced one by one, the new
+one up before the old one goes.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from rt_predictor.serving.messages import Ready, ReloadNote
 from rt_predictor.serving.place import Place
 from rt_predictor.serving.served_model import ServedModel
 from rt_predictor.serving.tasks import together
+from rt_predictor.serving.watchdog import Watchdog
 from rt_predictor.serving.worker import Start
 from rt_predictor.serving.worker_process import OnExit, WorkerProcess
 
@@ -35,10 +37,12 @@ class CannotStartError(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a worker may take, in s."""
+    """How long a worker may take, in s, before it is killed."""
 
     to_start_s: float
     to_stop_s: float
+    to_answer_s: float
+    """For how long its event loop may be silent; 0: for ever"""
 
 
 class Supervisor:
@@ -59,13 +63,14 @@ class Supervisor:
             metrics: where they are counted.
             directory: where they keep their metrics, and copies of models.
             source: folder of the model.
-            patience: after which a worker is killed.
+            patience: with each worker.
         """
         self._start_worker = start_worker
         self._metrics = metrics
         self._directory = directory
         self._source = source
         self._patience = patience
+        self._watchdog = Watchdog(self.watched, patience.to_answer_s, directory, metrics.hung)
         self._alive: dict[int, WorkerProcess] = {}
         self._places: list[Place] = []
         self._note = ""
@@ -86,11 +91,14 @@ class Supervisor:
         self.model_version = _version(first)
 
     async def keep(self) -> None:
-        """Starts dead workers again, for ever.
+        """Starts dead workers again, and ends those that hang, for ever.
 
         Raises CannotStartError once no worker serves and none can start as asked.
         """
-        await together(self._keep(place) for place in self._places)
+        works = [self._keep(place) for place in self._places]
+        if self._patience.to_answer_s:
+            works.append(self._watchdog.run())
+        await together(works)
 
     async def replace_all(
         self, asker: WorkerProcess | None = None, done: Callable[[str], None] | None = None
@@ -124,6 +132,10 @@ class Supervisor:
             raise
         old.drop()
         logger.info("workers replaced", workers=len(self._places))
+
+    def watched(self) -> list[WorkerProcess]:
+        """Workers that serve and are not about to end."""
+        return [w for w in self._alive.values() if w.serves and not w.stopping]
 
     def note(self, text: str) -> None:
         """Has the health of the service say so of the last reload; "" for nothing."""

@@ -9,6 +9,8 @@ from rt_predictor.errors import AdminOffError, ReloadError
 from rt_predictor.serving.health import Check, Health, State
 from rt_predictor.serving.messages import (
     FromWorker,
+    Ping,
+    Pong,
     ReloadAnswer,
     ReloadAsked,
     Reloaded,
@@ -72,6 +74,8 @@ class SupervisorLine:
     def _hear(self) -> None:
         try:
             message: ToWorker = self._connection.recv()
+            if isinstance(message, Ping):
+                self.say(Pong())
         except (EOFError, OSError):
             self.hang_up()
             return

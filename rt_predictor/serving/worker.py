@@ -23,6 +23,7 @@ from rt_predictor.serving.messages import CannotStart, Ready
 from rt_predictor.serving.run import exit_code_of
 from rt_predictor.serving.served_model import ServedModel
 from rt_predictor.serving.shadow.place import ShadowPlace
+from rt_predictor.serving.tracebacks import leave_traceback
 from rt_predictor.settings import Settings
 
 if TYPE_CHECKING:  # costs a supervisor time and memory
@@ -67,6 +68,7 @@ def worker_main(task: WorkerTask, to_supervisor: Connection) -> None:
     """Runs a worker in a process of its own, to the end of that process."""
     configure_logging(task.settings.logging, worker=task.number)
     keep_memory_small()
+    leave_traceback(task.metrics_directory, task.number)
     sys.exit(exit_code_of(_tell_of_failure(task, to_supervisor)))
 
 

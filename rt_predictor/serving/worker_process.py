@@ -2,10 +2,19 @@
 
 import asyncio
 import multiprocessing
+import os
 from collections.abc import Callable
 from contextlib import suppress
 
-from rt_predictor.serving.messages import CannotStart, FromWorker, Ready, ReloadAsked, ToWorker
+from rt_predictor.serving.messages import (
+    CannotStart,
+    FromWorker,
+    Ping,
+    Pong,
+    Ready,
+    ReloadAsked,
+    ToWorker,
+)
 from rt_predictor.serving.worker import WorkerTask, worker_main
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -26,6 +35,10 @@ class WorkerProcess:
         self.ready: Ready | None = None
         self.failure = ""
         """Why it could not start, in its own words."""
+        self.stopping = False
+        """Whether it was asked to end."""
+        self.answers = True
+        """Whether it has answered its last ping."""
         self._on_exit = on_exit
         self._on_ask = on_ask
         self._settled = asyncio.Event()
@@ -56,8 +69,19 @@ class WorkerProcess:
         with suppress(OSError):  # it is ending
             self._messages.send(message)
 
+    def ping(self) -> None:
+        """Asks its event loop for a sign of life: `answers` is false until there is one."""
+        self.answers = False
+        self.tell(Ping())
+
+    def signal(self, number: int) -> None:
+        """Sends its process a signal."""
+        if not self.exited.is_set() and self._process.pid is not None:
+            os.kill(self._process.pid, number)
+
     def terminate(self) -> None:
         """Asks it to finish what it does and end; a second time, to end at once."""
+        self.stopping = True
         if not self.exited.is_set():
             self._process.terminate()
 
@@ -86,6 +110,8 @@ class WorkerProcess:
                 self.failure = message.reason
             case ReloadAsked():
                 self._on_ask(self, message)
+            case Pong():
+                self.answers = True
         return True
 
     def _end(self) -> None:

@@ -41,6 +41,12 @@ class ServerSettings(Section):
     drain_timeout_s: float = Field(
         20.0, gt=0, description="time that calls in progress get to finish at shutdown, in s"
     )
+    hung_after_s: float = Field(
+        30.0,
+        ge=0,
+        description="silence of a worker's event loop after which it is killed and replaced; "
+        "0: never, in s",
+    )
     max_connection_age_s: float = Field(
         600.0, gt=0, description="age at which a connection is asked to reconnect, in s"
     )

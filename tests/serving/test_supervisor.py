@@ -31,6 +31,7 @@ class FakeWorker:
         self.exit_code: int | None = None
         self.signals: list[str] = []
         self.obeys = True
+        self.stopping = False
         self._on_exit = on_exit
         self._settled = asyncio.Event()
 
@@ -64,6 +65,7 @@ class FakeWorker:
         self.told.append(message)
 
     def terminate(self) -> None:
+        self.stopping = True
         self.signals.append("TERM")
         if self.obeys:
             self.end(0)
@@ -153,7 +155,7 @@ def directory(tmp_path: Path) -> Path:
 @pytest.fixture
 async def supervisor(workers: Workers, registry: CollectorRegistry, directory: Path, source: Path):
     supervisor = Supervisor(
-        workers.start, WorkerMetrics(registry), directory, source, Patience(1e6, 1e6)
+        workers.start, WorkerMetrics(registry), directory, source, Patience(1e6, 1e6, 0)
     )
     supervisor.keeping = None
     yield supervisor
@@ -359,7 +361,7 @@ async def test_a_worker_that_does_not_stop_is_killed(
     workers, registry, directory: Path, source: Path
 ) -> None:
     supervisor = Supervisor(
-        workers.start, WorkerMetrics(registry), directory, source, Patience(1e6, 0.0)
+        workers.start, WorkerMetrics(registry), directory, source, Patience(1e6, 0.0, 0)
     )
     await supervisor.start(1)
     workers.all[0].obeys = False
@@ -490,7 +492,7 @@ async def test_a_worker_that_does_not_become_ready_in_time_is_killed(
     workers, registry, directory: Path, source: Path
 ) -> None:
     supervisor = Supervisor(
-        workers.start, WorkerMetrics(registry), directory, source, Patience(0.05, 1e6)
+        workers.start, WorkerMetrics(registry), directory, source, Patience(0.05, 1e6, 0)
     )
     await supervisor.start(1)
     workers.at_start = FakeWorker.wait
@@ -523,6 +525,21 @@ async def test_stopping_does_not_wait_for_a_worker_that_is_starting(supervisor, 
     await supervisor.stop(asyncio.Event())
     assert workers.all[1].signals == ["KILL"]
     assert workers.alive == []
+
+
+async def test_only_workers_that_serve_and_are_not_to_end_are_watched(supervisor, workers) -> None:
+    await supervisor.start(2)
+    workers.at_start = FakeWorker.wait
+    workers.all[0].obeys = False
+    replacing = asyncio.create_task(supervisor.replace_all())
+    await _settle()
+    assert supervisor.watched() == workers.all[:2]
+    workers.all[2].succeed()
+    await _settle()
+    assert workers.all[0].signals == ["TERM"]
+    assert supervisor.watched() == workers.all[1:3]
+    replacing.cancel()
+    workers.all[0].end(0)
 
 
 async def test_a_note_reaches_those_who_are_there_and_those_who_come(supervisor, workers) -> None:

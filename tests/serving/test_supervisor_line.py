@@ -10,6 +10,8 @@ import pytest
 from rt_predictor.errors import AdminOffError, ReloadError
 from rt_predictor.serving.health import State
 from rt_predictor.serving.messages import (
+    Ping,
+    Pong,
     ReloadAnswer,
     ReloadAsked,
     Reloaded,
@@ -53,6 +55,12 @@ async def test_each_question_gets_its_own_answer(ends) -> None:
     assert await second == Reloaded("v1", "v2")
     with pytest.raises(ReloadError, match=r"^damaged$"):
         await first
+
+
+async def test_a_loop_that_turns_answers_a_ping(ends) -> None:
+    _, supervisors = ends
+    supervisors.send(Ping())
+    assert await _asked(supervisors) == Pong()
 
 
 async def test_an_answer_for_a_client_that_has_gone_is_passed_over(ends) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
+from rt_predictor.serving.dispatch import INLINE_JOBS
 from rt_predictor.serving.served_model import ServedModel
 from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.serving.worker import Start, WorkerTask
@@ -33,6 +35,29 @@ from tests.serving.fakes import fake_predictor
 
 def broken(settings, history):
     raise BundleError("the bundle is damaged")
+
+def hanging(settings, history):
+    import asyncio
+    import time
+    from tests.serving.fakes import FakePredictor
+
+    loop = asyncio.get_running_loop()
+
+    def hang_for_good():
+        time.sleep(3600)
+
+    class Hanging(FakePredictor):
+        def predict(self, jobs):
+            answer = super().predict(jobs)
+            names = set(self.asked[-1]["job_name"])
+            if "hang" in names:
+                loop.call_soon_threadsafe(hang_for_good)
+                time.sleep(0.5)
+            if "busy" in names:
+                time.sleep(3.0)
+            return answer
+
+    return Hanging()
 
 def crashing(settings, history):
     import os
@@ -75,7 +100,7 @@ async def start(tmp_path: Path):
     program.write_text(_PROGRAM)
     started: list[asyncio.subprocess.Process] = []
 
-    async def start(factory: str) -> Service:
+    async def start(factory: str, **more: str) -> Service:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("RT_PREDICTOR_")}
         settings = {
             "PYTHONPATH": os.pathsep.join([str(PROJECT), kept.get("PYTHONPATH", "")]),
@@ -90,7 +115,7 @@ async def start(tmp_path: Path):
         }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-W", "error", str(program), factory),
-            env={**kept, **settings},
+            env={**kept, **settings, **more},
             stderr=asyncio.subprocess.PIPE,
         )
         started.append(process)
@@ -103,13 +128,19 @@ async def start(tmp_path: Path):
             await process.communicate()
 
 
-async def _ask(port: object) -> None:
+async def _ask(port: object, jobs: int = 1, **fields: object) -> None:
     async with grpc.aio.insecure_channel(
         f"{HOST}:{port}", options=(("grpc.use_local_subchannel_pool", 1),)
     ) as channel:
         stub = pb_grpc.RuntimePredictorStub(channel)
-        answer = await stub.Predict(job(), timeout=PATIENCE_S, wait_for_ready=True)
-        assert answer.predicted_runtime > 0
+        if jobs == 1:
+            answers = [await stub.Predict(job(**fields), timeout=PATIENCE_S, wait_for_ready=True)]
+        else:
+            batch = pb.PredictBatchRequest(jobs=[job(**fields)] * jobs)
+            call = stub.PredictBatch(batch, timeout=PATIENCE_S, wait_for_ready=True)
+            answers = (await call).predictions
+        assert len(answers) == jobs
+        assert all(answer.predicted_runtime > 0 for answer in answers)
 
 
 async def _metrics(port: object) -> dict[str, float]:
@@ -181,6 +212,28 @@ async def test_a_process_that_was_killed_is_known_to_have_ended(tmp_path: Path) 
     assert (ended, process.exit_code, process.serves) == ([process], -signal.SIGKILL, False)
     process.terminate()
     process.kill()
+
+
+async def test_a_worker_that_hangs_is_killed_and_says_where_and_one_that_is_busy_is_not(
+    start,
+) -> None:
+    service = await start("hanging", RT_PREDICTOR_SERVER__HUNG_AFTER_S="1.0")
+    serving = await service.until("serving")
+    await _ask(serving["port"], INLINE_JOBS + 1, job_name="busy")
+    assert (await _metrics(serving["metrics_port"]))["rt_predictor_hung_workers_total"] == 0
+
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await _ask(serving["port"], job_name="hang")
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+    hangs = await service.until("worker hangs: killed")
+    assert (hangs["level"], hangs["silent_for_s"]) == ("ERROR", 1.0)
+    assert "hang_for_good" in str(hangs["traceback"])
+    assert (await service.until("worker ended"))["exit_code"] == -signal.SIGKILL
+    await service.until("worker ready")
+    await _ask(serving["port"])
+    metrics = await _metrics(serving["metrics_port"])
+    assert metrics["rt_predictor_hung_workers_total"] == 1
+    assert metrics["rt_predictor_worker_restarts_total"] == 1
 
 
 async def test_a_worker_that_cannot_start_stops_it_all_with_its_one_line(start) -> None:

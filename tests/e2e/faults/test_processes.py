@@ -23,7 +23,13 @@ ONCE_MORE = 2
 """Attempts of a client that makes a failed call again, once."""
 PATIENT = 9
 """Attempts of a client that waits until there is a service again."""
+HUNG = "rt_predictor_hung_workers_total"
 CLEAN = ("(UNAVAILABLE)", "no service answers", "before it was answered: try again")
+
+
+def hung_after(seconds: float) -> dict[str, str]:
+    """The setting that says for how long a worker may be silent; 0: for ever."""
+    return {"RT_PREDICTOR_SERVER__HUNG_AFTER_S": str(seconds)}
 
 
 async def both_up(service: Service, ended: int) -> None:
@@ -67,7 +73,8 @@ async def test_a_worker_that_stands_still_delays_its_own_calls_and_fails_none(
     bundle: Path, path: Path, ledger: Ledger
 ) -> None:
     still = Ledger(ledger.site, ledger.reference)
-    with running(bundle, "--workers", WORKERS, **at(path)) as service:
+    settings = at(path) | hung_after(0)
+    with running(bundle, "--workers", WORKERS, **settings) as service:
         victim = workers_of(service)[0]
         async with load(service.target, ledger, callers=8, timeout_s=PATIENCE_S):
             await until_answered(ledger, 20)
@@ -84,6 +91,33 @@ async def test_a_worker_that_stands_still_delays_its_own_calls_and_fails_none(
     ledger.assert_sound()
     still.assert_sound()
     ledger.acknowledged += still.acknowledged
+    ledger.assert_recorded(kept_ids(path))
+
+
+async def test_a_worker_that_stands_still_for_too_long_is_replaced_while_others_answer(
+    bundle: Path, path: Path, ledger: Ledger
+) -> None:
+    meanwhile = Ledger(ledger.site, ledger.reference)
+    settings = at(path) | hung_after(4)
+    with running(bundle, "--workers", WORKERS, **settings) as service:
+        victim = workers_of(service)[0]
+        async with load(service.target, ledger, callers=8, attempts=PATIENT, timeout_s=PATIENCE_S):
+            await until_answered(ledger, 20)
+            os.kill(victim, signal.SIGSTOP)
+            # Of so many connections, some are with the other worker.
+            async with load(
+                service.target, meanwhile,
+                callers=8, attempts=PATIENT, timeout_s=PATIENCE_S, name="new",
+            ):  # fmt: skip
+                await until_answered(meanwhile, 5)
+                assert metric(service, HUNG) == 0
+                await both_up(service, 1)
+            await until_answered(ledger, 20)
+        assert victim not in workers_of(service)
+        assert told(service, "worker hangs: killed") == metric(service, HUNG) == 1
+    ledger.assert_sound()
+    meanwhile.assert_sound()
+    ledger.acknowledged += meanwhile.acknowledged
     ledger.assert_recorded(kept_ids(path))
 
 
