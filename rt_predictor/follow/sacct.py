@@ -4,11 +4,14 @@ import asyncio
 import os
 import shlex
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import polars as pl
 
@@ -24,6 +27,7 @@ STATES = "CD,F,TO,OOM,CA,NF"
 MAX_WINDOW_S = 86400.0
 """Time that one call of sacct looks at, so that neither it nor this process takes in a year."""
 _SACCT_TIMEOUT_S = 120.0
+_MAX_WORDS_BYTES = 4096
 _KEY = ("job_id", "submit_time")
 _READ = ReadOptions(max_malformed_share=1.0)
 
@@ -86,26 +90,40 @@ class SacctFeed:
             *self._command, "-a", "-X", "-P", "-S", _local(begin_s), "-E", _local(end_s + 1),
             f"--state={STATES}", f"--format={SACCT_FORMAT}",
         )  # fmt: skip
-        process = await asyncio.create_subprocess_exec(
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=asyncio.subprocess.PIPE,
-            # Times in UTC: local ones are ambiguous for an hour every autumn.
-            env={**os.environ, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"},
-        )
-        try:
-            async with asyncio.timeout(_SACCT_TIMEOUT_S):
-                _, said = await process.communicate()
-        except TimeoutError:
-            raise FeedError(f"sacct did not end within {_SACCT_TIMEOUT_S:g} s") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            words = " ".join(said.decode(errors="replace").split()) or "without a word"
-            raise FeedError(f"sacct failed with {process.returncode}: {words[:300]}")
+        with tempfile.TemporaryFile() as said:
+            process = await asyncio.create_subprocess_exec(
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                # A file, and no pipe: whoever keeps a pipe open could not be waited for.
+                stderr=said,
+                # Times in UTC: local ones are ambiguous for an hour every autumn.
+                env={**os.environ, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"},
+                start_new_session=True,
+            )
+            try:
+                async with asyncio.timeout(_SACCT_TIMEOUT_S):
+                    await process.wait()
+            except TimeoutError:
+                raise FeedError(f"sacct did not end within {_SACCT_TIMEOUT_S:g} s") from None
+            finally:
+                if process.returncode is None:
+                    await _end(process)
+            if process.returncode:
+                raise FeedError(f"sacct failed with {process.returncode}: {_words(said)}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends a program and all that it has started: it may be a script around sacct."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def _words(said: IO[bytes]) -> str:
+    said.seek(0)
+    words = said.read(_MAX_WORDS_BYTES).decode(errors="replace").split()
+    return " ".join(words)[:300] or "without a word"
 
 
 def read_finished(path: Path) -> tuple[pl.DataFrame, tuple[int, str]]:

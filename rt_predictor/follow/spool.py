@@ -1,6 +1,8 @@
 """Finished jobs from a spool: a folder where Slurm's completion script puts a file for each."""
 
 import asyncio
+import os
+import stat
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -41,6 +43,8 @@ class SpoolFeed:
             )
         self._folder = folder
         self._read: Sequence[Path] = ()
+        self._rejected: set[Path] = set()
+        """Files that are bad, and could not be moved out of the way."""
 
     async def read(self) -> Batch:
         """The jobs of the files that lie there. Raises FeedError."""
@@ -57,13 +61,35 @@ class SpoolFeed:
 
     def _batch(self) -> Batch:
         try:
-            files = sorted(self._folder.glob(f"*{SUFFIX}"))
-            texts = {path: _text(path) for path in files[:MAX_FILES]}
+            with os.scandir(self._folder) as entries:
+                files = sorted(self._folder / e.name for e in entries if e.name.endswith(SUFFIX))
+            texts, unread, more = self._texts(files)
         except OSError as error:
             raise FeedError(f"cannot read {self._folder}: {error.strerror or error}") from error
-        parts = [self._jobs(alike) for alike in _by_header(texts)] or [_NOTHING]
-        self._read = [path for path in texts if path.exists()]
-        return Batch(*_joined(parts), more=len(files) > MAX_FILES)
+        parts = [_NOTHING, *unread, *(self._jobs(alike) for alike in _by_header(texts))]
+        self._read = [path for path in texts if path not in self._rejected]
+        self._rejected = {path for path in self._rejected if os.path.lexists(path)}
+        return Batch(*_joined(parts), more=more)
+
+    def _texts(self, files: Sequence[Path]) -> tuple[Texts, list[Found], bool]:
+        """Contents of the first files, what could not be read, and whether there are more."""
+        texts: Texts = {}
+        unread: list[Found] = []
+        for path in files:
+            if path in self._rejected:
+                continue
+            if len(texts) == MAX_FILES:
+                return texts, unread, True
+            try:
+                texts[path] = _text(path)
+            except FileNotFoundError:
+                continue
+            except PermissionError as error:
+                # Whoever mends that wants to find it in its place.
+                unread.append((_NOTHING[0], (1, f"cannot read {path}: {error.strerror}")))
+            except TraceError as error:
+                unread.append(self._reject(path, str(error)))
+        return texts, unread, False
 
     def _jobs(self, texts: Texts) -> Found:
         """The jobs of files with the same header; halving finds those that cannot be read."""
@@ -77,20 +103,27 @@ class SpoolFeed:
         if len(texts) > 1:
             return _joined([self._jobs(half) for half in _halves(texts)])
         (path,) = texts
-        self._reject(path, reason)
-        return _NOTHING[0], (1, reason)
+        return self._reject(path, reason)
 
-    def _reject(self, path: Path, reason: str) -> None:
+    def _reject(self, path: Path, reason: str) -> Found:
         """Sets a file aside that no try will make readable."""
         logger.warning("a file of the spool cannot be read", file=path.name, reason=reason)
+        self._rejected.add(path)
         with suppress(OSError):
             (self._folder / REJECTED).mkdir(exist_ok=True)
             path.replace(self._folder / REJECTED / path.name)
+        return _NOTHING[0], (1, reason)
 
 
 def _text(path: Path) -> bytes:
+    """What is in a file. Raises TraceError where it cannot be a job's."""
+    # A pipe would never end, and a link may lead anywhere.
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise TraceError("it is no plain file")
     with path.open("rb") as file:
-        text = file.read(_MAX_BYTES)
+        text = file.read(_MAX_BYTES + 1)
+    if len(text) > _MAX_BYTES:
+        raise TraceError(f"it is larger than {_MAX_BYTES >> 10} kB")
     return text if text.endswith(b"\n") else text + b"\n"
 
 

@@ -1,5 +1,6 @@
 """Following sacct: every job once, whenever it comes and whatever stops in between."""
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -154,6 +155,31 @@ async def test_a_sacct_that_fails_is_told_in_one_line(
     with pytest.raises(FeedError, match=says) as caught:
         await cluster.feed().read()
     assert "\n" not in str(caught.value)
+
+
+async def test_a_script_around_a_sacct_that_hangs_is_ended_with_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sacct, "_SACCT_TIMEOUT_S", 0.3)
+    pid = cluster.folder / "pid"
+    script = cluster.folder / "wrapped"
+    script.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {pid}.new; mv {pid}.new {pid}; wait\n")
+    script.chmod(0o755)
+    feed = SacctFeed((str(script),), cluster.folder / "state.json", NOW_S)
+    async with asyncio.timeout(60):
+        with pytest.raises(FeedError, match="did not end within"):
+            await feed.read()
+        while is_running(int(pid.read_text())):
+            await asyncio.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there, and is more than a name that nobody has asked after."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 async def test_output_that_is_not_of_sacct_is_told(cluster: Cluster) -> None:

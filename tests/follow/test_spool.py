@@ -1,6 +1,9 @@
 """Following a spool: files go when their jobs are recorded, and bad ones harm no others."""
 
+import errno
+import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -79,6 +82,68 @@ async def test_a_file_that_cannot_be_read_is_set_aside(folder: Path, text: bytes
     assert recorder.ids == [1, 3]
     assert names(folder) == ["rejected"]
     assert names(folder / "rejected") == ["2.job"]
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.mkdir(), "it is no plain file"),
+        (os.mkfifo, "it is no plain file"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is no plain file"),
+        (lambda path: path.symlink_to("nowhere"), "it is no plain file"),
+        (lambda path: path.write_text(HEADER + line(2, END_S) * 2000), "larger than 64 kB"),
+    ],
+    ids=["folder", "pipe", "link to a device", "link to nothing", "more than a job"],
+)
+async def test_what_is_no_file_of_a_job_is_set_aside_unread(
+    folder: Path, make: Callable[[Path], object], reason: str
+) -> None:
+    put(folder, 1, 3)
+    make(folder / "2.job")
+    batch = await SpoolFeed(folder).read()
+    assert batch.jobs["job_id"].to_list() == ["1", "3"]
+    assert (batch.unread[0], reason in batch.unread[1]) == (1, True)
+    assert names(folder / "rejected") == ["2.job"]
+
+
+async def test_names_may_be_any_bytes(folder: Path) -> None:
+    put(folder, 1)
+    for name, text in (b"a\nb.job", HEADER + line(2, END_S)), (b"\xff\n.job", "hello"):
+        (folder / os.fsdecode(name)).write_text(text)
+    recorder = Recorder()
+    await record(folder, recorder)
+    assert recorder.ids == [1, 2]
+    assert names(folder) == ["rejected"]
+
+
+async def test_a_bad_file_that_cannot_be_moved_stays_and_stops_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "MAX_FILES", 2)
+    (folder / "rejected").write_text("in the way")
+    for name in "012":
+        (folder / f"{name}.job").write_text("hello")
+    put(folder, 7, 8)
+    recorder = Recorder()
+    await record(folder, recorder)
+    assert recorder.ids == [7, 8]
+    assert names(folder) == ["0.job", "1.job", "2.job", "rejected"]
+
+
+async def test_a_file_that_this_user_may_not_read_stays_where_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def text(path: Path, read: Callable[[Path], bytes] = spool._text) -> bytes:
+        if path.name == "1.job":  # root may read anything, so no mode of the file would do
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(spool, "_text", text)
+    put(folder, 1, 2)
+    batch = await SpoolFeed(folder).read()
+    assert batch.jobs["job_id"].to_list() == ["2"]
+    assert "Permission denied" in batch.unread[1]
+    assert "1.job" in names(folder)
 
 
 async def test_a_job_that_tells_nothing_is_no_reason_to_keep_its_file(folder: Path) -> None:
