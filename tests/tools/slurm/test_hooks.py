@@ -1,5 +1,6 @@
 """The Lua of the Slurm hooks: its own specifications, and real sockets that behave badly."""
 
+import shutil
 import socket
 import subprocess
 import threading
@@ -146,3 +147,68 @@ def test_nonsense_is_no_prediction(lua_with_socket: str, path: Path, answer: byt
     with server(path, serve):
         (why,) = ask(lua_with_socket, path, LONG_MS)
     assert why in ("closed", "an answer that cannot be read")
+
+
+# the check of an installation
+
+
+def check(lua: str, folder: Path, path: Path, **files: str) -> subprocess.CompletedProcess[str]:
+    """The check, beside the hooks as they are or as `files` say, with an agent at `path`."""
+    shutil.copytree(HOOKS, folder)
+    settings = f'return {{ socket = "{path}", timeout_ms = {LONG_MS}, off_file = "{folder}/off" }}'
+    for name, text in {"rt_predictor_conf": settings, **files}.items():
+        (folder / f"{name}.lua").write_text(text)
+    return run(lua, folder / "rt_predictor_check.lua")
+
+
+def test_the_check_says_that_predictions_come(
+    lua_with_socket: str, path: Path, tmp_path: Path
+) -> None:
+    asked: list[bytes] = []
+
+    def serve(client: socket.socket) -> None:
+        asked.append(client.recv(4096))
+        client.sendall(b'{"v":1,"prediction":{"predicted_runtime":60.5,"model_version":"m1"}}\n')
+
+    with server(path, serve):
+        found = check(lua_with_socket, tmp_path / "etc", path)
+    assert (found.returncode, len(set(asked))) == (0, 20), "no two requests alike"
+    assert "20 predictions for 20 jobs" in found.stdout
+    assert "by model m1" in found.stdout
+
+
+def test_the_check_says_what_is_wrong(lua_with_socket: str, path: Path, tmp_path: Path) -> None:
+    found = check(lua_with_socket, tmp_path / "none", path)
+    assert found.returncode == 1
+    assert f"no agent listens at {path}" in found.stdout
+    (tmp_path / "off").mkdir()
+    off = tmp_path / "off" / "off"
+    off.touch()
+    settings = f'return {{ off_file = "{off}" }}'
+    found = check(lua_with_socket, tmp_path / "switched", path, rt_predictor_conf=settings)
+    assert (found.returncode, f"remove {off}" in found.stdout) == (1, True)
+    for name in ("job_submit", "cli_filter", "rt_predictor_conf"):
+        found = check(lua_with_socket, tmp_path / name, path, **{name: "x x"})
+        assert (found.returncode, f"{name}.lua:1:" in found.stdout) == (1, True)
+    wrong = 'return { timeout = 10, off_file = "" }'
+    found = check(lua_with_socket, tmp_path / "wrong", path, rt_predictor_conf=wrong)
+    assert (found.returncode, "no such setting: timeout" in found.stdout) == (1, True)
+
+
+def test_the_check_tells_an_agent_that_has_no_prediction(
+    lua_with_socket: str, path: Path, tmp_path: Path
+) -> None:
+    answers = iter(
+        [b'{"v":1,"prediction":{"predicted_runtime":60.5}}']
+        + [b'{"v":1,"fallback":true,"reason":"deadline"}'] * 19
+    )
+
+    def serve(client: socket.socket) -> None:
+        client.recv(4096)
+        client.sendall(next(answers) + b"\n")
+
+    with server(path, serve):
+        found = check(lua_with_socket, tmp_path / "etc", path)
+    assert found.returncode == 0
+    assert "19 jobs without: no prediction (deadline)" in found.stdout
+    assert "the service takes longer" in found.stdout

@@ -1,0 +1,60 @@
+"""The units of systemd: the program knows what it is told, and systemd what it is."""
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rt_predictor.cli import main
+
+UNITS = sorted((Path(__file__).resolve().parents[2] / "deploy" / "systemd").glob("*.service"))
+
+
+def settings(unit: Path) -> list[tuple[str, str]]:
+    """Names and values, in order; a line that ends with a backslash goes on."""
+    lines = unit.read_text().replace("\\\n", " ").splitlines()
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return [(name, value) for name, value in pairs]
+
+
+def command(unit: Path) -> list[str]:
+    """What a unit runs, as systemd would: ${NAME} is one word, $NAME as many as are in it."""
+    said = settings(unit)
+    variables = dict(
+        shlex.split(value)[0].split("=", 1) for name, value in said if name == "Environment"
+    )
+    words: list[str] = []
+    for word in dict(said)["ExecStart"].split():
+        if word.startswith("$") and not word.startswith("${"):
+            words += variables[word[1:]].split()
+        else:
+            words.append(variables[word[2:-1]] if word.startswith("${") else word)
+    return words
+
+
+def test_there_are_units() -> None:
+    assert {unit.stem.removeprefix("rt-predictor") for unit in UNITS} == {"", "-agent", "-follow"}
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_the_program_knows_what_it_is_told(unit: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program, *arguments = command(unit)
+    assert program == "/opt/rt-predictor/bin/rt-predictor"
+    # Options that do not exist are refused before help is given.
+    assert main([*arguments, "--help"]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_systemd_has_nothing_to_say_of_it(unit: Path, tmp_path: Path) -> None:
+    # The program need not be installed here for its unit to be right.
+    copy = tmp_path / unit.name
+    text = unit.read_text().replace("/opt/rt-predictor/bin/rt-predictor", "/bin/true")
+    copy.write_text(text.replace("User=rt-predictor", "User=root").replace("=slurm", "=root"))
+    found = subprocess.run(
+        ["systemd-analyze", "verify", copy], capture_output=True, text=True, timeout=60, check=False
+    )
+    about_it = [line for line in found.stderr.splitlines() if copy.name in line]
+    assert (found.returncode, about_it) == (0, [])
