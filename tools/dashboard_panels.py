@@ -37,6 +37,12 @@ def increase(name: str, by: str = "instance") -> str:
     return f"sum by ({by}) (increase({series(name)}[$__rate_interval]))"
 
 
+def remaining(credential: str) -> str:
+    """Time until a kind of credential expires; several of one name: until the first does."""
+    expiry = series(f"{credential}_expiry_timestamp_seconds")
+    return f"min by (instance, {credential}) ({expiry}) - time()"
+
+
 def quantile(share: float, histogram: str, **labels: str) -> str:
     """A quantile of a histogram over all chosen instances."""
     buckets = series(f"{histogram}_bucket", **labels)
@@ -51,6 +57,13 @@ def _alike() -> str:
         for edge in ("1.1", "0.9")
     )
     return f"({within} - {below})"
+
+
+def _refused() -> str:
+    """Calls that were turned away for who made them, by reason."""
+    calls = series("rejected_calls_total")
+    kinds = 'reason=~"unauthenticated|forbidden|client_limit|idle"'
+    return f"sum by (reason) (rate({calls[:-1]}, {kinds}}}[$__rate_interval]))"
 
 
 @dataclass(frozen=True)
@@ -181,12 +194,33 @@ ROWS: dict[str, Sequence[Panel]] = {
             (Query(total("jobs_in_flight")),),
         ),
         Panel(
-            "Workers", "That serve, that there should be, and that died.",
+            "Workers", "That serve, that there should be, that died, and of those that hung.",
             (
                 Query(total("workers_up"), "up, {{instance}}"),
                 Query(total("workers_wanted"), "wanted, {{instance}}"),
                 Query(increase("worker_restarts_total"), "died, {{instance}}"),
+                Query(increase("hung_workers_total"), "hung, {{instance}}"),
             ),
+        ),
+    ),
+    "Security": (
+        Panel(
+            "Refused callers", "Calls without credentials that are known, without the role, beyond "
+            "the limits of a client, and idle streams; a second.",
+            (Query(_refused(), "{{reason}}"),), "reqps",
+        ),
+        Panel(
+            "Certificates expire in", "The one in use, and the first of the clients' CAs; and "
+            "whether renewed files cannot be used (1).",
+            (
+                Query(remaining("certificate"), "{{certificate}}, {{instance}}"),
+                Query(greatest("certificate_not_renewed"), "not renewed, {{instance}}"),
+            ),
+            "s",
+        ),
+        Panel(
+            "Tokens expire in", "Those that do at all, by their name in the settings.",
+            (Query(remaining("token"), "{{token}}, {{instance}}"),), "s",
         ),
     ),
     "How good it is": (
@@ -346,6 +380,11 @@ ROWS: dict[str, Sequence[Panel]] = {
         Panel(
             "Events behind", "Events of the outcome log that are not folded yet.",
             (Query(greatest("history_lag_events")),),
+        ),
+        Panel(
+            "Reloads of the model", "Loaded, unchanged (nothing to load), or failed: the old one "
+            "stays.",
+            (Query(increase("model_reloads_total", "result"), "{{result}}"),),
         ),
     ),
 }  # fmt: skip

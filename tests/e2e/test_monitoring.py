@@ -11,13 +11,16 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from rt_predictor.client import Client, Job, Outcome
+from rt_predictor.client import Access, Client, Job, Outcome
 from rt_predictor.errors import InvalidRequestError
+from rt_predictor.security.tokens import hash_of, new_token
+from tests.security.files import Place
 
 from .conftest import PATIENCE_S, PROJECT, Service, running
 from .prometheus import RULES, Prometheus, found, scraping, until
@@ -55,17 +58,34 @@ async def _calls(client: Client, number: int) -> None:
     await client.health()
 
 
-def _load(service: Service, prometheus: Prometheus) -> None:
+def _load(service: Service, prometheus: Prometheus, access: Access) -> None:
     """Rounds of calls, each one seen by Prometheus before the next."""
 
     async def ask(number: int) -> None:
-        async with Client(service.target, timeout_s=PATIENCE_S) as client:
+        async with Client(service.target, timeout_s=PATIENCE_S, access=access) as client:
             await _calls(client, number)
 
     recorded = 'sum(rt_predictor_outcomes_total{result="recorded"})'
     for number in range(1, ROUNDS + 1):
         asyncio.run(ask(number))
         until(lambda number=number: prometheus.value(recorded) == number)
+
+
+def _secured(folder: Path) -> tuple[dict[str, str], Access]:
+    """Settings of a service with everything that has series of its own, and a client's access."""
+    place, token = Place(folder), new_token()
+    files = place.issue()
+    (folder / "token").write_text(token)
+    expires = (datetime.now(UTC) + timedelta(days=60)).date().isoformat()
+    entry = {"name": "load", "hash": hash_of(token), "expires": expires}
+    entry["roles"] = ["predict", "record"]
+    settings = {
+        "RT_PREDICTOR_MODEL__SHADOW_SHARE": "1",
+        "RT_PREDICTOR_SECURITY__CERTIFICATE": str(files.certificate),
+        "RT_PREDICTOR_SECURITY__KEY": str(files.key),
+        "RT_PREDICTOR_SECURITY__TOKENS": json.dumps([entry]),
+    }
+    return settings, Access(ca=place.ca_file, token_file=folder / "token")
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +95,14 @@ def watched(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
     beside = ("--workers", "2", "--shadow", tiny_bundle)
-    with running(tiny_bundle, *beside, RT_PREDICTOR_MODEL__SHADOW_SHARE="1") as service:
-        folder = tmp_path_factory.mktemp("prometheus")
-        with scraping(service.metrics_url, folder, port) as prometheus:
-            _load(service, prometheus)
-            yield Watched(prometheus, service.metrics_url)
+    folder = tmp_path_factory.mktemp("prometheus")
+    settings, access = _secured(folder)
+    with (
+        running(tiny_bundle, *beside, **settings) as service,
+        scraping(service.metrics_url, folder, port) as prometheus,
+    ):
+        _load(service, prometheus, access)
+        yield Watched(prometheus, service.metrics_url)
 
 
 def _queries() -> list[tuple[str, str]]:
@@ -136,9 +159,7 @@ def test_every_metric_that_rules_and_dashboard_name_is_on_the_page(watched: Watc
     queries = " ".join(query for _, query in _queries())
     asked = set(re.findall(r"\brt_predictor_\w+", rules + queries))
     assert len(asked) > 20
-    # Without TLS and tokens these have no series; other tests see them where there are.
-    expiries = {f"rt_predictor_{one}_expiry_timestamp_seconds" for one in ("certificate", "token")}
-    assert asked - shown == expiries
+    assert asked - shown == set()
     recorded = set(re.findall(r"record: (\S+)", rules))
     assert set(re.findall(r"\brt_predictor:[\w:]+", rules + queries)) == recorded
 
