@@ -9,6 +9,7 @@ Debian's own packages. Prints the size of the image and how long the service tak
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 PROJECT = Path(__file__).resolve().parents[1]
 IMAGE = "localhost/rt-predictor:image-test"
@@ -26,6 +28,8 @@ DEBIAN = "localhost/rt-predictor-base:debian"
 RELEASE = "bookworm"
 PATIENCE_S = 120.0
 USER = "10001:10001"
+JOB = "--processors 32 --nodes 4 --mem 128000 --time 3600 --partition normal --qos normal"
+ASKED = ("rt-predictor", "predict", *JOB.split())
 _BYTES_PER_MB = 1_000_000
 
 # What is not to be in the image, and what its user may not do.
@@ -37,8 +41,13 @@ found = [name for name in unwanted if importlib.util.find_spec(name)]
 found += [name for name in ("gcc", "cc", "make", "pip", "git") if shutil.which(name)]
 assert not found, f"the image holds {found}"
 assert os.getuid() == 10001, os.getuid()
-folders = ("/app", "/app/config", "/opt/rt-predictor")
-written = [folder for folder in folders if os.access(folder, os.W_OK)]
+open_to_it = ("/app/var", "/app/artifacts", "/tmp", "/var/tmp", "/run/lock")
+open_to_it += ("/dev", "/proc", "/sys")
+written = [
+    folder
+    for folder, _, _ in os.walk("/")
+    if os.access(folder, os.W_OK) and not folder.startswith(open_to_it)
+]
 assert not written, f"the service may write to {written}"
 tempfile.TemporaryFile(dir="/app/var").close()
 """
@@ -119,31 +128,56 @@ def run_service(container: Container, health_check: Sequence[str]) -> float:
         "RT_PREDICTOR_SERVER__HOST": "127.0.0.1",
         "RT_PREDICTOR_SERVER__PORT": port,
         "RT_PREDICTOR_SERVER__METRICS_ENABLED": "false",
+        "RT_PREDICTOR_SERVER__MAX_WORKERS": 2,
+        "RT_PREDICTOR_SERVER__ADMIN": "true",
     }
+    target = f"127.0.0.1:{port}"
     started = time.monotonic()
-    service = subprocess.Popen(container.command("rt-predictor", "serve", **settings))
-    try:
-        took_s = _ready_after_s(service, port, started)
-        subprocess.run(container.command(*health_check, **settings), check=True)
-        job = "--processors 32 --nodes 4 --mem 128000 --time 3600 --partition normal --qos normal"
-        asked = ("rt-predictor", "predict", *job.split(), "--target", f"127.0.0.1:{port}")
-        subprocess.run(container.command(*asked), check=True)
-    finally:
-        # buildah would kill the service rather than hand a signal on.
-        os.kill(_innermost(service.pid), signal.SIGTERM)
-        assert service.wait(PATIENCE_S) == 0, f"it ended with exit code {service.returncode}"
+    with tempfile.TemporaryFile() as log:
+        service = subprocess.Popen(
+            container.command("rt-predictor", "serve", **settings), stderr=log
+        )
+        try:
+            took_s = _ready_after_s(service, port, started)
+            subprocess.run(container.command(*health_check, **settings), check=True)
+            subprocess.run(container.command(*ASKED, "--target", target), check=True)
+            # A reload loads a copy of the model, for which there must be a place to write to.
+            os.kill(_supervisor(service.pid), signal.SIGHUP)
+            _wait_for("workers replaced", log)
+            reload = ("rt-predictor", "reload", "--target", target)
+            subprocess.run(container.command(*reload), check=True)
+        finally:
+            # buildah would kill the service rather than hand a signal on.
+            if service.poll() is None:
+                os.kill(_supervisor(service.pid), signal.SIGTERM)
+            assert service.wait(PATIENCE_S) == 0, f"it ended with exit code {service.returncode}"
+            sys.stderr.write(_said(log))
+        warned = re.findall(r".* (?:WARNING|ERROR) .*", _said(log))
+        assert not warned, f"the service complains: {warned}"
     return took_s
 
 
-def _innermost(pid: int) -> int:
-    """The last of a chain of processes that each started the next, from whichever thread."""
-    while children := [
-        child
-        for thread in Path(f"/proc/{pid}/task").iterdir()
-        for child in (thread / "children").read_text().split()
-    ]:
-        pid = int(children[0])
+def _supervisor(pid: int) -> int:
+    """The service, below the processes of buildah, each of which started the next."""
+    while Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"buildah"):
+        (pid, *_) = [
+            int(child)
+            for thread in Path(f"/proc/{pid}/task").iterdir()
+            for child in (thread / "children").read_text().split()
+        ]
     return pid
+
+
+def _said(log: IO[bytes]) -> str:
+    return os.pread(log.fileno(), os.fstat(log.fileno()).st_size, 0).decode()
+
+
+def _wait_for(message: str, log: IO[bytes]) -> None:
+    """Waits until the service has said so."""
+    deadline = time.monotonic() + PATIENCE_S
+    while message not in _said(log):
+        assert time.monotonic() < deadline, f"it never said {message!r}, but: {_said(log)}"
+        time.sleep(0.1)
 
 
 def _ready_after_s(service: "subprocess.Popen[bytes]", port: int, started: float) -> float:
