@@ -42,17 +42,20 @@ def serve(
 
         rt-predictor serve --config config/rt_predictor.toml --workers 4
     """
-    from rt_predictor.settings import load_settings
+    from rt_predictor.settings import Settings, load_settings
 
-    settings = load_settings(config).with_overrides(
-        {
-            "model.path": bundle,
-            "model.shadow_path": shadow,
-            "server.port": port,
-            "server.max_workers": workers,
-            "server.metrics_port": metrics_port,
-        }
-    )
+    def read() -> Settings:
+        return load_settings(config).with_overrides(
+            {
+                "model.path": bundle,
+                "model.shadow_path": shadow,
+                "server.port": port,
+                "server.max_workers": workers,
+                "server.metrics_port": metrics_port,
+            }
+        )
+
+    settings = read()
     from rt_predictor.serving.run import run
 
-    raise typer.Exit(run(settings))
+    raise typer.Exit(run(settings, reread=read))

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from rt_predictor.errors import ReloadError
+from rt_predictor.errors import ReloadError, SettingsError
 from rt_predictor.observability.worker_metrics import FAILED, RELOADED, UNCHANGED, WorkerMetrics
 from rt_predictor.serving.messages import ReloadAnswer, ReloadAsked, Reloaded, ReloadFailed
 from rt_predictor.serving.served_model import digest_of
 from rt_predictor.serving.supervisor import Supervisor
 from rt_predictor.serving.worker_process import WorkerProcess
+from rt_predictor.settings import SecuritySettings
 
 Result = Reloaded | ReloadFailed
 BUSY = ReloadFailed("another reload is in progress: ask again once it is done")
@@ -27,7 +28,8 @@ class _Wish:
 
     by: str
     always: bool
-    """Whether workers are replaced even if the bundle is the one that is served"""
+    """Whether workers are replaced even if the bundle is the one that is served, and are told
+    anew who may ask"""
     asker: WorkerProcess | None = None
     answer: Callable[[Result], None] = _nobody
 
@@ -35,10 +37,20 @@ class _Wish:
 class Reloads:
     """Has the supervisor reload the model. Used by one event loop."""
 
-    def __init__(self, supervisor: Supervisor, metrics: WorkerMetrics) -> None:
-        """Nothing is reloaded before `run`."""
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        metrics: WorkerMetrics,
+        read_security: Callable[[], SecuritySettings | None] = lambda: None,
+    ) -> None:
+        """Nothing is reloaded before `run`.
+
+        `read_security` reads anew who may ask, when SIGHUP comes; None: as before. It raises
+        SettingsError.
+        """
         self._supervisor = supervisor
         self._metrics = metrics
+        self._read_security = read_security
         self._wishes: asyncio.Queue[_Wish] = asyncio.Queue()
         self._busy = False
 
@@ -88,8 +100,9 @@ class Reloads:
             wish.answer(Reloaded(old, new))
 
         try:
-            await supervisor.replace_all(wish.asker, done)
-        except ReloadError as error:
+            security = self._read_security() if wish.always else None
+            await supervisor.replace_all(wish.asker, done, security)
+        except (ReloadError, SettingsError) as error:
             self._metrics.reloads[FAILED].inc()
             logger.error(
                 "model not loaded: the one that was served still is",

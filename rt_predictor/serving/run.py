@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -27,25 +27,33 @@ def load_predictor(settings: Settings, history: "History") -> "PredictorPort":
     return Predictor.load(settings, history)
 
 
-def run(settings: Settings, predictor_factory: "PredictorFactory" = load_predictor) -> int:
+def run(
+    settings: Settings,
+    predictor_factory: "PredictorFactory" = load_predictor,
+    reread: Callable[[], Settings] | None = None,
+) -> int:
     """Serves until SIGTERM or SIGINT. Returns the process's exit code.
 
     Where processes can share a port, even one worker has a supervisor, so that it can be replaced
-    without a stop; `predictor_factory` must then be importable from other processes.
+    without a stop; `predictor_factory` must then be importable from other processes. `reread` reads
+    the settings anew, for who may ask after SIGHUP; it raises SettingsError.
     """
     configure_logging(settings.logging)
     keep_memory_small()
     with shadow_beside(settings) as shadow:
-        return _run(settings, predictor_factory, shadow)
+        return _run(settings, predictor_factory, shadow, reread)
 
 
 def _run(
-    settings: Settings, predictor_factory: "PredictorFactory", shadow: ShadowPlace | None
+    settings: Settings,
+    predictor_factory: "PredictorFactory",
+    shadow: ShadowPlace | None,
+    reread: Callable[[], Settings] | None,
 ) -> int:
     if shares_ports():
         from rt_predictor.serving.supervise import supervise
 
-        return exit_code_of(supervise(settings, predictor_factory, shadow))
+        return exit_code_of(supervise(settings, predictor_factory, shadow, reread))
     if settings.server.max_workers > 1:
         logger.warning("this system cannot share a port between processes: serving from one")
     from rt_predictor.serving.server import serve

@@ -1,4 +1,4 @@
-"""The model that is served, as a supervisor keeps it: a copy aside, which workers load.
+"""What is served, as a supervisor keeps it: a copy of the model aside, which workers load.
 
 By the time that a dead worker is started again, the folder that the settings name may be half
 written, damaged or gone. The copy is what the first worker has verified and answered from.
@@ -11,20 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rt_predictor.model.files import BUNDLE_FILES, MANIFEST_FILE
+from rt_predictor.settings import SecuritySettings
+
+OPEN_TO_ALL = SecuritySettings()
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A bundle, and the copy of it."""
+    """A bundle, the copy of it, and who is answered with it."""
 
     source: Path
     """The folder that the settings name"""
     copy: Path
+    security: SecuritySettings = OPEN_TO_ALL
 
     @classmethod
-    def beside(cls, source: Path, folder: Path) -> "ServedModel":
+    def beside(
+        cls, source: Path, folder: Path, security: SecuritySettings = OPEN_TO_ALL
+    ) -> "ServedModel":
         """A model whose copy, not made yet, will be in a folder of its own below `folder`."""
-        return cls(source, Path(tempfile.mkdtemp(prefix="model-", dir=folder)) / "bundle")
+        own = Path(tempfile.mkdtemp(prefix="model-", dir=folder))
+        return cls(source, own / "bundle", security)
 
     def take(self) -> None:
         """Copies what there is of the bundle, in place of what was copied before.

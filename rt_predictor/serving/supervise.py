@@ -1,14 +1,14 @@
 """The life of a supervisor process: start workers, keep and replace them, stop them.
 
-It also serves the metrics of them all. SIGHUP has it load the model anew; SIGTERM and SIGINT let
-all workers finish what they do.
+It also serves the metrics of them all. SIGHUP has it load the model, and who may ask, anew; SIGTERM
+and SIGINT let all workers finish what they do.
 """
 
 import asyncio
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
-from rt_predictor.errors import EXIT_CANNOT_START, EXIT_FAILURE, EXIT_OK
+from rt_predictor.errors import EXIT_CANNOT_START, EXIT_FAILURE, EXIT_OK, SettingsError
 from rt_predictor.observability.page import MetricsPage, add_shared_metrics, open_metrics_page
 from rt_predictor.observability.worker_metrics import WorkerMetrics
 from rt_predictor.security.security import Security
@@ -30,19 +30,26 @@ from rt_predictor.serving.supervisor import CannotStartError, Patience, Supervis
 from rt_predictor.serving.tasks import together, until
 from rt_predictor.serving.worker import Start, WorkerTask
 from rt_predictor.serving.worker_process import OnExit, WorkerProcess
-from rt_predictor.settings import Settings
+from rt_predictor.settings import SecuritySettings, Settings
 
 if TYPE_CHECKING:  # costs a supervisor time and memory
     from rt_predictor.serving.port import PredictorFactory
 
 STOP_MARGIN_S = 5.0
 """What a worker gets beyond `drain_timeout_s` before it is killed."""
+_FIXED = ("certificate", "key", "client_ca", "metrics_tls")
+"""Settings of security that the metrics page, which is not replaced, has from the start."""
 
 
 async def supervise(
-    settings: Settings, predictor_factory: "PredictorFactory", shadow: ShadowPlace | None = None
+    settings: Settings,
+    predictor_factory: "PredictorFactory",
+    shadow: ShadowPlace | None = None,
+    reread: Callable[[], Settings] | None = None,
 ) -> int:
     """Serves from `server.max_workers` processes until SIGTERM or SIGINT. Returns an exit code.
+
+    With `reread`, SIGHUP reads the settings anew; `[security]` is taken up from them.
 
     Raises StartupError where the port or the metrics port cannot be used.
     """
@@ -85,8 +92,13 @@ async def supervise(
                 options.drain_timeout_s + STOP_MARGIN_S,
                 options.hung_after_s,
             ),
+            security=settings.security,
         )
-        reloads = Reloads(supervisor, metrics)
+
+        def read_security() -> SecuritySettings | None:
+            return None if reread is None else _changed(settings.security, reread().security)
+
+        reloads = Reloads(supervisor, metrics, read_security)
         try:
             stopped = asyncio.create_task(stop.asked.wait())
             await until(stopped, _live(settings, port, page, supervisor, reloads))
@@ -115,6 +127,17 @@ def _own_directory() -> Iterator[Path]:
             yield Path(name)
         finally:
             os.close(handle)
+
+
+def _changed(old: SecuritySettings, new: SecuritySettings) -> SecuritySettings:
+    """The new settings. Raises SettingsError where they differ in what cannot change."""
+    for name in _FIXED:
+        if getattr(old, name) != getattr(new, name):
+            raise SettingsError(
+                f"security.{name} has changed: restart the service for that (files that are "
+                "renewed in place need none), or put it back"
+            )
+    return new
 
 
 async def _live(

@@ -17,11 +17,12 @@ from rt_predictor.observability.page import forget_worker
 from rt_predictor.observability.worker_metrics import WorkerMetrics
 from rt_predictor.serving.messages import Ready, ReloadNote
 from rt_predictor.serving.place import Place
-from rt_predictor.serving.served_model import ServedModel
+from rt_predictor.serving.served_model import OPEN_TO_ALL, ServedModel
 from rt_predictor.serving.tasks import together
 from rt_predictor.serving.watchdog import Watchdog
 from rt_predictor.serving.worker import Start
 from rt_predictor.serving.worker_process import OnExit, WorkerProcess
+from rt_predictor.settings import SecuritySettings
 
 StartWorker = Callable[[int, OnExit, Start], WorkerProcess]
 """Starts a worker of that number, and says whom to tell once it has ended."""
@@ -55,6 +56,8 @@ class Supervisor:
         directory: Path,
         source: Path,
         patience: Patience,
+        *,
+        security: SecuritySettings = OPEN_TO_ALL,
     ) -> None:
         """A supervisor without workers.
 
@@ -64,6 +67,7 @@ class Supervisor:
             directory: where they keep their metrics, and copies of models.
             source: folder of the model.
             patience: with each worker.
+            security: who is answered at first.
         """
         self._start_worker = start_worker
         self._metrics = metrics
@@ -74,7 +78,7 @@ class Supervisor:
         self._alive: dict[int, WorkerProcess] = {}
         self._places: list[Place] = []
         self._note = ""
-        self.model = ServedModel.beside(source, directory)
+        self.model = ServedModel.beside(source, directory, security)
         """What all workers answer with; while they are replaced, what the first of them did."""
         self.model_version = ""
 
@@ -101,7 +105,10 @@ class Supervisor:
         await together(works)
 
     async def replace_all(
-        self, asker: WorkerProcess | None = None, done: Callable[[str], None] | None = None
+        self,
+        asker: WorkerProcess | None = None,
+        done: Callable[[str], None] | None = None,
+        security: SecuritySettings | None = None,
     ) -> None:
         """Has all workers replaced one by one, by ones that load the bundle anew.
 
@@ -112,8 +119,10 @@ class Supervisor:
             asker: the worker to be replaced last.
             done: called with the version of the model once nothing can fail any more, while that
                 last worker still serves.
+            security: who is answered from now on; None: as before.
         """
-        old, new = self.model, ServedModel.beside(self._source, self._directory)
+        old = self.model
+        new = ServedModel.beside(self._source, self._directory, security or old.security)
         replaced: list[Place] = []
         try:
             for place in sorted(self._places, key=lambda place: place.worker is asker):

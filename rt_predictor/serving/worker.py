@@ -98,7 +98,7 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
         parent = multiprocessing.parent_process()
         if parent is not None:
             asyncio.get_running_loop().add_reader(parent.sentinel, stop.ask)
-        security = Security.open(task.settings.security)
+        security = Security.open(task.start.model.security)
         share_between_processes(task.metrics_directory, task.number)
         tracer = tracer_of(task.settings.tracing, worker=task.number)
         if tracer is not None:

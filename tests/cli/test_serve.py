@@ -1,5 +1,6 @@
 """`rt-predictor serve`: what it passes on."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """The settings that the server was run with; it then leaves with exit code 7."""
     seen: list[Settings] = []
 
-    def run(settings: Settings) -> int:
+    def run(settings: Settings, reread: Callable[[], Settings]) -> int:
+        assert reread() == settings
         seen.append(settings)
         return 7
 

@@ -1,16 +1,23 @@
 """The service over TLS: real processes, certificates in files."""
 
 import json
+import signal
 import ssl
 import tomllib
 import urllib.request
 from pathlib import Path
 
+import grpc
 import pytest
 
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
+from rt_predictor.security.tokens import hash_of, new_token
+from rt_predictor.serving.sockets import shares_ports
 from tests.security.files import Place
 
-from .conftest import PATIENCE_S, PROJECT, Program, running
+from .conftest import PATIENCE_S, PROJECT, Program, Service, running
+from .observed import told, until
 
 JOB = ("--processors", 32, "--nodes", 4, "--mem", 128000, "--time", 3600, "--partition", "normal")
 JOB += ("--qos", "normal")
@@ -121,3 +128,59 @@ def test_the_shipped_profile_lets_nobody_in() -> None:
     assert shipped["security"]["tokens"]
     for entry in shipped["security"]["tokens"]:
         assert int(entry["hash"].removeprefix("sha256:"), 16) < 10, "a hash of a token somebody has"
+
+
+def _settings_file(path: Path, **tokens: tuple[str, str]) -> Path:
+    """A settings file with tokens, each by its name: the token and its role."""
+    entries = [
+        f'{{ name = "{name}", hash = "{hash_of(token)}", roles = ["{role}"] }}'
+        for name, (token, role) in tokens.items()
+    ]
+    path.write_text(f"[server]\nadmin = true\n[security]\ntokens = [{', '.join(entries)}]\n")
+    return path
+
+
+def _asked_with(service: Service, token: str) -> str:
+    """How a call with that token ends."""
+    with grpc.insecure_channel(service.target) as channel:
+        stub = pb_grpc.RuntimePredictorStub(channel)
+        try:
+            stub.GetModelInfo(
+                pb.GetModelInfoRequest(),
+                metadata=(("authorization", f"Bearer {token}"),),
+                timeout=PATIENCE_S,
+            )
+        except grpc.RpcError as error:
+            return error.code().name
+    return "OK"
+
+
+@pytest.mark.skipif(not shares_ports(), reason="this system does not share ports")
+async def test_tokens_change_with_sighup_and_only_administrators_reload(
+    program: Program, bundle: Path, tmp_path: Path
+) -> None:
+    old, new, root = (new_token() for _ in range(3))
+    roles = {"hooks": (old, "predict"), "root": (root, "admin")}
+    config = _settings_file(tmp_path / "rt_predictor.toml", **roles)
+    (tmp_path / "hooks").write_text(old)
+    (tmp_path / "root").write_text(root)
+    with running(bundle, "--config", config) as service:
+        reload = ("reload", "--target", service.target, "--token-file")
+        refused = program(*reload, tmp_path / "hooks")
+        assert refused.returncode == 1
+        assert "hooks lacks the role for this call: admin (PERMISSION_DENIED)" in refused.stderr
+        done = program(*reload, tmp_path / "root")
+        assert done.returncode == 0, done.stderr
+
+        _settings_file(config, **roles | {"hooks": (new, "predict")})
+        assert [_asked_with(service, token) for token in (old, new)] == ["OK", "UNAUTHENTICATED"]
+        service.process.send_signal(signal.SIGHUP)
+        await until(lambda: told(service, "workers replaced") == 1)
+        assert [_asked_with(service, token) for token in (old, new)] == ["UNAUTHENTICATED", "OK"]
+
+        config.write_text("[security]\ntokens = 1\n")
+        service.process.send_signal(signal.SIGHUP)
+        failed = "model not loaded: the one that was served still is"
+        await until(lambda: told(service, failed) == 1)
+        assert f"settings file {config}: security.tokens" in str(service.wait_for(failed)["reason"])
+        assert [_asked_with(service, token) for token in (old, new)] == ["UNAUTHENTICATED", "OK"]

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from rt_predictor.errors import ReloadError
+from rt_predictor.errors import ReloadError, SettingsError
 from rt_predictor.model.files import MANIFEST_FILE
 from rt_predictor.observability.worker_metrics import WorkerMetrics
 from rt_predictor.serving.messages import ReloadAnswer, ReloadAsked, Reloaded, ReloadFailed
 from rt_predictor.serving.reloads import BUSY, Reloads
 from rt_predictor.serving.served_model import ServedModel
+from rt_predictor.settings import SecuritySettings
 
 
 class FakeSupervisor:
@@ -22,13 +23,17 @@ class FakeSupervisor:
         self.model = model
         self.model_version = "v1"
         self.notes: list[str] = []
+        self.security: list[SecuritySettings | None] = []
         self.error = ""
         self.replaced = 0
         self.go_on = asyncio.Event()
         self.go_on.set()
 
-    async def replace_all(self, asker: object, done: Callable[[str], None]) -> None:
+    async def replace_all(
+        self, asker: object, done: Callable[[str], None], security: SecuritySettings | None
+    ) -> None:
         del asker
+        self.security.append(security)
         self.replaced += 1
         await self.go_on.wait()
         if self.error:
@@ -63,11 +68,29 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
+class ReadAnew:
+    """The settings of security, as somebody has changed them since the start."""
+
+    def __init__(self) -> None:
+        self.now = SecuritySettings(max_calls_per_client=7)
+        self.error = ""
+
+    def __call__(self) -> SecuritySettings:
+        if self.error:
+            raise SettingsError(self.error)
+        return self.now
+
+
+@pytest.fixture
+def settings() -> ReadAnew:
+    return ReadAnew()
+
+
 @pytest.fixture
 async def reloads(
-    supervisor: FakeSupervisor, registry: CollectorRegistry
+    supervisor: FakeSupervisor, registry: CollectorRegistry, settings: ReadAnew
 ) -> AsyncIterator[Reloads]:
-    reloads = Reloads(supervisor, WorkerMetrics(registry))
+    reloads = Reloads(supervisor, WorkerMetrics(registry), settings)
     running = asyncio.create_task(reloads.run())
     yield reloads
     running.cancel()
@@ -85,6 +108,26 @@ def _counted(registry: CollectorRegistry) -> dict[str, float | None]:
         result: registry.get_sample_value(name, {"result": result})
         for result in ("loaded", "unchanged", "failed")
     }
+
+
+async def test_only_sighup_reads_anew_who_may_ask(reloads, supervisor, settings) -> None:
+    reloads.hangup()
+    await _settle()
+    worker = FakeWorker()
+    reloads.asked(worker, ReloadAsked(7))
+    await worker.told.get()
+    assert supervisor.security == [settings.now, None]
+
+
+async def test_settings_that_cannot_be_read_leave_all_as_it_was_and_are_told_of(
+    reloads, supervisor, settings, registry
+) -> None:
+    settings.error = "settings file x.toml is not valid TOML"
+    reloads.hangup()
+    await _settle()
+    assert supervisor.replaced == 0
+    assert _counted(registry)["failed"] == 1
+    assert supervisor.notes == [f"a reload failed, v1 is still served: {settings.error}"]
 
 
 async def test_who_asks_is_told_both_versions(reloads, supervisor, registry) -> None:

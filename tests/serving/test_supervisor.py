@@ -13,9 +13,11 @@ from rt_predictor.observability.worker_metrics import WorkerMetrics
 from rt_predictor.serving import place
 from rt_predictor.serving import supervisor as module
 from rt_predictor.serving.messages import Ready, ReloadNote, ToWorker
+from rt_predictor.serving.served_model import OPEN_TO_ALL
 from rt_predictor.serving.supervisor import CannotStartError, Patience, Supervisor
 from rt_predictor.serving.worker import Start
 from rt_predictor.serving.worker_process import OnExit
+from rt_predictor.settings import SecuritySettings
 
 
 class FakeWorker:
@@ -474,6 +476,36 @@ async def test_what_cannot_go_back_at_once_is_started_again_with_the_old_model(
         await supervisor.replace_all()
     await workers.until_started(6)
     assert [worker.ready.model_version for worker in workers.alive] == ["v1", "v1"]
+
+
+async def test_who_may_ask_changes_with_the_workers_and_stays_with_those_that_come_later(
+    supervisor, workers, pauses
+) -> None:
+    stricter = SecuritySettings(max_calls_per_client=7)
+    await supervisor.start(1)
+    await _keep(supervisor)
+    await supervisor.replace_all(security=stricter)
+    await supervisor.replace_all()
+    workers.alive[0].end(-9)
+    await workers.until_started(4)
+    told = [worker.start.model.security for worker in workers.all]
+    assert told == [OPEN_TO_ALL, stricter, stricter, stricter]
+
+
+async def test_who_may_ask_goes_back_with_a_roll_that_fails(
+    supervisor, workers, source: Path
+) -> None:
+    await supervisor.start(2)
+    exit_codes = iter((None, 3, None))
+
+    def end_as_told(worker: FakeWorker) -> None:
+        exit_code = next(exit_codes)
+        worker.succeed() if exit_code is None else worker.end(exit_code)
+
+    workers.at_start = end_as_told
+    with pytest.raises(ReloadError):
+        await supervisor.replace_all(security=SecuritySettings(max_calls_per_client=7))
+    assert [worker.start.model.security for worker in workers.alive] == [OPEN_TO_ALL] * 2
 
 
 async def test_who_asked_is_replaced_last_and_still_serves_when_it_is_done(
