@@ -10,6 +10,7 @@ Packages are installed by uv where it is installed, else by pip; `INSTALLER=pip`
 in the environment decides it. This program needs nothing but Python's standard library.
 """
 
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LEVELS = ("serve", "train", "dev")
 BUILD_LOCK = "build"
 STAMP = "environment.json"
+OPENMP = "libgomp.so.1"
+"""LightGBM links it and, unlike the others, does not bring it."""
 
 
 class SetupError(Exception):
@@ -102,6 +105,19 @@ def commands(installer: str, root: Path, environment: Path, level: str) -> list[
     ]
 
 
+def check_system(level: str) -> None:
+    """Raises SetupError where the system lacks what the packages of a level link."""
+    if level == "serve" or not sys.platform.startswith("linux"):
+        return
+    try:
+        ctypes.CDLL(OPENMP)
+    except OSError as error:
+        raise SetupError(
+            f"training needs OpenMP's library ({error}): install libgomp1 (Debian, Ubuntu: apt-get "
+            "install libgomp1) or libgomp (Red Hat, SUSE). Serving does not: make setup-serve"
+        ) from None
+
+
 def remove(environment: Path) -> None:
     """Removes an environment, whole or half made; uv refuses to clear a half-made one."""
     if environment.is_symlink():
@@ -112,6 +128,7 @@ def remove(environment: Path) -> None:
 
 def make(root: Path, environment: Path, level: str) -> None:
     """Makes the environment from nothing. Raises SetupError."""
+    check_system(level)
     installer = choose_installer()
     print(
         f"{environment.name}: installing requirements/{level}.txt with {installer} ...", flush=True

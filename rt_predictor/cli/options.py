@@ -144,7 +144,8 @@ def read_options(fields: str, columns: Path | None, timezone: str) -> "ReadOptio
 
 
 def check_training_libraries() -> None:
-    """Raises StartupError where the libraries of training are not installed."""
+    """Raises StartupError where the libraries of training are not installed, or do not load."""
+    from importlib import import_module
     from importlib.util import find_spec
 
     missing = [name for name in _TRAINING_LIBRARIES if find_spec(name) is None]
@@ -153,6 +154,14 @@ def check_training_libraries() -> None:
             f"training needs {', '.join(missing)}: install them with "
             "`pip install 'rt-predictor[train]'`"
         )
+    try:
+        import_module("lightgbm")
+    except OSError as error:
+        # It is the only one that does not bring all that it links.
+        raise StartupError(
+            f"training needs OpenMP's library ({error}): install libgomp1 (Debian, Ubuntu) or "
+            "libgomp (Red Hat, SUSE)"
+        ) from error
 
 
 def chosen_target(target: str | None, bundle: Path | None) -> str:

@@ -287,7 +287,7 @@ def _split(data: pl.LazyFrame, layout: _Layout) -> pl.LazyFrame:
     too_many = pl.any_horizontal(pl.lit(False), *(pl.col(name).is_not_null() for name in rest))
     structure = first_reason(
         (
-            (too_many, f"more than {len(labels)} fields"),
+            (too_many, f'more than {len(labels)} fields ("|" in a name? ask for JobName last)'),
             (pl.col(labels[-1]).is_null(), f"fewer than {len(labels)} fields"),
         )
     )

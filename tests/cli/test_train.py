@@ -102,3 +102,16 @@ def test_libraries_that_are_missing_are_named_with_how_to_get_them(
         "error: training needs lightgbm, xgboost: install them with `pip install "
         "'rt-predictor[train]'`\n",
     )
+
+
+def test_a_library_that_does_not_load_says_what_the_system_lacks(
+    run, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def import_module(name: str) -> None:
+        raise OSError("libgomp.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    result = run("train", log / "a.csv", "-o", tmp_path / "x")
+    assert result.code == 3
+    assert "libgomp.so.1: cannot open" in result.err
+    assert "install libgomp1" in result.err

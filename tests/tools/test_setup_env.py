@@ -213,3 +213,14 @@ def test_wrong_use_is_told(
 ) -> None:
     assert tool.main(arguments) == 2
     assert capsys.readouterr().err == "usage: setup_env.py serve|train|dev\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere LightGBM says it itself")
+def test_a_system_without_openmp_is_told_before_anything_is_installed(
+    tool: ModuleType, root: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool, "OPENMP", "libno-such-thing.so.1")
+    assert make(root, "serve").exists(), "serving does without"
+    with pytest.raises(tool.SetupError, match=r"libno-such-thing.*apt-get install libgomp1"):
+        make(root, "train")
+    assert (root / ".venv" / tool.STAMP).exists(), "what was there is left alone"
