@@ -5,6 +5,7 @@ One implementation for one job, a batch, a stream chunk and the training set.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from rt_predictor.features.categories import Category
 from rt_predictor.features.declared import CATEGORY_FIELDS, DAY_S, INPUTS, REQUEST_INPUTS
-from rt_predictor.features.jobs import Jobs, numbers, texts
+from rt_predictor.features.jobs import Jobs, Row
 
 WEEK_S = 7 * DAY_S
 _MONDAY_S = 3 * DAY_S
@@ -56,18 +57,29 @@ class Assembler:
         """
         matrix = np.empty((len(jobs), len(INPUTS)), dtype=np.float32)
         matrix[:, len(REQUEST_INPUTS) :] = history
+        if not isinstance(jobs, pl.DataFrame):
+            asked = [self._request_inputs(row) for row in jobs]
+            matrix[:, : len(REQUEST_INPUTS)] = np.array(asked, np.float32).reshape(len(jobs), -1)
+            return matrix
         # Column by column: an expression costs Polars about as much as a hundred rows do.
         for place, name in enumerate(NUMBERS):
-            matrix[:, place] = numbers(jobs, name)
-        submit_time = numbers(jobs, "submit_time")
+            matrix[:, place] = jobs.get_column(name).to_numpy()
+        submit_time = jobs.get_column("submit_time").to_numpy()
         matrix[:, _SECOND_OF_DAY] = submit_time % DAY_S
         matrix[:, _SECOND_OF_WEEK] = (submit_time + _MONDAY_S) % WEEK_S
         for place, category in enumerate(self.categories, start=_SECOND_OF_WEEK + 1):
-            if isinstance(jobs, pl.DataFrame):
-                matrix[:, place] = category.codes(jobs.get_column(category.field))
-            else:
-                matrix[:, place] = category.few_codes(texts(jobs, category.field))
+            matrix[:, place] = category.codes(jobs.get_column(category.field))
         return matrix
+
+    def _request_inputs(self, row: Row) -> list[Any]:
+        """The values of `REQUEST_INPUTS` for one job; None where missing."""
+        submit_time = cast(float, row["submit_time"])
+        return [
+            *(row[name] for name in NUMBERS),
+            submit_time % DAY_S,
+            (submit_time + _MONDAY_S) % WEEK_S,
+            *(category.code(cast("str | None", row[category.field])) for category in self.categories),
+        ]
 
 
 def training_ranges(jobs: pl.DataFrame) -> Mapping[str, Range]:

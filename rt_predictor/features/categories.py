@@ -5,7 +5,6 @@ code up in a table of statistics. All of it is learned on training jobs; nothing
 the batch at hand. Names of accounts can tell people's names, so they are kept as keyed hashes.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -38,7 +37,7 @@ class Category:
     def codes(self, values: pl.Series) -> NDArray[np.float32]:
         """Codes of the values of one column: [n]."""
         if len(values) <= _FEW_VALUES:
-            return np.array(self.few_codes(values.to_list()), dtype=np.float32)
+            return np.array([self.code(value) for value in values.to_list()], dtype=np.float32)
         if self.salt:
             values = _hashed(values, self.salt)
         known = values.cast(pl.Enum(self.names), strict=False).to_physical().cast(pl.Float32)
@@ -47,11 +46,8 @@ class Category:
             codes = codes.set(values.is_null(), MISSING_CODE)
         return codes.to_numpy()
 
-    def few_codes(self, values: Iterable[str | None]) -> list[int]:
-        """The same of values one by one."""
-        return [self._code(value) for value in values]
-
-    def _code(self, value: str | None) -> int:
+    def code(self, value: str | None) -> int:
+        """The same of one value."""
         if value is None:
             return MISSING_CODE
         return self._code_of_name.get(_hash(value, self.salt) if self.salt else value, UNSEEN_CODE)

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.jobs import Jobs, as_frame
+from rt_predictor.features.jobs import Jobs, Row, as_frame
 from rt_predictor.history.keys import IDENTITY_FIELDS, KEYS, TEXT_FIELDS
 
 Ids = NDArray[np.uint64]
@@ -34,6 +34,9 @@ _CACHED_VALUES = 1 << 16
 _FEW_JOBS = 512
 """Jobs whose values are hashed one by one; of more, each distinct value once."""
 
+_SOLE_JOBS = 4
+"""Jobs whose keys are summed up one by one: it costs less than to set NumPy to work."""
+
 _USED = {name for key in KEYS for name in key.fields}
 _TEXTS = tuple(sorted(_USED & TEXT_FIELDS))
 _FIELDS = (*_TEXTS, *sorted(_USED - TEXT_FIELDS))
@@ -46,12 +49,14 @@ def _hash(value: bytes) -> int:
 @lru_cache(maxsize=_CACHED_VALUES)
 def _value_id(value: str | float | None) -> int:
     if value is None:
-        return int(_NULL)
+        return _NULL_ID
     # 0.0 is added so that 0 and -0, which are equal, have one id.
     return _hash(value.encode() if isinstance(value, str) else pack("<d", value + 0.0))
 
 
-_NULL = np.uint64(_hash(b"\xff"))  # no text has these bytes in UTF-8
+_NULL_ID = _hash(b"\xff")  # no text has these bytes in UTF-8
+_NULL = np.uint64(_NULL_ID)
+_NO_KEY_ID = int(NO_KEY)
 _FACTORS: Ids = np.array(
     [
         [_hash(f"{key.name}/{name}".encode()) | 1 if name in key.fields else 0 for key in KEYS]
@@ -63,12 +68,26 @@ _ONE = np.uint64(1)
 _OFFSETS: Ids = np.array([_hash(key.name.encode()) for key in KEYS], dtype=np.uint64)
 _NEEDED = (_FACTORS[: len(_TEXTS)] > 0) & np.isin(_TEXTS, [*IDENTITY_FIELDS])[:, None]
 
+_TERMS = tuple(
+    (
+        int(offset),
+        tuple((place, int(factors[place])) for place in np.flatnonzero(factors)),
+        tuple(np.flatnonzero(needed).tolist()),
+    )
+    for offset, factors, needed in zip(_OFFSETS, _FACTORS.T, _NEEDED.T, strict=True)
+)
+"""For each key its offset, the places in `_FIELDS` of its values with their factors, and the places
+of those without which a job has no such key."""
+_MASK = 2**64 - 1
+
 
 def key_ids(jobs: Jobs) -> Ids:
     """Ids of each job's keys: [n, len(KEYS)] uint64, `NO_KEY` where a job has no such key.
 
     Columns other than those of `REQUEST_SCHEMA` are not looked at.
     """
+    if len(jobs) <= _SOLE_JOBS and not isinstance(jobs, pl.DataFrame):
+        return np.array([_sole_key_ids(row) for row in jobs], dtype=np.uint64)
     values = _few_value_ids(jobs) if len(jobs) <= _FEW_JOBS else _many_value_ids(as_frame(jobs))
     ids: Ids = values.T @ _FACTORS + _OFFSETS
     ids >>= _ONE  # leaves room for ABOVE_ALL_IDS ...
@@ -77,6 +96,22 @@ def key_ids(jobs: Jobs) -> Ids:
     if nulls.any():
         ids[nulls.T @ _NEEDED] = NO_KEY
     return ids
+
+
+def _sole_key_ids(row: Row) -> list[int]:
+    """The same as `key_ids` for one job."""
+    ids = [_value_id(row[name]) for name in _FIELDS]
+    lacks = [value_id == _NULL_ID for value_id in ids].__getitem__
+    found = []
+    for offset, terms, needed in _TERMS:
+        if any(map(lacks, needed)):
+            found.append(_NO_KEY_ID)
+            continue
+        total = offset
+        for place, factor in terms:
+            total += ids[place] * factor
+        found.append((total & _MASK) >> 1 | 1)
+    return found
 
 
 def _few_value_ids(jobs: Jobs) -> Ids:

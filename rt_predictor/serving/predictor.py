@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.assemble import NUMBERS
-from rt_predictor.features.declared import INPUTS, UNSEEN_CODE
+from rt_predictor.features.assemble import NUMBERS, Range
+from rt_predictor.features.declared import INPUTS, REQUEST_INPUTS, UNSEEN_CODE
 from rt_predictor.features.jobs import Jobs, as_frame, numbers
 from rt_predictor.history.experts import DECAYS, SCOPES, Decays, losses_of
 from rt_predictor.history.history import History, Known
@@ -42,7 +42,17 @@ _LEAST_CHUNK_ROWS = 64
 _Outputs = list[NDArray[np.float32]]
 _Map = Callable[..., Iterable[_Outputs]]
 """`map`, on whatever threads"""
-_BIT = {flag: place for place, flag in enumerate(Flag)}
+_UNSEEN_FLAGS = {"partition": Flag.UNSEEN_PARTITION, "qos": Flag.UNSEEN_QOS}
+"""Field -> what is said of new names; not where training saw no name of that field at all."""
+_RAISED_BY = np.array(
+    [
+        *(Flag.OUT_OF_TRAINING_RANGE for _ in NUMBERS),
+        *(_UNSEEN_FLAGS.get(item.name.removesuffix("_code"), 0) for item in REQUEST_INPUTS[len(NUMBERS):]),
+    ],
+    dtype=np.uint8,
+)
+"""[len(REQUEST_INPUTS)] the flag that each input of the request can raise, if it can."""
+_NO_TIME_LIMIT, _COLD_START_USER = np.uint8(Flag.NO_TIME_LIMIT), np.uint8(Flag.COLD_START_USER)
 _MOST_ROWS = 64
 """Jobs that are looked at row by row; a frame is the quicker way to more."""
 _PIECE_JOBS = 1 << 15
@@ -88,14 +98,12 @@ class Predictor:
         self.reference = reference_from(bundle.reference)
         self.limits_enforced = prediction.limits_enforced
         self._assembler = assembler_from(bundle.features)
-        knows = {item.field: bool(item.names) for item in self._assembler.categories}
-        self._names = (
-            (Flag.UNSEEN_PARTITION, _COLUMN["partition_code"], knows["partition"]),
-            (Flag.UNSEEN_QOS, _COLUMN["qos_code"], knows["qos"]),
-        )
-        """What is said of new names; not where training saw no name of that field at all."""
+        named = {f"{item.field}_code" for item in self._assembler.categories if item.names}
         self.member_names = tuple(bundle.ensemble.models)
         self._least, self._greatest = _training_bounds(bundle)
+        self._unseen = np.array(
+            [UNSEEN_CODE if item.name in named else np.nan for item in REQUEST_INPUTS], np.float32
+        )
         self._chunk_rows = chunk_rows
         self._threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads, "rt-predictor-score")
@@ -261,15 +269,12 @@ class Predictor:
     def _flags(
         self, inputs: NDArray[np.float32], knows_user: NDArray[np.bool_]
     ) -> NDArray[np.uint8]:
-        asked = inputs[:, : len(NUMBERS)]
-        outside = ((asked < self._least) | (asked > self._greatest)).any(axis=1)
-        held = np.empty((len(inputs), len(Flag)), dtype=np.bool_)
-        held[:, _BIT[Flag.COLD_START_USER]] = ~knows_user
-        held[:, _BIT[Flag.NO_TIME_LIMIT]] = np.isnan(asked[:, _TIME_REQ])
-        held[:, _BIT[Flag.OUT_OF_TRAINING_RANGE]] = outside
-        for flag, column, told_apart in self._names:
-            held[:, _BIT[flag]] = (inputs[:, column] == UNSEEN_CODE) if told_apart else False
-        return np.packbits(held, axis=1, bitorder="little")[:, 0]
+        asked = inputs[:, : len(REQUEST_INPUTS)]
+        raised = (asked < self._least) | (asked > self._greatest) | (asked == self._unseen)
+        flags = np.bitwise_or.reduce(raised * _RAISED_BY, axis=1)
+        flags |= np.isnan(asked[:, _TIME_REQ]) * _NO_TIME_LIMIT
+        flags |= ~knows_user * _COLD_START_USER
+        return np.asarray(flags)
 
 
 def _put_back(
@@ -283,8 +288,8 @@ def _put_back(
 
 
 def _training_bounds(bundle: Bundle) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Least and greatest value of each of `NUMBERS`; no bound where training never saw one."""
-    ranges = bundle.features.ranges
-    least = [ranges[name].minimum if name in ranges else -np.inf for name in NUMBERS]
-    greatest = [ranges[name].maximum if name in ranges else np.inf for name in NUMBERS]
+    """Least and greatest value of each of `REQUEST_INPUTS`; no bound where training saw none."""
+    unbounded = Range(-np.inf, np.inf)
+    ranges = [bundle.features.ranges.get(item.name, unbounded) for item in REQUEST_INPUTS]
+    least, greatest = zip(*((item.minimum, item.maximum) for item in ranges), strict=True)
     return np.array(least, np.float32), np.array(greatest, np.float32)
