@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import polars as pl
 import pytest
 
@@ -15,6 +16,9 @@ from tests.training.replays import a_log, a_replay
 
 if TYPE_CHECKING:
     from rt_predictor.training.pipeline import TrainingReport
+
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")  # how fast an example is says how busy the machine is
 
 TRACES = Path(__file__).resolve().parents[2] / "shared" / "traces"
 

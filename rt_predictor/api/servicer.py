@@ -21,6 +21,7 @@ from rt_predictor.api.codec import (
 from rt_predictor.api.info import encode_description, encode_health, encode_live, encode_shadow
 from rt_predictor.api.interceptors import Context
 from rt_predictor.api.outcomes import OUTCOMES_AT_ONCE, OutcomeReader, OutcomeTally
+from rt_predictor.api.overlapped import overlapped
 from rt_predictor.api.stream import Arrivals, Tables, reading
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
@@ -40,6 +41,9 @@ from rt_predictor.serving.supervisor_line import ReloadModel
 
 SMALL_JOBS = 64
 """Jobs of a batch that is read at once and scored with those of others; more go to a thread."""
+
+TABLES_AT_ONCE = 2
+"""Tables of one call that are scored at the same time."""
 
 
 @dataclass(frozen=True)
@@ -162,36 +166,37 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
     ) -> None:
         """Predicts tables as they come; reads and writes through the context.
 
-        While one is scored the next one is read.
+        What one core does of a table (read it, find identical jobs, write the answers) is done
+        beside what all cores do of another.
         """
         del request_iterator
         tables = Tables(context)
+
+        async def answer(asked: tuple[JobTable, float | None]) -> pb.PredictArrowResponse:
+            _remaining_s(context)
+            return await self._score_table(*asked)
+
         leave = self._admission.when_draining(tables.drain)
-        reading = asyncio.create_task(self._next_table(tables))
         try:
-            while (asked := await reading) is not None:
-                reading = asyncio.create_task(self._next_table(tables))
-                _remaining_s(context)
-                await context.write(await self._score_table(*asked))
+            asked = self._read_tables(tables)
+            async with overlapped(asked, answer, at_once=TABLES_AT_ONCE) as answers:
+                async for found in answers:
+                    await context.write(found)
         finally:
             leave()
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
 
-    async def _next_table(self, tables: Tables) -> tuple[JobTable, float | None] | None:
-        """The next table, and the level that it asks for."""
-        request = await tables.take()
-        if request is None:
-            return None
-        level = asked_level(request)
-        table = await self._pool.run_on_thread(
-            decode_table,
-            request.jobs,
-            partial=request.partial,
-            max_rows=self._limits.batch_jobs,
-            clock=time.time,
-        )
-        return table, level
+    async def _read_tables(self, tables: Tables) -> AsyncIterator[tuple[JobTable, float | None]]:
+        """Each table as it comes, and the level that it asks for."""
+        while (request := await tables.take()) is not None:
+            level = asked_level(request)
+            table = await self._pool.run_on_thread(
+                decode_table,
+                request.jobs,
+                partial=request.partial,
+                max_rows=self._limits.batch_jobs,
+                clock=time.time,
+            )
+            yield table, level
 
     async def _score_table(self, table: JobTable, level: float | None) -> pb.PredictArrowResponse:
         self._count_invalid(table.errors)

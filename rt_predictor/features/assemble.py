@@ -78,7 +78,10 @@ class Assembler:
             *(row[name] for name in NUMBERS),
             submit_time % DAY_S,
             (submit_time + _MONDAY_S) % WEEK_S,
-            *(category.code(cast("str | None", row[category.field])) for category in self.categories),
+            *(
+                category.code(cast("str | None", row[category.field]))
+                for category in self.categories
+            ),
         ]
 
 

@@ -63,10 +63,3 @@ def numbers(jobs: Jobs, name: str) -> NDArray[np.float64]:
     if isinstance(jobs, pl.DataFrame):
         return jobs.get_column(name).to_numpy()
     return np.array([row[name] for row in jobs], dtype=np.float64)
-
-
-def texts(jobs: Jobs, name: str) -> list[str | None]:
-    """A column of texts: [n], None where it is missing."""
-    if isinstance(jobs, pl.DataFrame):
-        return jobs.get_column(name).to_list()
-    return [row[name] for row in jobs]  # type: ignore[misc]

@@ -15,8 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.assemble import NUMBERS, Range
-from rt_predictor.features.declared import INPUTS, REQUEST_INPUTS, UNSEEN_CODE
+from rt_predictor.features.declared import INPUTS
 from rt_predictor.features.jobs import Jobs, as_frame, numbers
 from rt_predictor.history.experts import DECAYS, SCOPES, Decays, losses_of
 from rt_predictor.history.history import History, Known
@@ -31,8 +30,9 @@ from rt_predictor.serving.description import (
     MemberDescription,
     ModelDescription,
 )
+from rt_predictor.serving.flags import flags_of
 from rt_predictor.serving.likeness import by_likeness
-from rt_predictor.serving.predictions import Flag, Predictions, joined
+from rt_predictor.serving.predictions import Predictions, joined
 from rt_predictor.serving.recent import MOST_ROWS, RecentAnswers
 from rt_predictor.settings import PredictionSettings, Settings
 
@@ -42,17 +42,6 @@ _LEAST_CHUNK_ROWS = 64
 _Outputs = list[NDArray[np.float32]]
 _Map = Callable[..., Iterable[_Outputs]]
 """`map`, on whatever threads"""
-_UNSEEN_FLAGS = {"partition": Flag.UNSEEN_PARTITION, "qos": Flag.UNSEEN_QOS}
-"""Field -> what is said of new names; not where training saw no name of that field at all."""
-_RAISED_BY = np.array(
-    [
-        *(Flag.OUT_OF_TRAINING_RANGE for _ in NUMBERS),
-        *(_UNSEEN_FLAGS.get(item.name.removesuffix("_code"), 0) for item in REQUEST_INPUTS[len(NUMBERS):]),
-    ],
-    dtype=np.uint8,
-)
-"""[len(REQUEST_INPUTS)] the flag that each input of the request can raise, if it can."""
-_NO_TIME_LIMIT, _COLD_START_USER = np.uint8(Flag.NO_TIME_LIMIT), np.uint8(Flag.COLD_START_USER)
 _MOST_ROWS = 64
 """Jobs that are looked at row by row; a frame is the quicker way to more."""
 _PIECE_JOBS = 1 << 15
@@ -98,12 +87,8 @@ class Predictor:
         self.reference = reference_from(bundle.reference)
         self.limits_enforced = prediction.limits_enforced
         self._assembler = assembler_from(bundle.features)
-        named = {f"{item.field}_code" for item in self._assembler.categories if item.names}
+        self._flags = flags_of(bundle)
         self.member_names = tuple(bundle.ensemble.models)
-        self._least, self._greatest = _training_bounds(bundle)
-        self._unseen = np.array(
-            [UNSEEN_CODE if item.name in named else np.nan for item in REQUEST_INPUTS], np.float32
-        )
         self._chunk_rows = chunk_rows
         self._threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads, "rt-predictor-score")
@@ -160,7 +145,7 @@ class Predictor:
             ends_s=(told.lower_s, told.upper_s),
             limit_granularity_s=self._prediction.limit_granularity_s,
             members_s=said.experts.astype(np.float64),
-            flags=self._flags(given.inputs, known.knows_user),
+            flags=self._flags.raised(given.inputs, known.knows_user),
             member_names=self.member_names,
             level=self.confidence_level,
             model_version=self.model_version,
@@ -266,16 +251,6 @@ class Predictor:
         rounds = -(-rows // (most * self._threads))
         return max(1, min(rows // _LEAST_CHUNK_ROWS, rounds * self._threads))
 
-    def _flags(
-        self, inputs: NDArray[np.float32], knows_user: NDArray[np.bool_]
-    ) -> NDArray[np.uint8]:
-        asked = inputs[:, : len(REQUEST_INPUTS)]
-        raised = (asked < self._least) | (asked > self._greatest) | (asked == self._unseen)
-        flags = np.bitwise_or.reduce(raised * _RAISED_BY, axis=1)
-        flags |= np.isnan(asked[:, _TIME_REQ]) * _NO_TIME_LIMIT
-        flags |= ~knows_user * _COLD_START_USER
-        return np.asarray(flags)
-
 
 def _put_back(
     order: NDArray[np.intp], chunks: Sequence[NDArray[np.float32]]
@@ -285,11 +260,3 @@ def _put_back(
     rows = np.empty_like(ordered)
     rows[order] = ordered
     return rows
-
-
-def _training_bounds(bundle: Bundle) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Least and greatest value of each of `REQUEST_INPUTS`; no bound where training saw none."""
-    unbounded = Range(-np.inf, np.inf)
-    ranges = [bundle.features.ranges.get(item.name, unbounded) for item in REQUEST_INPUTS]
-    least, greatest = zip(*((item.minimum, item.maximum) for item in ranges), strict=True)
-    return np.array(least, np.float32), np.array(greatest, np.float32)

@@ -99,6 +99,8 @@ def test_a_job_is_assembled_alone_as_in_bulk(
         bulk = assembler.assemble(some, history)
     alone = [assembler.assemble(some[row], history[row : row + 1]) for row in range(len(some))]
     assert bulk.tobytes() == b"".join(row.tobytes() for row in alone)
+    rows = [{name: job.get(name) for name in REQUEST_SCHEMA} for job in some.rows(named=True)]
+    assert bulk.tobytes() == assembler.assemble(rows, history).tobytes()
 
 
 def test_an_empty_frame_gives_an_empty_matrix(jobs: pl.DataFrame, assembler: Assembler) -> None:

@@ -1,0 +1,62 @@
+"""What makes a job's answer less certain: its flags, from what was assembled of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_predictor.features.assemble import Range
+from rt_predictor.features.declared import REQUEST_INPUTS, UNSEEN_CODE
+from rt_predictor.model.bundle import Bundle
+from rt_predictor.model.learned import assembler_from
+from rt_predictor.serving.predictions import Flag
+
+_NAMES = [item.name for item in REQUEST_INPUTS]
+_TIME_REQ = _NAMES.index("time_req")
+_UNSEEN = {"partition_code": Flag.UNSEEN_PARTITION, "qos_code": Flag.UNSEEN_QOS}
+_RAISED_BY = np.array(
+    [_UNSEEN.get(name, Flag.OUT_OF_TRAINING_RANGE) for name in _NAMES], dtype=np.uint8
+)
+_NO_TIME_LIMIT, _COLD_START_USER = np.uint8(Flag.NO_TIME_LIMIT), np.uint8(Flag.COLD_START_USER)
+_UNBOUNDED = Range(-np.inf, np.inf)
+
+
+@dataclass(frozen=True)
+class Flags:
+    """When each of `REQUEST_INPUTS` raises its flag; of NaN none of it is true."""
+
+    least: NDArray[np.float32]
+    """[len(REQUEST_INPUTS)] below that"""
+    greatest: NDArray[np.float32]
+    """[len(REQUEST_INPUTS)] above that"""
+    unseen: NDArray[np.float32]
+    """[len(REQUEST_INPUTS)] where it equals that"""
+
+    def raised(
+        self, inputs: NDArray[np.float32], knows_user: NDArray[np.bool_]
+    ) -> NDArray[np.uint8]:
+        """[n] bits of `Flag` for [n, len(INPUTS)] and [n] whether jobs of the user have ended."""
+        asked = inputs[:, : len(_NAMES)]
+        raised = (asked < self.least) | (asked > self.greatest) | (asked == self.unseen)
+        flags = np.bitwise_or.reduce(raised * _RAISED_BY, axis=1)
+        flags |= np.isnan(asked[:, _TIME_REQ]) * _NO_TIME_LIMIT
+        flags |= ~knows_user * _COLD_START_USER
+        return np.asarray(flags)
+
+
+def flags_of(bundle: Bundle) -> Flags:
+    """The flags of a bundle: numbers outside of what training saw, and names that it did not see.
+
+    Nothing is said of a number that it never saw, nor of names where it saw none of that field.
+    """
+    ranges = [bundle.features.ranges.get(name, _UNBOUNDED) for name in _NAMES]
+    categories = assembler_from(bundle.features).categories
+    named = {f"{category.field}_code" for category in categories if category.names}
+    return Flags(
+        least=np.array([known.minimum for known in ranges], np.float32),
+        greatest=np.array([known.maximum for known in ranges], np.float32),
+        unseen=np.array(
+            [UNSEEN_CODE if name in named & _UNSEEN.keys() else np.nan for name in _NAMES],
+            np.float32,
+        ),
+    )
