@@ -19,10 +19,10 @@ from rt_predictor.api.codec import (
     encode_batch,
 )
 from rt_predictor.api.info import encode_description, encode_health, encode_live, encode_shadow
-from rt_predictor.api.interceptors import Context
 from rt_predictor.api.outcomes import OUTCOMES_AT_ONCE, OutcomeReader, OutcomeTally
 from rt_predictor.api.overlapped import overlapped
 from rt_predictor.api.stream import Arrivals, Tables, reading
+from rt_predictor.api.surroundings import Context
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.errors import DeadlineExceededError, InvalidJobError, TooLargeError
@@ -55,7 +55,7 @@ class Limits:
 
 
 class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
-    """Answers clients; errors become statuses in the interceptor.
+    """Answers clients; errors become statuses in what surrounds them (`surroundings`).
 
     The model is reached through `batcher`; `predictor` only tells what it is, and `served` how many
     jobs it has answered.

@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 
-from rt_predictor.api.interceptors import Context
+from rt_predictor.api.surroundings import Context
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.wire import checked
 from rt_predictor.errors import DrainingError

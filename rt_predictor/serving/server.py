@@ -13,8 +13,8 @@ from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from rt_predictor.api.health import HEALTH_SERVICE, StandardHealth
-from rt_predictor.api.interceptors import SERVICE, CallInterceptor
 from rt_predictor.api.servicer import Limits, RuntimePredictorServicer
+from rt_predictor.api.surroundings import SERVICE, Surroundings
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.errors import EXIT_OK, StartupError
 from rt_predictor.history.history import History
@@ -136,16 +136,15 @@ class Server:
             metrics=metrics,
             limits=Limits(settings.max_batch_jobs, settings.stream_chunk_jobs),
         )
+        self._surroundings = Surroundings(
+            self._admission,
+            metrics,
+            slow_call_s=settings.slow_call_s,
+            tracer=tracer,
+            security=security,
+        )
         self._grpc = grpc.aio.server(
-            interceptors=(
-                CallInterceptor(
-                    self._admission,
-                    metrics,
-                    slow_call_s=settings.slow_call_s,
-                    tracer=tracer,
-                    security=security,
-                ),
-            ),
+            interceptors=self._surroundings.interceptors(),
             options=_channel_options(settings, shares_port=shares_port),
         )
 
@@ -158,7 +157,8 @@ class Server:
         if not await asyncio.to_thread(self._history.wait_until_read):
             logger.warning("serving before all of history is read")
         self_test(self._predictor, time.time())
-        pb_grpc.add_RuntimePredictorServicer_to_server(self._servicer, self._grpc)
+        registrar = self._surroundings.registrar(self._grpc)
+        pb_grpc.add_RuntimePredictorServicer_to_server(self._servicer, registrar)
         await self._health.add_to(self._grpc)
         if self._settings.reflection:
             services = (SERVICE, HEALTH_SERVICE, reflection.SERVICE_NAME)

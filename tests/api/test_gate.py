@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from loguru import logger
 
-from rt_predictor.api.interceptors import SERVICE
+from rt_predictor.api.surroundings import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.client import Access, Client, Outcome
 from rt_predictor.client import Job as ClientJob

@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from rt_predictor.api import stream as api_stream
 from rt_predictor.api.codec import JobReader
-from rt_predictor.api.interceptors import SERVICE
+from rt_predictor.api.surroundings import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.serving import batcher
 from rt_predictor.serving.dispatch import INLINE_JOBS

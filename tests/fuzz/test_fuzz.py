@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from loguru import logger
 
-from rt_predictor.api.interceptors import SERVICE
+from rt_predictor.api.surroundings import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.history.history import History
 from rt_predictor.serving.predictor import Predictor

@@ -10,7 +10,7 @@ import grpc
 import polars as pl
 import pytest
 
-from rt_predictor.api.interceptors import SERVICE
+from rt_predictor.api.surroundings import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from tests.api.test_arrow import stream_of

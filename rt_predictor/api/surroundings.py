@@ -1,8 +1,11 @@
-"""What surrounds every call of the service: admission, statuses for errors, and metrics."""
+"""What surrounds every call of the service: admission, statuses for errors, and metrics.
+
+Methods are surrounded as they are registered: an interceptor of gRPC costs each call 15 us.
+"""
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from time import perf_counter
 from typing import Any, TypeAlias, cast
@@ -30,6 +33,7 @@ from rt_predictor.errors import (
 )
 from rt_predictor.observability.metrics import MethodMetrics, Metrics
 from rt_predictor.observability.spans import Tracer
+from rt_predictor.security.gate import Gate
 from rt_predictor.security.security import OPEN, Security
 from rt_predictor.serving.admission import Admission
 
@@ -57,10 +61,14 @@ _Deserializer = Callable[[bytes], Any]
 _Serializer = Callable[[Any], bytes]
 _MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 """None for a method that does not exist."""
+_Surround: TypeAlias = (
+    "Callable[[str, grpc.RpcMethodHandler[Any, Any]], grpc.RpcMethodHandler[Any, Any]]"
+)
+_Refusing: TypeAlias = "Callable[[str, RTPredictorError], grpc.RpcMethodHandler[Any, Any]]"
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Surrounds the methods of `RuntimePredictor`; those of other services only meet the gate."""
+class Surroundings:
+    """Surrounds the methods of `RuntimePredictor`."""
 
     def __init__(
         self,
@@ -86,29 +94,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._tracer = tracer
         self._gate = security.gate
         self._streams = security.streams
-        self._surrounded: dict[str, _MethodHandler] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_MethodHandler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> _MethodHandler:
-        """The method's handler, surrounded; made once for each method."""
-        method = handler_call_details.method
-        if self._gate is not None:
-            try:
-                self._gate.check_early(method, handler_call_details.invocation_metadata or ())
-            except RTPredictorError as error:
-                return self._refusing(method, error)
-        surrounded = self._surrounded.get(method)
-        if surrounded is not None:
-            return surrounded
-        handler = await continuation(handler_call_details)
-        if handler is None or not method.startswith(_PREFIX):
-            return handler
-        surrounded = self._surround(method.removeprefix(_PREFIX), handler)
-        self._surrounded[method] = surrounded
-        return surrounded
+    def interceptors(self) -> tuple[grpc.aio.ServerInterceptor, ...]:
+        """What must look at calls of all services, before anything of them is read."""
+        return () if self._gate is None else (_EarlyGate(self._gate, self._refusing),)
+
+    def registrar(self, server: grpc.aio.Server) -> grpc.aio.Server:
+        """A stand-in for a server that generated code can register the methods with."""
+        return cast(grpc.aio.Server, _Registrar(server, self._surround))
 
     def _surround(
         self, name: str, handler: "grpc.RpcMethodHandler[Any, Any]"
@@ -222,6 +215,46 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._metrics.invalid_job(error.field)
         elif code is grpc.StatusCode.INTERNAL:
             self._metrics.internal_errors.inc()
+
+
+class _Registrar:
+    """Hands methods on to a server, each surrounded."""
+
+    def __init__(self, server: grpc.aio.Server, surround: _Surround) -> None:
+        self._server = server
+        self._surround = surround
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """They are made anew from the methods, which come by the other way."""
+
+    def add_registered_method_handlers(
+        self, service: str, methods: "Mapping[str, grpc.RpcMethodHandler[Any, Any]]"
+    ) -> None:
+        """Registers the methods of a service."""
+        surrounded = {name: self._surround(name, handler) for name, handler in methods.items()}
+        generic = grpc.method_handlers_generic_handler(service, surrounded)
+        self._server.add_generic_rpc_handlers((generic,))
+
+
+class _EarlyGate(grpc.aio.ServerInterceptor):
+    """Turns away callers of any service whose call need not be read for it."""
+
+    def __init__(self, gate: Gate, refusing: _Refusing) -> None:
+        self._gate = gate
+        self._refusing = refusing
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_MethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _MethodHandler:
+        """The method's handler, or one that refuses."""
+        method = handler_call_details.method
+        try:
+            self._gate.check_early(method, handler_call_details.invocation_metadata or ())
+        except RTPredictorError as error:
+            return self._refusing(method, error)
+        return await continuation(handler_call_details)
 
 
 def _why_cancelled(context: Context) -> str:
