@@ -73,7 +73,9 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         taken.append("one process")
         return 0
 
-    async def supervise(settings: Settings, predictor_factory: object, shadow: object) -> int:
+    async def supervise(
+        settings: Settings, predictor_factory: object, shadow: object, reread: object
+    ) -> int:
         assert (predictor_factory, shadow) == (fake_predictor, None)
         taken.append("supervisor")
         return 0
