@@ -1,14 +1,19 @@
 """Builds the image and runs the service from it, with neither a container engine nor a registry.
 
-    python tools/image_test.py [--base IMAGE] [--bundle DIR] [--trust FOLDER]
+    python tools/image_test.py [--arch arm64] [--lock tracing] [--base IMAGE] [--bundle DIR]
+                               [--trust FOLDER] [--train]
 
 Needs root, buildah and, where no base image is named, debootstrap: the base is then made of
-Debian's own packages. Prints the size of the image and how long the service takes to be ready.
+Debian's own packages. Another architecture than the machine's is emulated where the kernel knows
+how (Debian: qemu-user-static, 10 or newer). `--train` builds the image of the target `train` too.
+Prints the size of the image and how long the service takes to be
+ready.
 """
 
 import argparse
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -23,10 +28,14 @@ from typing import IO
 
 PROJECT = Path(__file__).resolve().parents[1]
 IMAGE = "localhost/rt-predictor:image-test"
+TRAIN_IMAGE = "localhost/rt-predictor-train:image-test"
 DEBIAN = "localhost/rt-predictor-base:debian"
-"""The base that is made here, and kept for the next time."""
+"""The base that is made here, and kept for the next time; one for each architecture."""
 RELEASE = "bookworm"
-PATIENCE_S = 120.0
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""What Linux calls those of the image, and what containers and Debian do"""
+PATIENCE_S = 600.0
+"""Emulated, all of it takes minutes."""
 USER = "10001:10001"
 JOB = "--processors 32 --nodes 4 --mem 128000 --time 3600 --partition normal --qos normal"
 ASKED = ("rt-predictor", "predict", *JOB.split())
@@ -34,7 +43,9 @@ _BYTES_PER_MB = 1_000_000
 
 # What is not to be in the image, and what its user may not do.
 _PROBE = """
-import importlib.util, os, shutil, tempfile
+import importlib.util, os, platform, shutil, sys, tempfile
+machines = {"amd64": "x86_64", "arm64": "aarch64"}
+assert platform.machine() == machines[sys.argv[1]], platform.machine()
 unwanted = ["pip", "ensurepip", "hatchling", "matplotlib"]
 unwanted += ["xgboost", "lightgbm", "catboost", "onnx"]
 found = [name for name in unwanted if importlib.util.find_spec(name)]
@@ -60,36 +71,40 @@ def buildah(*arguments: object, **options: object) -> str:
     return str(done.stdout).strip()
 
 
-def debian_base() -> str:
+def debian_base(arch: str) -> str:
     """An image of Debian with Python, made by debootstrap unless it is there already."""
-    if buildah("images", "--quiet", "--filter", f"reference={DEBIAN}"):
-        return DEBIAN
+    name = f"{DEBIAN}-{arch}"
+    if buildah("images", "--quiet", "--filter", f"reference={name}"):
+        return name
     packages = "python3,python3-venv,ca-certificates"
     with tempfile.TemporaryDirectory() as folder:
-        command = ["debootstrap", "--variant=minbase", f"--include={packages}", RELEASE, folder]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        command = ["debootstrap", f"--arch={arch}", "--variant=minbase", f"--include={packages}"]
+        subprocess.run([*command, RELEASE, folder], check=True, stdout=subprocess.DEVNULL)
         shutil.rmtree(f"{folder}/var/cache/apt")
         container = buildah("from", "scratch")
         buildah("copy", "--quiet", container, folder, "/")
-        buildah("commit", "--quiet", "--rm", container, DEBIAN)
-    return DEBIAN
+        buildah("config", "--os", "linux", "--arch", arch, container)
+        buildah("commit", "--quiet", "--rm", container, name)
+    return name
 
 
-def build(base: str, trust: Path | None) -> None:
-    """Builds the target `serve`."""
+def build(target: str, image: str, options: argparse.Namespace) -> None:
+    """Builds a target as an image."""
+    trust: Path | None = options.trust
     volumes = () if trust is None else ("--volume", f"{trust}:{trust}:ro")
     buildah(
         *("build-using-dockerfile", "--isolation", "chroot", "--format", "docker", "--quiet"),
-        *("--build-arg", f"BASE={base}", "--target", "serve", "--tag", IMAGE, *volumes),
+        *("--platform", f"linux/{options.arch}", "--build-arg", f"BASE={options.base}"),
+        *("--build-arg", f"LOCK={options.lock}", "--target", target, "--tag", image, *volumes),
         *("--file", PROJECT / "Containerfile", PROJECT),
     )
 
 
 class Container:
-    """A container of the image, whose programs run as the image says."""
+    """A container of an image, whose programs run as the image says."""
 
-    def __init__(self, bundle: Path | None) -> None:
-        self.name = buildah("from", IMAGE)
+    def __init__(self, image: str, arch: str, bundle: Path | None = None) -> None:
+        self.name = buildah("from", "--platform", f"linux/{arch}", image)
         self._volumes = [] if bundle is None else ["-v", f"{bundle}:/app/artifacts/production:ro"]
 
     def command(self, *program: object, **settings: object) -> list[str]:
@@ -191,9 +206,24 @@ def _ready_after_s(service: "subprocess.Popen[bytes]", port: int, started: float
     raise AssertionError(f"it does not serve within {PATIENCE_S} s")
 
 
+def check_training(arch: str) -> None:
+    """Has the image that trains load all that it trains with."""
+    container = Container(TRAIN_IMAGE, arch)
+    try:
+        load = "import catboost, lightgbm, onnx, xgboost; import rt_predictor.training.pipeline"
+        subprocess.run(container.command("python3", "-c", load), check=True)
+        subprocess.run(container.command("rt-predictor", "train", "--help"), check=True)
+    finally:
+        container.remove()
+
+
 def main() -> int:
     """Builds, checks and runs; 0 if all is well."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    own = ARCHITECTURES.get(platform.machine())
+    parser.add_argument("--arch", choices=sorted(ARCHITECTURES.values()), default=own)
+    parser.add_argument("--lock", default="serve", help="serve, or tracing")
+    parser.add_argument("--train", action="store_true", help="try the image that trains, too")
     parser.add_argument("--base", help="base image, with Python 3.11 or newer and venv")
     parser.add_argument("--bundle", type=Path, help="model bundle to serve instead of the image's")
     parser.add_argument("--trust", type=Path, help="folder of certificates to build with")
@@ -202,19 +232,24 @@ def main() -> int:
     if missing or os.getuid() != 0:
         print(f"needs root, buildah and debootstrap; missing: {missing}", file=sys.stderr)
         return 1
-    base = options.base or debian_base()
-    build(base, options.trust)
+    options.base = options.base or debian_base(options.arch)
+    build("serve", IMAGE, options)
     health_check = check_description()
     sizes = json.loads(buildah("images", "--json", "--no-trunc"))
     names = {name: image["size"] for image in sizes for name in image.get("names") or ()}
-    container = Container(options.bundle and options.bundle.resolve())
+    bundle = options.bundle and options.bundle.resolve()
+    container = Container(IMAGE, options.arch, bundle)
     try:
-        subprocess.run(container.command("python3", "-c", _PROBE), check=True)
+        probed = container.command("python3", "-c", _PROBE, options.arch)
+        subprocess.run(probed, check=True)
         took_s = run_service(container, health_check)
     finally:
         container.remove()
-    print(f"image {names[IMAGE]}, of which {names.get(base, 'unknown')} are the base")
+    print(f"image {names[IMAGE]}, of which {names.get(options.base, 'unknown')} are the base")
     print(f"ready after {took_s:.1f} s")
+    if options.train:
+        build("train", TRAIN_IMAGE, options)
+        check_training(options.arch)
     return 0
 
 
