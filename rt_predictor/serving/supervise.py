@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
-from rt_predictor.errors import EXIT_CANNOT_START, EXIT_FAILURE, EXIT_OK, SettingsError
+from rt_predictor.errors import (
+    EXIT_CANNOT_START,
+    EXIT_FAILURE,
+    EXIT_OK,
+    SettingsError,
+    StartupError,
+)
 from rt_predictor.observability.page import MetricsPage, add_shared_metrics, open_metrics_page
 from rt_predictor.observability.worker_metrics import WorkerMetrics
 from rt_predictor.security.security import Security
@@ -51,7 +57,7 @@ async def supervise(
 
     With `reread`, SIGHUP reads the settings anew; `[security]` is taken up from them.
 
-    Raises StartupError where the port or the metrics port cannot be used.
+    Raises StartupError where the port, the metrics port or the temporary folder cannot be used.
     """
     options = settings.server
     with ExitStack() as stack:
@@ -118,9 +124,17 @@ async def supervise(
 def _own_directory() -> Iterator[Path]:
     """A folder for as long as the context lasts, which those who clean up after days leave alone.
 
-    systemd-tmpfiles passes over a folder, and all in it, that a process has locked.
+    systemd-tmpfiles passes over a folder, and all in it, that a process has locked. Raises
+    StartupError.
     """
-    with tempfile.TemporaryDirectory(prefix="rt-predictor-", ignore_cleanup_errors=True) as name:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="rt-predictor-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise StartupError(
+            f"there is no place for temporary files ({error.strerror}): set TMPDIR to a folder "
+            "that can be written to; in a container, mount a tmpfs at /tmp"
+        ) from error
+    with folder as name:
         handle = os.open(name, os.O_RDONLY)
         try:
             fcntl.flock(handle, fcntl.LOCK_SH)
