@@ -7,13 +7,14 @@ docs/agent-protocol.md describes it for those who write hooks.
 """
 
 import json
+import math
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, get_args, get_type_hints
 
 from rt_predictor.client import Job
 from rt_predictor.errors import InvalidJobError, InvalidRequestError, RTPredictorError, outcome_of
-from rt_predictor.features.rules import check_job
+from rt_predictor.features.rules import check_job, encodable
 from rt_predictor.model.bounds import check_level
 
 VERSION = 1
@@ -98,7 +99,10 @@ def _id(document: Document) -> RequestId:
     id_ = document.get("id")
     if isinstance(id_, str) and len(id_) <= MAX_ID_CHARS:
         return id_
-    if id_ is None or (isinstance(id_, int | float) and not isinstance(id_, bool)):
+    if id_ is None or (isinstance(id_, int) and not isinstance(id_, bool)):
+        return id_
+    # 1e999 is read as infinity, which is no JSON.
+    if isinstance(id_, float) and math.isfinite(id_):
         return id_
     raise LineError(f'"id" must be a number or text of at most {MAX_ID_CHARS} characters')
 
@@ -125,7 +129,7 @@ def _value(name: str, value: object) -> Any:
             raise InvalidJobError(
                 name, value, f"must be {'text' if str in kinds else 'true or false'}"
             )
-        return value
+        return encodable(value) if isinstance(value, str) else value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidJobError(name, value, "must be a number")
     if int not in kinds:

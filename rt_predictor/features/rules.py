@@ -16,6 +16,11 @@ MAX_TIME_S = 4_102_444_800.0
 """The year 2100, in Unix s."""
 
 
+def encodable(text: str) -> str:
+    """The text without halves of surrogate pairs: JSON may hold them, UTF-8 may not."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 @dataclass(frozen=True)
 class NumberRule:
     """The range of one number of a job, ends included."""

@@ -113,11 +113,6 @@ def line_frames(path: Path, progress: Progress | None) -> Iterator[pl.DataFrame]
         seen += frame.height
 
 
-def encodable(text: str) -> str:
-    """The text without halves of surrogate pairs, which JSON may hold but no column of text."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
 def _as_utf8(block: bytes) -> bytes:
     return block if block.isascii() else block.decode("utf-8", "replace").encode()
 

@@ -47,6 +47,17 @@ def test_null_is_not_known() -> None:
     assert request.job == Job(partial=True)
 
 
+def test_half_a_surrogate_pair_is_a_letter_that_cannot_be_read() -> None:
+    request = parse(b'{"v":1,"job":{"partial":true,"user":"a\\ud800","job_name":"\\ud83d\\ude00"}}')
+    assert request.job == Job(partial=True, user="a?", job_name="😀")
+
+
+def test_an_id_is_json_again_in_the_answer() -> None:
+    with pytest.raises(LineError, match='"id" must be') as refused:
+        parse(b'{"v":1,"id":1e999,"op":"ping"}')
+    assert json.loads(error_line(refused.value), parse_constant=pytest.fail)["v"] == 1
+
+
 @pytest.mark.parametrize("op", [Op.PING, Op.STATS])
 def test_other_requests_need_no_job(op: Op) -> None:
     assert parse(of(op=op.value, id=1)) == Request(op, 1)

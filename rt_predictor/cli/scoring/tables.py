@@ -14,11 +14,11 @@ import polars as pl
 from rt_predictor.cli.options import InputFormat
 from rt_predictor.errors import TraceError
 from rt_predictor.features.jobs import JOB_SCHEMA, REQUEST_SCHEMA
-from rt_predictor.features.rules import null_invalid
+from rt_predictor.features.rules import encodable, null_invalid
 from rt_predictor.traces import ReadOptions, expressions
 from rt_predictor.traces.column_map import KINDS, ColumnMap, FileColumn, recognise
 from rt_predictor.traces.detect import csv_names, csv_separator, first_line
-from rt_predictor.traces.source import encodable, last_line_end, read_head, text_blocks
+from rt_predictor.traces.source import last_line_end, read_head, text_blocks
 from rt_predictor.traces.table import csv_frame
 from rt_predictor.traces.texts import KIND_NAMES, cleaned, one_line_of, text_of_float, value_of
 
