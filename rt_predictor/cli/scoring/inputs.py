@@ -11,8 +11,9 @@ from pathlib import Path
 import polars as pl
 
 from rt_predictor.cli.options import InputFormat
+from rt_predictor.cli.scoring.plain_lines import COLUMNS
 from rt_predictor.cli.scoring.states import chosen
-from rt_predictor.cli.scoring.tables import COLUMNS, read_table
+from rt_predictor.cli.scoring.tables import read_table
 from rt_predictor.errors import UsageError
 from rt_predictor.features.rules import invalid_jobs, null_invalid
 from rt_predictor.traces import ReadOptions, RequestLog, read_sacct_requests, read_squeue

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from rt_predictor.cli.scoring.formats import AnswerFormat
 from rt_predictor.cli.scoring.inputs import checked
 from rt_predictor.cli.scoring.outputs import encoded
+from rt_predictor.cli.scoring.plain_lines import MAX_LINE_BYTES
 from rt_predictor.cli.scoring.scorers import OpenScorer, score_jobs
-from rt_predictor.cli.scoring.tables import MAX_LINE_BYTES, read_lines
+from rt_predictor.cli.scoring.tables import read_lines
 from rt_predictor.traces import ReadOptions
 
 _BATCH_BYTES = 1 << 20

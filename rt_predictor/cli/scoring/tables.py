@@ -6,12 +6,13 @@ Nothing is refused for a single bad record: it stays in its place, with what is 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from rt_predictor.cli.options import InputFormat
+from rt_predictor.cli.scoring.plain_lines import COLUMNS, MAX_LINE_BYTES, plain_table
 from rt_predictor.errors import TraceError
 from rt_predictor.features.jobs import JOB_SCHEMA, REQUEST_SCHEMA
 from rt_predictor.features.rules import encodable, null_invalid
@@ -22,9 +23,6 @@ from rt_predictor.traces.source import last_line_end, read_head, text_blocks
 from rt_predictor.traces.table import csv_frame
 from rt_predictor.traces.texts import KIND_NAMES, cleaned, one_line_of, text_of_float, value_of
 
-MAX_LINE_BYTES = 256 << 10
-"""A longer JSON line is refused."""
-COLUMNS = (*REQUEST_SCHEMA, "job_id")
 _EXTRA = " extra "
 _UNREADABLE = " unreadable "
 _NO_NUMBER = pl.lit(None, pl.Float64)
@@ -189,18 +187,20 @@ def _text_of(name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def _jsonl_table(path: Path) -> pl.DataFrame:
-    return _json_table(_lines(path))
+    tables = [
+        _json_table([line for line in block.split(b"\n") if line.strip()])
+        for block in text_blocks(path, cut=last_line_end, progress=None)
+    ]
+    return pl.concat([_json_table([]), *tables], how="diagonal")
 
 
-def _json_table(lines: Iterable[bytes]) -> pl.DataFrame:
+def _json_table(lines: Sequence[bytes]) -> pl.DataFrame:
+    plain = plain_table(lines)
+    if plain is not None:
+        return plain.with_columns(pl.lit(None, pl.String).alias(_UNREADABLE))
     rows = [_json_row(line) for line in lines]
     names = list(dict.fromkeys(name for row in rows for name in row if name != _UNREADABLE))
     return pl.DataFrame(rows, schema=dict.fromkeys([*names, _UNREADABLE], pl.String))
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    for block in text_blocks(path, cut=last_line_end, progress=None):
-        yield from (line for line in block.split(b"\n") if line.strip())
 
 
 def _json_row(line: bytes) -> dict[str, str | None]:

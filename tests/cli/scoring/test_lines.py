@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rt_predictor.cli.scoring.lines import answer_lines, arriving_lines
-from rt_predictor.cli.scoring.tables import MAX_LINE_BYTES, read_lines
+from rt_predictor.cli.scoring.plain_lines import MAX_LINE_BYTES
+from rt_predictor.cli.scoring.tables import read_lines
 from rt_predictor.errors import ServiceError
 from rt_predictor.traces import ColumnMap, ReadOptions
 from rt_predictor.traces.trace import DEFAULT_OPTIONS
