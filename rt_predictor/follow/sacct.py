@@ -15,7 +15,7 @@ from typing import IO
 
 import polars as pl
 
-from rt_predictor.errors import FeedError, NoJobsError, StartupError
+from rt_predictor.errors import FeedError, NoJobsError, StartupError, TraceError
 from rt_predictor.features.jobs import JOB_SCHEMA
 from rt_predictor.follow.feed import Batch
 from rt_predictor.follow.state import read_mark_s, write_mark_s
@@ -74,7 +74,9 @@ class SacctFeed:
         self._window_end_s = max(min(self._until_s + MAX_WINDOW_S, now_s), self._until_s)
         with tempfile.NamedTemporaryFile(prefix="rt-predictor-", suffix=".sacct") as file:
             await self._run(begin_s, self._window_end_s, file.fileno())
-            jobs, unread = await asyncio.to_thread(read_finished, Path(file.name))
+            jobs, unread = await asyncio.to_thread(
+                read_finished, Path(file.name), "the output of sacct"
+            )
         new = jobs.join(self._seen, on=_KEY, how="anti", maintain_order="left")
         return Batch(new, unread, more=self._window_end_s < now_s)
 
@@ -126,17 +128,23 @@ def _words(said: IO[bytes]) -> str:
     return " ".join(words)[:300] or "without a word"
 
 
-def read_finished(path: Path) -> tuple[pl.DataFrame, tuple[int, str]]:
+def read_finished(path: Path, called: str) -> tuple[pl.DataFrame, tuple[int, str]]:
     """The finished jobs of `sacct -P` text, and how many records could not be read and why.
 
-    Raises TraceError where the file is no such text.
+    Raises TraceError, with `called` for the file, where it is no such text.
     """
+
+    def told(error: TraceError) -> str:
+        return str(error).replace(str(path), called)
+
     if not path.stat().st_size:
         return pl.DataFrame(schema=JOB_SCHEMA), (0, "")
     try:
         trace = read_trace(path, format=TraceFormat.SACCT, options=_READ)
     except NoJobsError as error:
-        return pl.DataFrame(schema=JOB_SCHEMA), (error.malformed, str(error))
+        return pl.DataFrame(schema=JOB_SCHEMA), (error.malformed, told(error))
+    except TraceError as error:
+        raise TraceError(told(error)) from error
     reasons = "; ".join(str(line) for line in trace.malformed[:1])
     return trace.jobs, (trace.malformed_count, reasons)
 

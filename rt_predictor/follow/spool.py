@@ -131,7 +131,7 @@ def _read_text(text: bytes) -> Found:
     with tempfile.NamedTemporaryFile(prefix="rt-predictor-", suffix=".sacct") as file:
         file.write(text)
         file.flush()
-        return read_finished(Path(file.name))
+        return read_finished(Path(file.name), "it")
 
 
 def _by_header(texts: Texts) -> list[Texts]:

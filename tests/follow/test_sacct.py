@@ -184,7 +184,7 @@ def is_running(pid: int) -> bool:
 
 async def test_output_that_is_not_of_sacct_is_told(cluster: Cluster) -> None:
     (cluster.folder / "sacct").write_text("print('hello')")
-    with pytest.raises(TraceError, match="no header line"):
+    with pytest.raises(TraceError, match="the output of sacct has no header line"):
         await cluster.feed().read()
 
 

@@ -106,6 +106,11 @@ async def test_what_is_no_file_of_a_job_is_set_aside_unread(
     assert names(folder / "rejected") == ["2.job"]
 
 
+async def test_the_reason_is_of_the_file_and_not_of_its_copy(folder: Path) -> None:
+    (folder / "1.job").write_text("hello")
+    assert (await SpoolFeed(folder).read()).unread[1].startswith("it has no header line")
+
+
 async def test_names_may_be_any_bytes(folder: Path) -> None:
     put(folder, 1)
     for name, text in (b"a\nb.job", HEADER + line(2, END_S)), (b"\xff\n.job", "hello"):

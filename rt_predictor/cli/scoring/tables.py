@@ -36,6 +36,9 @@ def read_table(
     Raises TraceError where the file cannot be read as that format.
     """
     table = _TABLES[format](path)
+    if table.width == 1 and table.height:
+        first = next(iter(table[_UNREADABLE].drop_nulls()), "its first line names no field")
+        raise TraceError(f"no line of {path} holds a job: {first}")
     columns = _column_map(path, table.columns, options)
     jobs, errors = _from_text(table, _request_part(columns), options.timezone)
     is_log = format is not InputFormat.JSONL and _is_log(columns)

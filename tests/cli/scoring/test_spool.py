@@ -131,12 +131,14 @@ def test_a_bad_job_is_an_error_in_the_answers_of_its_file(site: Site, scorer: Ha
     ("name", "text", "says"),
     [
         ("a.csv", "x,y\n1,2\n", "a.csv has no column that describes a job; it has x, y"),
+        ("a.json", '{"a\n{"b\n', "no line of a.json holds a job: the line is not JSON"),
+        ("a.json", "{}\n", "no line of a.json holds a job: its first line names no field"),
         ("a", "hello\n", "cannot tell the format of a (first line 'hello')"),
         ("a.json", "", "a.json is empty"),
         ("a.json", '{"jobs": [{', "is it cut short?"),
         ("n" * 220, _job("a"), "its name is longer than 200 bytes: rename it"),
     ],
-    ids=["columns", "format", "empty", "queue", "name"],
+    ids=["columns", "no job", "no field", "format", "empty", "queue", "name"],
 )
 def test_a_file_that_cannot_be_read_is_set_aside_with_the_reason(
     site: Site, scorer: HalfTheLimit, name: str, text: str, says: str
