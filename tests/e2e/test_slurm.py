@@ -121,6 +121,33 @@ def test_a_job_carries_its_prediction(site: Site) -> None:
     assert site.cluster.job(number)["TimeLimit"] == "2-00:00:00"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-J", "we|ird \"na'me\\"),
+        ("-J", "two\nlines {"),
+        ("-J", "ünï✓" * 30),
+        ("--array=1-3%2",),
+        ("-p", "opted,normal"),
+        ("-n", "4", "--mem-per-cpu=1M"),
+        ("--nodes=1", "--exclusive", "--no-requeue"),
+    ],
+    ids=["quotes", "lines", "long", "array", "partitions", "memory", "whole node"],
+)
+def test_a_job_of_any_shape_carries_its_prediction(site: Site, options: tuple[str, ...]) -> None:
+    assert site.annotation(site.submit("--hold", *options).number)["model"]
+
+
+def test_each_part_of_a_heterogeneous_job_carries_its_prediction(site: Site) -> None:
+    part = ("-t", "10", "-n", "1")
+    done = site.cluster.run(
+        "sbatch", "--parsable", "--hold", *part, "--wrap", "true", ":", "-J", "second", *part
+    )
+    assert done.returncode == 0, done.stderr
+    shown = site.cluster.run("scontrol", "show", "job", int(done.stdout)).stdout
+    assert shown.count("AdminComment=rt_predictor ") == 2
+
+
 def test_what_has_finished_changes_the_next_prediction(site: Site) -> None:
     before = site.annotation(site.submit("-t", "2-0", "-J", "quick", "--hold").number)
     site.learns()

@@ -1,5 +1,6 @@
 """The units of systemd: the program knows what it is told, and systemd what it is."""
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -58,3 +59,17 @@ def test_systemd_has_nothing_to_say_of_it(unit: Path, tmp_path: Path) -> None:
     )
     about_it = [line for line in found.stderr.splitlines() if copy.name in line]
     assert (found.returncode, about_it) == (0, [])
+
+
+@pytest.mark.parametrize("page", ["install.md", "slurm.md"])
+def test_the_pages_name_files_that_are_there(page: str) -> None:
+    root = UNITS[0].parents[2]
+    lines = (root / "docs" / page).read_text().splitlines()
+    commands = [line for line in lines if line.startswith("    ")]
+    named = set(
+        re.findall(
+            r"(?<![\w/.])(?:tools|deploy|config|requirements)/[\w./*-]+", "\n".join(commands)
+        )
+    )
+    assert named
+    assert not [name for name in named if not list(root.glob(name))]
