@@ -10,6 +10,7 @@ is scored with what stood when it was submitted.
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from threading import Lock
@@ -91,6 +92,11 @@ class _UserRows:
         places = np.frombuffer(self.visible_s).searchsorted(at_s, side="right")
         numbers = np.frombuffer(self.numbers, dtype=np.int64)[places - 1]
         return np.where(places > 0, numbers, _NO_ROW)
+
+    def between(self, at_s: Times, before: Numbers) -> Numbers:
+        """How many rows there are after those that counted at each time, and before each number."""
+        known = np.frombuffer(self.visible_s).searchsorted(at_s, side="right")
+        return np.frombuffer(self.numbers, dtype=np.int64).searchsorted(before) - known
 
 
 def bytes_a_row(experts: int) -> int:
@@ -191,15 +197,29 @@ class ExpertLosses:
 
     def _many_own_rows(self, users: Ids, submit_s: Times) -> Numbers:
         """The same, user by user."""
-        order = np.argsort(users, kind="stable")
-        owners, times_s = users[order], submit_s[order]
-        starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
         numbers = np.full(len(users), _NO_ROW)
+        for mine, places in self._each_user(users):
+            numbers[places] = mine.last_at_each(submit_s[places])
+        return numbers
+
+    def siblings(self, users: Ids, submit_s: Times) -> Numbers:
+        """[n] of the n events that were folded last: how many others of the user came before each
+        that had not ended at its submit. On the writer's thread."""
+        found = np.zeros(len(users), dtype=np.int64)
+        numbers = np.arange(self.arrived - len(users), self.arrived)
+        for mine, places in self._each_user(users):
+            found[places] = mine.between(submit_s[places], numbers[places])
+        return found
+
+    def _each_user(self, users: Ids) -> Iterator[tuple[_UserRows, NDArray[np.intp]]]:
+        """The rows of each user of whom there are any, and places of the user in `users`."""
+        order = np.argsort(users, kind="stable")
+        owners = users[order]
+        starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1])[: len(owners)])
         for start, stop in pairwise([*starts.tolist(), len(users)]):
             mine = self._users.get(int(owners[start]))
             if mine is not None:
-                numbers[order[start:stop]] = mine.last_at_each(times_s[start:stop])
-        return numbers
+                yield mine, order[start:stop]
 
     def evict(self) -> None:
         """Drops the rows beyond the limit. On the writer's thread."""

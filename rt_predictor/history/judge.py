@@ -14,9 +14,10 @@ from rt_predictor.features.declared import INPUTS
 from rt_predictor.history.experts import DECAYS, SCOPES, Decays
 from rt_predictor.history.offsets import OffsetState
 from rt_predictor.history.windows import Float
-from rt_predictor.model.bounds import GROUPS, LEVELS, TAILS
+from rt_predictor.model.bounds import GROUPS, TAILS
 from rt_predictor.model.ports import GraphInputs
 from rt_predictor.model.reference import NO_REFERENCE, Reference
+from rt_predictor.model.said import Said
 
 Array = NDArray[np.float64]
 Rows = slice | NDArray[np.int64] | NDArray[np.bool_]
@@ -33,14 +34,11 @@ class Verdict:
     """[n, len(INPUTS)] what the model saw of them"""
     losses: Float
     """[n, SCOPES, experts] as `losses_of` gives them"""
-    scores: Array
-    """[n, TAILS] as `bounds.outcome_scores` gives them"""
 
     @property
     def usable(self) -> NDArray[np.bool_]:
         """[n] whether there is a verdict on a job."""
-        finite = np.isfinite(self.losses).all(axis=(1, 2)) & np.isfinite(self.scores).all(axis=1)
-        return np.asarray(finite)
+        return np.asarray(np.isfinite(self.losses).all(axis=(1, 2)))
 
     @classmethod
     def none(cls, jobs: int, experts: int) -> "Verdict":
@@ -48,14 +46,12 @@ class Verdict:
         return cls(
             np.full((jobs, len(INPUTS)), np.nan, dtype=np.float32),
             np.full((jobs, SCOPES, experts), np.nan, dtype=np.float32),
-            np.full((jobs, TAILS), np.nan),
         )
 
     def put(self, rows: Rows, found: "Verdict") -> None:
         """Sets the verdict on some of the jobs."""
         self.inputs[rows] = found.inputs
         self.losses[rows] = found.losses
-        self.scores[rows] = found.scores
 
 
 @dataclass(frozen=True)
@@ -69,27 +65,15 @@ class Told:
     upper_s: Array
     """[n, len(LEVELS)] upper ends"""
 
-    @property
-    def usable(self) -> NDArray[np.bool_]:
-        """[n] whether a job was told anything."""
-        ends = np.column_stack([self.predicted_s, self.lower_s, self.upper_s])
-        return np.asarray(np.isfinite(ends).all(axis=1))
-
     @classmethod
-    def nothing(cls, jobs: int) -> "Told":
-        """Nothing of any of n jobs: NaN."""
-        ends = (jobs, len(LEVELS))
-        return cls(np.full(jobs, np.nan), np.full(ends, np.nan), np.full(ends, np.nan))
+    def of(cls, said: Said, offsets: Float) -> "Told":
+        """What is told where intervals are offset by [n, TAILS]."""
+        found = (said.predicted_s, *said.ends_s(offsets))
+        return cls(*(part.astype(np.float64) for part in found))
 
     def rows(self, rows: Rows) -> "Told":
         """What is told of some of the jobs."""
         return Told(self.predicted_s[rows], self.lower_s[rows], self.upper_s[rows])
-
-    def put(self, rows: Rows, found: "Told") -> None:
-        """Sets what is told of some of the jobs."""
-        self.predicted_s[rows] = found.predicted_s
-        self.lower_s[rows] = found.lower_s
-        self.upper_s[rows] = found.upper_s
 
 
 class Judge(Protocol):
@@ -134,8 +118,11 @@ class Judge(Protocol):
         """
         ...
 
-    def told(self, given: GraphInputs) -> Told:
-        """What n jobs are told: those of a verdict, with what was known at their submit."""
+    def said(self, given: GraphInputs) -> Said:
+        """What it says of n jobs: those of a verdict, with what was known at their submit.
+
+        The offsets do not matter.
+        """
         ...
 
 
@@ -154,6 +141,6 @@ class NoExperts:
         del history_features
         return Verdict.none(len(events), self.experts)
 
-    def told(self, given: GraphInputs) -> Told:
+    def said(self, given: GraphInputs) -> Said:
         """Nothing."""
-        return Told.nothing(len(given.inputs))
+        return Said.nothing(len(given.inputs))

@@ -9,17 +9,21 @@ from typing import TypeVar
 import numpy as np
 import polars as pl
 from loguru import logger
+from numpy.typing import NDArray
 
 from rt_predictor.history.eviction import pieces_between_evictions
 from rt_predictor.history.experts import ExpertLosses, bytes_a_row
-from rt_predictor.history.judge import Array, Judge, Told, Verdict
+from rt_predictor.history.judge import Judge, Told, Verdict
 from rt_predictor.history.key_ids import USER_KEY, Ids
 from rt_predictor.history.live import LiveFigures, LiveSums
 from rt_predictor.history.offsets import BYTES_AN_OFFSET, Scored, TailOffsets
 from rt_predictor.history.replay import user_runs
+from rt_predictor.history.siblings import outcome_weights
+from rt_predictor.history.sorted_runs import Times
 from rt_predictor.history.windows import Float
-from rt_predictor.model.bounds import MISS_SHARES, history_group
+from rt_predictor.model.bounds import MISS_SHARES, TAILS, history_group
 from rt_predictor.model.ports import GraphInputs
+from rt_predictor.model.said import Said
 
 _T = TypeVar("_T")
 
@@ -72,35 +76,52 @@ class ModelFold:
         """
         verdict = self._verdict(events, features)
         usable = verdict.usable
-        users, runtime_s = ids[usable, USER_KEY], events["runtime"].to_numpy()[usable]
-        scored = Scored(
+        users, inputs = ids[usable, USER_KEY], verdict.inputs[usable]
+        judged, groups = (
+            events.filter(pl.Series(usable)),
             history_group(user_runs(features[usable])),
-            events["submit_time"].to_numpy()[usable],
-            events["end_time"].to_numpy()[usable],
-            verdict.scores[usable],
         )
-        known = self._learned(users, scored, verdict.losses[usable])
-        self._watch(GraphInputs(verdict.inputs[usable], *known), runtime_s)
-
-    def _learned(self, users: Ids, scored: Scored, losses: Float) -> tuple[Float, Float]:
-        """Folds losses and scores; gives what was known of both at the submit of each job."""
-        count = len(scored)
-        sums = [self.losses.as_of(users[:0], scored.submit_s[:0])]
-        offsets = [self.offsets.as_of(scored.groups[:0], scored.submit_s[:0])]
-        for piece in pieces_between_evictions(self.losses.arrived, count, max(count, 1)):
-            part = scored.take(piece)
-            self.losses.fold(users[piece], part.end_s, losses[piece])
-            self.offsets.fold(part)
-            sums.append(self.losses.as_of(users[piece], part.submit_s))
-            offsets.append(self.offsets.as_of(part.groups, part.submit_s))
-        return np.concatenate(sums), np.concatenate(offsets)
-
-    def _watch(self, given: GraphInputs, runtime_s: Array) -> None:
-        told = self._told(given)
-        usable = told.usable
-        told, runtime_s = told.rows(usable), runtime_s[usable]
-        bins = self.judge.reference.bins(given.inputs[usable], runtime_s / told.predicted_s)
+        submit_s, end_s = (judged[name].to_numpy() for name in ("submit_time", "end_time"))
+        sums, siblings = self._learned(users, submit_s, end_s, verdict.losses[usable])
+        # Jobs are scored by where their prediction lay, which offsets do not move.
+        said = self._said(GraphInputs(inputs, sums, np.zeros((len(sums), TAILS), np.float32)))
+        found = said.usable
+        said, inputs = said.rows(found), inputs[found]
+        runtime_s = judged["runtime"].to_numpy()[found]
+        offsets = self._calibrated(
+            Scored(
+                groups[found],
+                submit_s[found],
+                end_s[found],
+                said.scores(runtime_s),
+                outcome_weights(siblings, groups)[found],
+            )
+        )
+        told = Told.of(said, offsets)
+        bins = self.judge.reference.bins(inputs, runtime_s / told.predicted_s)
         self.live = self.live.after(told, runtime_s, bins)
+
+    def _learned(
+        self, users: Ids, submit_s: Times, end_s: Times, losses: Float
+    ) -> tuple[Float, NDArray[np.int64]]:
+        """Folds losses; gives what was known of them at each submit, and siblings of each job."""
+        count = len(users)
+        sums, siblings = [self.losses.as_of(users[:0], submit_s[:0])], [np.empty(0, np.int64)]
+        for piece in pieces_between_evictions(self.losses.arrived, count, max(count, 1)):
+            self.losses.fold(users[piece], end_s[piece], losses[piece])
+            sums.append(self.losses.as_of(users[piece], submit_s[piece]))
+            siblings.append(self.losses.siblings(users[piece], submit_s[piece]))
+        return np.concatenate(sums), np.concatenate(siblings)
+
+    def _calibrated(self, scored: Scored) -> Float:
+        """Folds scores; gives the offsets that stood at each submit."""
+        count = len(scored)
+        offsets = [self.offsets.as_of(scored.groups[:0], scored.submit_s[:0])]
+        for piece in pieces_between_evictions(self.offsets.arrived, count, max(count, 1)):
+            part = scored.take(piece)
+            self.offsets.fold(part)
+            offsets.append(self.offsets.as_of(part.groups, part.submit_s))
+        return np.concatenate(offsets)
 
     def _verdict(self, events: pl.DataFrame, features: Float) -> Verdict:
         """The verdict; none on an event on which the model fails."""
@@ -111,15 +132,15 @@ class ModelFold:
             found.put(rows, verdict)
         return found
 
-    def _told(self, given: GraphInputs) -> Told:
-        """What the jobs were told; nothing where the model fails."""
+    def _said(self, given: GraphInputs) -> Said:
+        """What the model said of the jobs; nothing where it fails."""
         count = len(given.inputs)
-        found = Told.nothing(count)
-        for rows, told in _answers(
-            lambda rows: self.judge.told(GraphInputs(*(column[rows] for column in given))),
+        found = Said.nothing(count)
+        for rows, said in _answers(
+            lambda rows: self.judge.said(GraphInputs(*(column[rows] for column in given))),
             slice(0, count),
         ):
-            found.put(rows, told)
+            found.put(rows, said)
         return found
 
 

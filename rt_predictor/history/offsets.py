@@ -8,8 +8,13 @@ Angelopoulos, Candes, Tibshirani 2023). Three things are of note:
 - An outcome counts mostly by what the job was told when it was submitted, not by what it would be
   told now. So the misses that are counted are those that users see, and their share comes out as
   promised also where feedback is late. The rest counts by what stands when the job ends, which
-  knows the latest steps already and so damps swings. Every job counts alike: weighing those less
-  that took long would cover the short ones.
+  knows the latest steps already and so damps swings.
+- Hundreds of jobs of one user that were told the same before any of them had ended share one fate:
+  they are weighed (`siblings`), or one such burst would move the ends as if as many users had
+  spoken, and all others would pay for it. Weighing those less that took long would cover the short
+  ones: runtimes do not matter.
+- The prediction always lies inside, so that a narrower end changes nothing at some point. Offsets
+  stop there: one that went on would take as long to come back.
 - Steps get smaller with the number of outcomes (Angelopoulos, Barber, Bates 2024), down to a floor
   that follows drift.
 - A controller whose feedback is late swings, unless its gain falls with the lateness (so do steps
@@ -47,6 +52,9 @@ _LATENESS_JOBS = 1000.0
 
 _TOLD_WEIGHT = 0.85
 """Weight of what a job was told; the rest looks at what stands when it ends."""
+
+_LEAST_OFFSET = -1.0
+"""Offset below which none narrows: the width of a job's whole limit on the cube-root scale."""
 
 _LATENESS_MEMORY = 0.002
 """Weight of the latest job in the mean lateness, once there are many."""
@@ -100,11 +108,13 @@ class Scored:
     end_s: Times
     """[n] when they ended"""
     scores: Array
-    """[n, tails] the offsets that would just have held them"""
+    """[n, tails] the offsets that would just have held them; -inf where any does"""
+    weights: Array
+    """[n] how much each counts, 0 to 1"""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where a score is not finite: it would never count as held."""
-        if not np.isfinite(self.scores).all():
+        """Raises ValueError where a score is NaN or infinite: it would never count as held."""
+        if not (self.scores < np.inf).all():
             raise ValueError("scores hold a value that is not finite: leave such jobs out")
 
     def __len__(self) -> int:
@@ -113,7 +123,11 @@ class Scored:
     def take(self, places: NDArray[np.int64] | slice) -> "Scored":
         """Those at some places."""
         return Scored(
-            self.groups[places], self.submit_s[places], self.end_s[places], self.scores[places]
+            self.groups[places],
+            self.submit_s[places],
+            self.end_s[places],
+            self.scores[places],
+            self.weights[places],
         )
 
 
@@ -225,11 +239,11 @@ class TailOffsets:
             if is_eviction_due(self._arrived):
                 self._evict()
             part = jobs.take(piece)
-            groups, submit_s, end_s = part.groups.tolist(), part.submit_s.tolist(), part.end_s
-            for group, submit, end, score in zip(
-                groups, submit_s, end_s.tolist(), part.scores, strict=True
+            numbers = (part.groups, part.submit_s, part.end_s, part.weights)
+            for group, submit, end, weight, score in zip(
+                *(column.tolist() for column in numbers), part.scores, strict=True
             ):
-                self._take(self._groups[group], submit, end, score)
+                self._take(self._groups[group], submit, end, weight, score)
             self._arrived += len(part)
             self._show()
 
@@ -254,7 +268,9 @@ class TailOffsets:
             np.concatenate([mine.states[: mine.count] for mine in self._groups]),
         )
 
-    def _take(self, mine: _GroupRows, submit_s: float, end_s: float, score: Array) -> None:
+    def _take(
+        self, mine: _GroupRows, submit_s: float, end_s: float, weight: float, score: Array
+    ) -> None:
         told = mine.states[mine.at(submit_s)]
         last = mine.states[mine.count - 1]
         state = np.empty_like(last)
@@ -262,9 +278,10 @@ class TailOffsets:
         waited = last[-2] - told[-2]
         state[-1] = last[-1] + max(1 / count, _LATENESS_MEMORY) * (waited - last[-1])
         step = max(_LEAST_STEP, _FIRST_STEP / (_STEP_DELAY_JOBS + count) ** _STEP_POWER)
-        step /= 1 + state[-1] / _LATENESS_JOBS
+        step *= weight / (1 + state[-1] / _LATENESS_JOBS)
         missed = _TOLD_WEIGHT * (score > told[:-2]) + (1 - _TOLD_WEIGHT) * (score > last[:-2])
-        state[:-2] = last[:-2] + step * (missed - self._shares)
+        moved = last[:-2] + step * (missed - self._shares)
+        state[:-2] = np.maximum(moved, np.minimum(last[:-2], _LEAST_OFFSET))
         mine.append(max(mine.visible_s[mine.count - 1], end_s), state)
 
     def _evict(self) -> None:

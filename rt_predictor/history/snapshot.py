@@ -33,7 +33,7 @@ from rt_predictor.history.store import DEFAULT_MAX_KEYS, EventStore
 from rt_predictor.model.bounds import MISS_SHARES
 
 _MAGIC = b"rt-predictor history snapshot, format "
-_FORMAT = b"0003"
+_FORMAT = b"0004"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 1 << 16

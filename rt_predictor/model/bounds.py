@@ -10,7 +10,7 @@ conformalised quantile regression (Romano, Patterson, Candes 2019), one tail at 
 
 from bisect import bisect_left
 from functools import cache
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from rt_predictor.errors import InvalidJobError
 from rt_predictor.settings import CONFIDENCE_LEVELS
 
 Array = NDArray[np.float64]
+_F = TypeVar("_F", np.float32, np.float64)
 
 LEVELS: Final = CONFIDENCE_LEVELS
 """Levels of the intervals, ascending."""
@@ -65,10 +66,10 @@ def history_group(user_runs: NDArray[np.floating]) -> NDArray[np.int64]:
     return np.asarray(group + (user_runs >= _MANY_RUNS))
 
 
-def quantile_scale_s(time_req_s: Array, typical_runtime_s: float) -> Array:
+def quantile_scale_s(time_req_s: NDArray[_F], typical_runtime_s: float | _F) -> NDArray[_F]:
     """[n] limits, NaN for none -> [n] what runtimes are measured in, at least a second."""
     scale = np.where(np.isnan(time_req_s), typical_runtime_s, time_req_s)
-    return np.maximum(scale, MIN_RUNTIME_S)
+    return np.asarray(np.maximum(scale, MIN_RUNTIME_S))
 
 
 def to_cube_root(runtime_s: Array, scale_s: Array) -> Array:
@@ -76,7 +77,7 @@ def to_cube_root(runtime_s: Array, scale_s: Array) -> Array:
     return np.asarray(np.cbrt(runtime_s / scale_s))
 
 
-def from_cube_root(relative: Array, scale_s: Array) -> Array:
+def from_cube_root(relative: NDArray[_F], scale_s: NDArray[_F]) -> NDArray[_F]:
     """The inverse of `to_cube_root`; what lies below zero is a runtime of nothing."""
     positive = np.maximum(relative, 0.0)
     return np.asarray(positive * positive * positive * scale_s)
@@ -106,9 +107,28 @@ def outcome_scores(
     return tail_scores(quantiles.astype(np.float64), to_cube_root(runtime_s, scale))
 
 
+def told_scores(scores: Array, runtime_s: Array, point_s: Array) -> Array:
+    """`tail_scores` of intervals that always hold the prediction: -inf for tails it keeps held.
+
+    Without this the ends would move as if they had missed jobs that they are seen to hold.
+
+    Args:
+        scores: [n, TAILS].
+        runtime_s: [n] what the jobs took.
+        point_s: [n] what was predicted.
+    """
+    lower, upper = np.hsplit(scores, 2)
+    shorter, longer = ((sign * (runtime_s - point_s) > 0)[:, np.newaxis] for sign in (-1, 1))
+    return np.hstack([np.where(shorter, lower, -np.inf), np.where(longer, upper, -np.inf)])
+
+
 def interval_s(
-    quantiles: Array, offsets: Array, scale_s: Array, point_s: Array, ceiling_s: Array
-) -> tuple[Array, Array]:
+    quantiles: NDArray[_F],
+    offsets: NDArray[_F],
+    scale_s: NDArray[_F],
+    point_s: NDArray[_F],
+    ceiling_s: NDArray[_F],
+) -> tuple[NDArray[_F], NDArray[_F]]:
     """Both ends of the interval of every level, in s: two arrays [n, len(LEVELS)].
 
     A wider level encloses the narrower ones, each encloses the point, and no end is below a second.

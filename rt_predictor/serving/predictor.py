@@ -16,14 +16,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.features.declared import INPUTS
-from rt_predictor.features.jobs import Jobs, as_frame, numbers
+from rt_predictor.features.jobs import Jobs, as_frame
 from rt_predictor.history.experts import DECAYS, SCOPES, Decays, losses_of
 from rt_predictor.history.history import History, Known
 from rt_predictor.history.judge import Told, Verdict
-from rt_predictor.model.bounds import LEVELS, TAILS, outcome_scores
+from rt_predictor.model.bounds import LEVELS, TAILS
 from rt_predictor.model.bundle import Bundle, read_bundle
 from rt_predictor.model.learned import assembler_from, reference_from, start_offsets
 from rt_predictor.model.ports import GraphInputs, GraphOutputs
+from rt_predictor.model.said import Said, said_of
 from rt_predictor.model.session import ModelSession
 from rt_predictor.serving.description import (
     FeatureDescription,
@@ -184,25 +185,23 @@ class Predictor:
         offsets = np.zeros((len(events), TAILS), dtype=np.float32)
         said = self.score(GraphInputs(inputs, losses, offsets))
         runtime_s = events["runtime"].to_numpy()
-        scores = outcome_scores(
-            said.raw_quantiles,
-            runtime_s,
-            numbers(events, "time_req"),
-            self.bundle.calibration.typical_runtime_s,
+        return Verdict(inputs, losses_of(said.experts, runtime_s.astype(np.float32)))
+
+    def said(self, given: GraphInputs) -> Said:
+        """What it says of jobs before offsets: see `history.judge.Judge`."""
+        return self._said(given, self.score(given))
+
+    def _said(self, given: GraphInputs, outputs: GraphOutputs) -> Said:
+        return said_of(
+            outputs, given.inputs, self.bundle.calibration, enforced=self.limits_enforced
         )
-        return Verdict(inputs, losses_of(said.experts, runtime_s.astype(np.float32)), scores)
 
-    def told(self, given: GraphInputs) -> Told:
-        """What jobs are told: see `history.judge.Judge`."""
-        return self._told(given, self.score(given))
-
-    def _told(self, given: GraphInputs, said: GraphOutputs) -> Told:
-        runtime_s, lower_s = said.prediction.astype(np.float64), said.lower.astype(np.float64)
-        upper_s = said.upper.astype(np.float64)
+    def _told(self, given: GraphInputs, outputs: GraphOutputs) -> Told:
+        """What jobs are told: the graph's own ends, unless limits are enforced."""
         if self.limits_enforced:
-            ceiling_s = np.fmax(given.inputs[:, _TIME_REQ], runtime_s)
-            upper_s = np.minimum(upper_s, ceiling_s[:, None])
-        return Told(runtime_s, lower_s, upper_s)
+            return Told.of(self._said(given, outputs), given.offsets)
+        ends = (outputs.prediction, outputs.lower, outputs.upper)
+        return Told(*(end.astype(np.float64) for end in ends))
 
     def describe(self) -> ModelDescription:
         """Where the model comes from, how good it was, and what runs it."""

@@ -12,17 +12,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.features.jobs import numbers
-from rt_predictor.history.offsets import Scored, replay_offsets
+from rt_predictor.history.key_ids import USER_KEY, key_ids
+from rt_predictor.history.offsets import OffsetState, Scored, replay_offsets
 from rt_predictor.history.replay import user_runs
-from rt_predictor.model.bounds import LEVELS, MISS_SHARES, TAILS, history_group, outcome_scores
-from rt_predictor.model.documents import CalibrationDocument
+from rt_predictor.history.siblings import outcome_weights, replayed_siblings
+from rt_predictor.model.bounds import LEVELS, MISS_SHARES, TAILS, history_group
 from rt_predictor.model.learned import start_offsets
 from rt_predictor.model.ports import GraphOutputs
+from rt_predictor.model.said import Said, said_of
 from rt_predictor.training.combine import EXPERTS
 from rt_predictor.training.ensemble import Ensemble, nothing_known, replayed_sums
 from rt_predictor.training.exported import ExportedGraph
 from rt_predictor.training.metrics import Array
-from rt_predictor.training.prepare import Encoded, PreparedLog, run_in_chunks
+from rt_predictor.training.prepare import PreparedLog, run_in_chunks
 from rt_predictor.training.replayed import Replayed
 
 
@@ -47,7 +49,9 @@ def replay_held_out(
     unknown = nothing_known(len(later)), np.zeros((len(later), TAILS), dtype=np.float32)
     raw = GraphOutputs(*run_in_chunks(session, encoded.inputs, *unknown))
     sums = replayed_sums(later, raw.experts.astype(np.float64))
-    offsets = _replayed_offsets(log, later, encoded, raw.raw_quantiles, calibration)
+    raw = GraphOutputs(*run_in_chunks(session, encoded.inputs, sums, unknown[1]))
+    said_then = said_of(raw, encoded.inputs, calibration, enforced=False)
+    offsets = _replayed_offsets(log, later, said_then, start_offsets(calibration))
     known = encoded.inputs[tested], sums[tested], offsets[tested]
     said = GraphOutputs(*run_in_chunks(session, *known))
     test, predicted = later.filter(pl.Series(tested)), said.prediction.astype(np.float64)
@@ -74,24 +78,20 @@ def replay_held_out(
 
 
 def _replayed_offsets(
-    log: PreparedLog,
-    jobs: pl.DataFrame,
-    encoded: Encoded,
-    raw_quantiles: NDArray[np.float32],
-    calibration: CalibrationDocument,
+    log: PreparedLog, jobs: pl.DataFrame, said: Said, start: OffsetState
 ) -> NDArray[np.float32]:
     """[n, TAILS] what intervals were offset by at each submit, if these jobs are all there are."""
-    runtime_s = jobs["runtime"].to_numpy()
-    scores = outcome_scores(
-        raw_quantiles, runtime_s, encoded.time_req_s, calibration.typical_runtime_s
-    )
+    groups = history_group(user_runs(log.known(jobs)))
+    submit_s, end_s = (jobs[name].to_numpy() for name in ("submit_time", "end_time"))
+    siblings = replayed_siblings(key_ids(jobs)[:, USER_KEY], submit_s, end_s)
     scored = Scored(
-        history_group(user_runs(log.known(jobs))),
-        jobs["submit_time"].to_numpy(),
-        jobs["end_time"].to_numpy(),
-        scores,
+        groups,
+        submit_s,
+        end_s,
+        said.scores(jobs["runtime"].to_numpy()),
+        outcome_weights(siblings, groups),
     )
-    return replay_offsets(scored, start_offsets(calibration), MISS_SHARES)[0]
+    return replay_offsets(scored, start, MISS_SHARES)[0]
 
 
 def answer_without_history(log: PreparedLog, ensemble: Ensemble) -> Array:

@@ -22,6 +22,7 @@ from rt_predictor.model.bounds import (
     outcome_scores,
     quantile_scale_s,
     to_cube_root,
+    told_scores,
 )
 from rt_predictor.model.documents import CalibrationDocument
 from rt_predictor.settings import Settings, TrainingSettings
@@ -113,7 +114,9 @@ def fit_interval_models(
             jobs["submit_time"].to_numpy(),
             jobs["end_time"].to_numpy(),
             scores,
-        )
+            np.ones(len(jobs)),
+        ),
+        told_scores(scores, runtime_s, trial.predicted_s),
     )
     latest = latest_jobs(learned, training)
     quantiles = _fit(log, ensemble.encoder, latest, typical_s, training)

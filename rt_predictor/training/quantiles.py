@@ -5,6 +5,8 @@ them, which costs the graph as much as one quantile would. Trees are few and sha
 what is left.
 """
 
+from dataclasses import replace
+
 import catboost
 import lightgbm
 import numpy as np
@@ -78,7 +80,7 @@ def fit_timeouts(samples: Samples, settings: TrainingSettings) -> FittedBooster:
     )
 
 
-def fit_offsets(jobs: Scored) -> OffsetState:
+def fit_offsets(jobs: Scored, told: Array) -> OffsetState:
     """What offsets stand at the end of the calibration span: the state that a bundle starts from.
 
     They begin at the conformal quantiles of the span's scores, by group where it has jobs enough,
@@ -86,13 +88,14 @@ def fit_offsets(jobs: Scored) -> OffsetState:
 
     Args:
         jobs: those of the span, in any order, scored by quantiles that have not seen them.
+        told: [n, TAILS] their scores as `told_scores` gives them, to fold.
     """
     offsets = [
         _conformal(jobs.scores[own] if np.count_nonzero(own) >= _MIN_GROUP_JOBS else jobs.scores)
         for own in (jobs.groups == group for group in range(GROUPS))
     ]
     start = OffsetState(np.array(offsets), np.zeros(GROUPS), np.zeros(GROUPS))
-    return replay_offsets(jobs, start, MISS_SHARES)[1]
+    return replay_offsets(replace(jobs, scores=told), start, MISS_SHARES)[1]
 
 
 def _conformal(scores: Array) -> Array:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from rt_predictor.features.declared import REQUEST_INPUTS
+from rt_predictor.features.declared import DAY_S, REQUEST_INPUTS
 from rt_predictor.history.experts import GLOBAL, Decays, losses_of
-from rt_predictor.history.judge import NO_OFFSETS, Told, Verdict
+from rt_predictor.history.judge import NO_OFFSETS, Verdict
 from rt_predictor.history.offsets import OffsetState
 from rt_predictor.history.replay import COLUMNS_A_KEY
 from rt_predictor.history.windows import Float
-from rt_predictor.model.bounds import LEVELS, TAILS
+from rt_predictor.model.bounds import QUANTILES
 from rt_predictor.model.ports import GraphInputs
 from rt_predictor.model.reference import (
     BINS,
@@ -21,6 +21,7 @@ from rt_predictor.model.reference import (
     Reference,
     WatchedColumn,
 )
+from rt_predictor.model.said import Said
 from tests.history.jobs import COLUMN, KEY
 
 
@@ -64,17 +65,17 @@ class FakeJudge:
         answers = np.column_stack((np.nan_to_num(last), np.ones(len(last)))).astype(np.float32)
         losses = losses_of(answers, runtime.astype(np.float32))
         losses[(events["job_name"] == "nan").fill_null(value=False).to_numpy()] = np.nan
-        scores = np.repeat(np.log(runtime)[:, None] - 6, TAILS, axis=1)
         inputs = np.zeros((len(events), len(REQUEST_INPUTS)), dtype=np.float32)
-        return Verdict(np.hstack((inputs, history_features)), losses, scores)
+        return Verdict(np.hstack((inputs, history_features)), losses)
 
-    def told(self, given: GraphInputs) -> Told:
-        """Answers that follow from all that was known."""
+    def said(self, given: GraphInputs) -> Said:
+        """Answers that follow from all that was known; quantiles of a day's fractions."""
         losses, weights = given.expert_losses[:, GLOBAL, 0], given.expert_losses[:, GLOBAL, -1]
-        predicted_s = 10.0 + losses / np.maximum(weights, 1) + given.offsets[:, 0]
-        widths_s = np.arange(1, len(LEVELS) + 1) * (1 + np.abs(given.offsets[:, -1:]))
-        return Told(
-            predicted_s.astype(np.float64),
-            (predicted_s[:, None] - widths_s).astype(np.float64),
-            (predicted_s[:, None] + widths_s).astype(np.float64),
+        predicted_s = 10 + losses / np.maximum(weights, 1)
+        jobs = len(predicted_s)
+        return Said(
+            predicted_s.astype(np.float32),
+            np.tile(np.linspace(0.1, 0.4, len(QUANTILES), dtype=np.float32), (jobs, 1)),
+            np.full(jobs, DAY_S, dtype=np.float32),
+            np.full(jobs, np.inf, dtype=np.float32),
         )

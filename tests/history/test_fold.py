@@ -12,11 +12,12 @@ from rt_predictor.features.declared import REQUEST_INPUTS
 from rt_predictor.history import eviction, live
 from rt_predictor.history.experts import GLOBAL, Decays
 from rt_predictor.history.fold import Fold
-from rt_predictor.history.judge import NO_OFFSETS, NoExperts, Told
+from rt_predictor.history.judge import NO_OFFSETS, NoExperts
 from rt_predictor.history.key_ids import USER_KEY, key_ids
 from rt_predictor.history.replay import LogHistory, user_runs
 from rt_predictor.model.bounds import history_group
 from rt_predictor.model.ports import GraphInputs
+from rt_predictor.model.said import Said
 from rt_predictor.traces.generate import generate_jobs
 from tests.history.fakes import FakeJudge
 from tests.history.jobs import Job, column, frame, job, some_jobs
@@ -125,10 +126,10 @@ def test_an_event_on_which_the_model_fails_counts_for_features_alone() -> None:
 
 def test_an_event_of_which_the_model_cannot_say_what_it_told_is_not_watched() -> None:
     class Silent(FakeJudge):
-        def told(self, given: GraphInputs) -> Told:
+        def said(self, given: GraphInputs) -> Said:
             if (column(given.inputs[:, len(REQUEST_INPUTS) :], "user", "runs") == 2).any():
                 raise RuntimeError("a model that fails")
-            return super().told(given)
+            return super().said(given)
 
     jobs = [job(submit_time=100.0 * n, end_time=100.0 * n + 50, runtime=50.0) for n in range(5)]
     fold = empty(Silent())
@@ -143,9 +144,9 @@ def test_a_job_is_watched_by_what_it_was_told_at_its_submit() -> None:
     asked = []
 
     class Attentive(FakeJudge):
-        def told(self, given: GraphInputs) -> Told:
+        def said(self, given: GraphInputs) -> Said:
             asked.extend(given.expert_losses[:, GLOBAL, -1].tolist())
-            return super().told(given)
+            return super().said(given)
 
     fold = empty(Attentive())
     fold.take(frame(first, told_before, told_after), 3)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 from unittest import mock
 
@@ -19,12 +20,13 @@ SHARES = (0.25, 0.05)
 START = OffsetState(np.array([[0.0, 0.1], [0.2, -0.1]]), np.array([0.0, 40.0]), np.zeros(2))
 
 
-def scored(drawn: list[tuple[int, int, int, float]]) -> Scored:
+def scored(drawn: list[tuple[int, int, int, float]], weight: float = 1.0) -> Scored:
     """Jobs of (group, submit, seconds to the end, score)."""
     groups, submit, took, score = zip(*drawn, strict=True)
     submit_s = np.array(submit, dtype=np.float64)
     scores = np.array(score)[:, None] * np.array([1.0, -2.0])
-    return Scored(np.array(groups), submit_s, submit_s + np.array(took), scores)
+    weights = np.full(len(groups), weight)
+    return Scored(np.array(groups), submit_s, submit_s + np.array(took), scores, weights)
 
 
 # Few seconds, so that times tie.
@@ -91,7 +93,7 @@ def test_what_stands_at_a_time_is_made_of_what_had_ended(jobs: Scored, now: int)
     """Whatever the order of arrival: scores of jobs that end later do not matter."""
     asked = jobs.groups, np.full(len(jobs), float(now))
     later = np.where(jobs.end_s > now, -3.0, 1.0)[:, None]
-    changed = Scored(jobs.groups, jobs.submit_s, jobs.end_s, jobs.scores * later)
+    changed = replace(jobs, scores=jobs.scores * later)
     np.testing.assert_array_equal(folded(jobs).as_of(*asked), folded(changed).as_of(*asked))
 
 
@@ -117,7 +119,7 @@ def test_before_the_first_outcome_stands_what_calibration_gave() -> None:
 
 
 def test_a_miss_widens_and_a_hit_narrows_only_its_own_group() -> None:
-    one = Scored(np.array([0]), np.zeros(1), np.ones(1), np.array([[0.5, -0.5]]))
+    one = replace(scored([(0, 0, 1, 0.0)]), scores=np.array([[0.5, -0.5]]))
     moved = folded(one).state.offsets - START.offsets
     assert moved[0, 0] > 0 > moved[0, 1]
     assert moved[0, 0] / -moved[0, 1] == pytest.approx((1 - SHARES[0]) / SHARES[1])
@@ -132,6 +134,25 @@ def test_an_outcome_counts_by_what_the_job_was_told() -> None:
     assert told < now
     _, after = replay_offsets(scored([*first, (0, 0, 2, (told + now) / 2)]), START, SHARES)
     assert after.offsets[0, 0] > now
+
+
+def test_an_outcome_counts_by_its_weight() -> None:
+    full, half = (folded(scored([(0, 0, 1, 0.9)], weight)).state for weight in (1.0, 0.5))
+    moved = full.offsets - START.offsets
+    np.testing.assert_allclose(half.offsets - START.offsets, moved / 2)
+    np.testing.assert_array_equal(full.counts, half.counts)
+
+
+def test_an_end_that_nothing_can_miss_stops_to_narrow_and_comes_back_at_once() -> None:
+    """As where all jobs run for as long as predicted, which lies inside of every interval."""
+    count = 4 * 10**3
+    jobs = scored([(0, second, 1, 0.0) for second in range(count)])
+    never = replace(jobs, scores=np.full_like(jobs.scores, -np.inf))
+    offsets = folded(never, 10**4)
+    np.testing.assert_array_equal(offsets.state.offsets[0, 0], -1)
+    missed = scored([(0, count + 10 * second, 1, 0.5) for second in range(1000)])
+    offsets.fold(missed)
+    assert offsets.state.offsets[0, 0] > 0.4
 
 
 def test_late_feedback_is_taken_in_smaller_steps() -> None:
@@ -150,7 +171,8 @@ def test_the_promised_share_is_kept_when_runtimes_change(lateness_s: float) -> N
     rng = np.random.default_rng(5)
     scores = rng.normal(0, 0.1, (count, 2)) + 0.25 * (np.arange(count) >= count // 2)[:, None]
     submit_s = np.arange(count, dtype=np.float64)
-    jobs = Scored(np.zeros(count, np.int64), submit_s, submit_s + lateness_s, scores)
+    groups, weights = np.zeros(count, np.int64), np.ones(count)
+    jobs = Scored(groups, submit_s, submit_s + lateness_s, scores, weights)
     known, _ = replay_offsets(jobs, START, SHARES)
     missed = scores > known
     for span in (slice(3000, 8000), slice(11_000, count)):
@@ -161,7 +183,7 @@ def test_the_promised_share_is_kept_when_runtimes_change(lateness_s: float) -> N
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_score_that_is_not_finite_is_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="not finite: leave such jobs out"):
-        Scored(np.array([0]), np.zeros(1), np.ones(1), np.array([[bad, 0.0]]))
+        replace(scored([(0, 0, 1, 0.0)]), scores=np.array([[bad, 0.0]]))
 
 
 def test_states_that_do_not_fit_are_refused() -> None:

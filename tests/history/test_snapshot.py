@@ -47,6 +47,7 @@ def fold(snapshot: Snapshot, events: pl.DataFrame) -> Snapshot:
             events["submit_time"].to_numpy(),
             events["end_time"].to_numpy(),
             np.log(runtime.astype(np.float64))[:, None] - np.arange(TAILS),
+            np.ones(len(events)),
         )
     )
     predicted_s = np.full(len(events), 7.0)
@@ -212,7 +213,7 @@ def test_what_was_made_for_other_keys_is_ignored(
 
 def test_another_format_is_ignored(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FORMAT", b"9999")
-    assert why_not(saved).endswith("has format 0003, not 9999")
+    assert why_not(saved).endswith("has format 0004, not 9999")
 
 
 def test_a_save_that_fails_leaves_the_file_of_before(

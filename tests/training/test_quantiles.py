@@ -142,13 +142,13 @@ def calibration_jobs(count: int, groups: np.ndarray) -> Scored:
     rng = np.random.default_rng(9)
     submit_s = np.arange(count, dtype=np.float64)
     scores = rng.normal(0, 0.1, (count, TAILS)) + 0.3 * groups[:, None]
-    return Scored(groups, submit_s, submit_s + 1, scores)
+    return Scored(groups, submit_s, submit_s + 1, scores, np.ones(count))
 
 
 def test_offsets_start_where_each_tail_of_a_group_misses_as_often_as_promised() -> None:
     groups = np.arange(6000) % GROUPS
     jobs = calibration_jobs(6000, groups)
-    state = fit_offsets(jobs)
+    state = fit_offsets(jobs, jobs.scores)
     for group in range(GROUPS):
         missed = jobs.scores[groups == group] > state.offsets[group]
         np.testing.assert_allclose(missed.mean(axis=0), MISS_SHARES, atol=0.06)
@@ -158,7 +158,7 @@ def test_offsets_start_where_each_tail_of_a_group_misses_as_often_as_promised() 
 def test_a_group_of_few_jobs_starts_from_the_offsets_of_all() -> None:
     groups = np.zeros(1000, np.int64)
     jobs = calibration_jobs(1000, groups)
-    state = fit_offsets(jobs)
+    state = fit_offsets(jobs, jobs.scores)
     ordered = np.sort(jobs.scores, axis=0)
     ranks = np.ceil((1 - np.array(MISS_SHARES)) * 1001).astype(int) - 1
     np.testing.assert_array_equal(state.offsets[1], ordered[ranks, np.arange(TAILS)])
