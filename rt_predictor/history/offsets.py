@@ -13,8 +13,6 @@ Angelopoulos, Candes, Tibshirani 2023). Three things are of note:
   they are weighed (`siblings`), or one such burst would move the ends as if as many users had
   spoken, and all others would pay for it. Weighing those less that took long would cover the short
   ones: runtimes do not matter.
-- The prediction always lies inside, so that a narrower end changes nothing at some point. Offsets
-  stop there: one that went on would take as long to come back.
 - Steps get smaller with the number of outcomes (Angelopoulos, Barber, Bates 2024), down to a floor
   that follows drift.
 - A controller whose feedback is late swings, unless its gain falls with the lateness (so do steps
@@ -52,9 +50,6 @@ _LATENESS_JOBS = 1000.0
 
 _TOLD_WEIGHT = 0.85
 """Weight of what a job was told; the rest looks at what stands when it ends."""
-
-_LEAST_OFFSET = -1.0
-"""Offset below which none narrows: the width of a job's whole limit on the cube-root scale."""
 
 _LATENESS_MEMORY = 0.002
 """Weight of the latest job in the mean lateness, once there are many."""
@@ -108,13 +103,13 @@ class Scored:
     end_s: Times
     """[n] when they ended"""
     scores: Array
-    """[n, tails] the offsets that would just have held them; -inf where any does"""
+    """[n, tails] the offsets that would just have held them"""
     weights: Array
     """[n] how much each counts, 0 to 1"""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where a score is NaN or infinite: it would never count as held."""
-        if not (self.scores < np.inf).all():
+        """Raises ValueError where a score is not finite: it would never count as held."""
+        if not np.isfinite(self.scores).all():
             raise ValueError("scores hold a value that is not finite: leave such jobs out")
 
     def __len__(self) -> int:
@@ -280,8 +275,7 @@ class TailOffsets:
         step = max(_LEAST_STEP, _FIRST_STEP / (_STEP_DELAY_JOBS + count) ** _STEP_POWER)
         step *= weight / (1 + state[-1] / _LATENESS_JOBS)
         missed = _TOLD_WEIGHT * (score > told[:-2]) + (1 - _TOLD_WEIGHT) * (score > last[:-2])
-        moved = last[:-2] + step * (missed - self._shares)
-        state[:-2] = np.maximum(moved, np.minimum(last[:-2], _LEAST_OFFSET))
+        state[:-2] = last[:-2] + step * (missed - self._shares)
         mine.append(max(mine.visible_s[mine.count - 1], end_s), state)
 
     def _evict(self) -> None:

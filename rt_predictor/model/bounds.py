@@ -43,6 +43,10 @@ GROUPS: Final = 3
 """Groups of jobs, each with offsets of its own, by how many jobs of the user have ended."""
 
 _SOME_RUNS, _MANY_RUNS = 1, 5
+
+_OUT_OF_REACH = 1.0
+"""Score of ends that no offset moves across a job: all of its limit, on the cube-root scale."""
+
 _ROUNDED_DOWN = 1 - 4 * float(np.finfo(np.float64).eps)
 
 MIN_RUNTIME_S: Final = 1.0
@@ -66,10 +70,15 @@ def history_group(user_runs: NDArray[np.floating]) -> NDArray[np.int64]:
     return np.asarray(group + (user_runs >= _MANY_RUNS))
 
 
-def quantile_scale_s(time_req_s: NDArray[_F], typical_runtime_s: float | _F) -> NDArray[_F]:
+def quantile_scale_s(time_req_s: NDArray[_F], typical_runtime_s: float) -> NDArray[_F]:
     """[n] limits, NaN for none -> [n] what runtimes are measured in, at least a second."""
     scale = np.where(np.isnan(time_req_s), typical_runtime_s, time_req_s)
     return np.asarray(np.maximum(scale, MIN_RUNTIME_S))
+
+
+def limit_ceiling_s(time_req_s: NDArray[_F], overrun: float) -> NDArray[_F]:
+    """[n] what no job runs for longer than: its limit, NaN for none, times a factor."""
+    return np.asarray(np.where(np.isnan(time_req_s), np.inf, time_req_s * overrun))
 
 
 def to_cube_root(runtime_s: Array, scale_s: Array) -> Array:
@@ -107,19 +116,33 @@ def outcome_scores(
     return tail_scores(quantiles.astype(np.float64), to_cube_root(runtime_s, scale))
 
 
-def told_scores(scores: Array, runtime_s: Array, point_s: Array) -> Array:
-    """`tail_scores` of intervals that always hold the prediction: -inf for tails it keeps held.
+def told_scores(scores: Array, runtime_s: Array, point_s: Array, ceiling_s: Array) -> Array:
+    """`tail_scores` of ends as they are told: they hold the prediction, and end at the ceiling.
 
-    Without this the ends would move as if they had missed jobs that they are seen to hold.
+    A job that ran for longer than predicted lies above every lower end, whatever the offset, and
+    the same the other way round; one that ran for longer than the ceiling and the prediction lies
+    above every upper end. Scores then are `_OUT_OF_REACH`, and no infinity: an offset that goes on
+    where nothing changes any more would be as long in coming back.
 
     Args:
         scores: [n, TAILS].
         runtime_s: [n] what the jobs took.
         point_s: [n] what was predicted.
+        ceiling_s: [n] as for `interval_s`.
     """
     lower, upper = np.hsplit(scores, 2)
-    shorter, longer = ((sign * (runtime_s - point_s) > 0)[:, np.newaxis] for sign in (-1, 1))
-    return np.hstack([np.where(shorter, lower, -np.inf), np.where(longer, upper, -np.inf)])
+    shorter, longer, beyond = (
+        cases[:, np.newaxis]
+        for cases in (
+            runtime_s < point_s,
+            runtime_s > point_s,
+            runtime_s > np.maximum(point_s, ceiling_s),
+        )
+    )
+    lower = np.where(shorter, lower, np.minimum(lower, -_OUT_OF_REACH))
+    upper = np.where(longer, upper, np.minimum(upper, -_OUT_OF_REACH))
+    upper = np.where(beyond, np.maximum(upper, _OUT_OF_REACH), upper)
+    return np.hstack([lower, upper])
 
 
 def interval_s(

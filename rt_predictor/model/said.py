@@ -13,6 +13,7 @@ from rt_predictor.features.declared import INPUTS
 from rt_predictor.model.bounds import (
     QUANTILES,
     interval_s,
+    limit_ceiling_s,
     quantile_scale_s,
     tail_scores,
     to_cube_root,
@@ -66,10 +67,11 @@ class Said:
         self.ceiling_s[rows] = found.ceiling_s
 
     def scores(self, runtime_s: Array) -> Array:
-        """[n, TAILS] the offsets that would just have held jobs that took so long; -inf for any."""
+        """[n, TAILS] the offsets that would just have held jobs that took so long, in s."""
         relative = to_cube_root(runtime_s, self.scale_s.astype(np.float64))
         scores = tail_scores(self.quantiles.astype(np.float64), relative)
-        return told_scores(scores, runtime_s, self.predicted_s.astype(np.float64))
+        point_s, ceiling_s = (end.astype(np.float64) for end in (self.predicted_s, self.ceiling_s))
+        return told_scores(scores, runtime_s, point_s, ceiling_s)
 
     def ends_s(self, offsets: Float32) -> tuple[Float32, Float32]:
         """Both ends of every level, [n, len(LEVELS)] each, with offsets [n, TAILS]."""
@@ -88,10 +90,10 @@ def said_of(
         enforced: whether no job can run over its limit.
     """
     limit_s = inputs[:, _TIME_REQ]
-    overrun = np.float32(1 if enforced else calibration.limit_overrun)
+    overrun = 1.0 if enforced else calibration.limit_overrun
     return Said(
         outputs.prediction,
         outputs.raw_quantiles,
-        quantile_scale_s(limit_s, np.float32(calibration.typical_runtime_s)),
-        np.where(np.isnan(limit_s), np.float32(np.inf), limit_s * overrun),
+        quantile_scale_s(limit_s, calibration.typical_runtime_s),
+        limit_ceiling_s(limit_s, overrun),
     )

@@ -19,6 +19,7 @@ from rt_predictor.model.bounds import (
     QUANTILES,
     history_group,
     interval_s,
+    limit_ceiling_s,
     outcome_scores,
     quantile_scale_s,
     to_cube_root,
@@ -71,13 +72,12 @@ class IntervalModels:
     ) -> tuple[Array, Array]:
         """Both ends of every level, by the native library: as `bounds.interval_s`."""
         limits, calibration = encoded.time_req_s, self.calibration
-        ceiling = np.where(np.isnan(limits), np.inf, limits * calibration.limit_overrun)
         return interval_s(
             self.quantiles.predict(encoded.features),
             offsets.astype(np.float64),
             quantile_scale_s(limits, calibration.typical_runtime_s),
             point_s,
-            ceiling,
+            limit_ceiling_s(limits, calibration.limit_overrun),
         )
 
 
@@ -108,6 +108,8 @@ def fit_interval_models(
     scores = outcome_scores(
         earlier.predict(encoded.features), runtime_s, encoded.time_req_s, typical_s
     )
+    overrun = fit_limit_overrun(runtime_s, encoded.time_req_s)
+    ceiling_s = limit_ceiling_s(encoded.time_req_s, overrun)
     start = fit_offsets(
         Scored(
             history_group(user_runs(log.known(jobs))),
@@ -116,7 +118,7 @@ def fit_interval_models(
             scores,
             np.ones(len(jobs)),
         ),
-        told_scores(scores, runtime_s, trial.predicted_s),
+        told_scores(scores, runtime_s, trial.predicted_s, ceiling_s),
     )
     latest = latest_jobs(learned, training)
     quantiles = _fit(log, ensemble.encoder, latest, typical_s, training)
@@ -132,7 +134,7 @@ def fit_interval_models(
             levels=LEVELS,
             quantiles=QUANTILES,
             jobs=len(jobs),
-            limit_overrun=fit_limit_overrun(runtime_s, encoded.time_req_s),
+            limit_overrun=overrun,
             typical_runtime_s=typical_s,
             offsets=tuple(map(tuple, start.table().tolist())),
             timeout_base_rate=share(reached) if len(reached) else None,

@@ -143,18 +143,6 @@ def test_an_outcome_counts_by_its_weight() -> None:
     np.testing.assert_array_equal(full.counts, half.counts)
 
 
-def test_an_end_that_nothing_can_miss_stops_to_narrow_and_comes_back_at_once() -> None:
-    """As where all jobs run for as long as predicted, which lies inside of every interval."""
-    count = 4 * 10**3
-    jobs = scored([(0, second, 1, 0.0) for second in range(count)])
-    never = replace(jobs, scores=np.full_like(jobs.scores, -np.inf))
-    offsets = folded(never, 10**4)
-    np.testing.assert_array_equal(offsets.state.offsets[0, 0], -1)
-    missed = scored([(0, count + 10 * second, 1, 0.5) for second in range(1000)])
-    offsets.fold(missed)
-    assert offsets.state.offsets[0, 0] > 0.4
-
-
 def test_late_feedback_is_taken_in_smaller_steps() -> None:
     def last_step(submit: int) -> float:
         jobs = [(0, second, 1, -0.5) for second in range(2000)]
