@@ -19,6 +19,7 @@ from rt_predictor.model.bounds import (
     recommended_time_req_s,
     tail_scores,
     to_cube_root,
+    told_scores,
     upper_quantile_s,
 )
 
@@ -67,6 +68,41 @@ def test_an_offset_of_at_least_the_score_holds_the_job(
     held = np.hstack([lower <= runtime[:, None], runtime[:, None] <= upper])
     clear = np.abs(scores - offsets) > CUBE_ROOT_ROUNDING
     np.testing.assert_array_equal(held[clear], (scores <= offsets)[clear])
+
+
+@given(some_quantiles, some_offsets, some_seconds, some_seconds, some_seconds)
+def test_a_told_score_says_whether_the_interval_that_was_told_holds_the_job(
+    quantiles: np.ndarray,
+    offsets: np.ndarray,
+    scale: np.ndarray,
+    point: np.ndarray,
+    ceiling: np.ndarray,
+) -> None:
+    """Of each level on its own, where the ends of the narrower ones are not in its way."""
+    runtime = np.geomspace(1, 1e6, ROWS)
+    scores = tail_scores(quantiles, to_cube_root(runtime, scale))
+    told = told_scores(scores, runtime, point, ceiling)
+    assert np.isfinite(told).all()
+    tails = len(LEVELS)
+    for level in range(tails):
+        alone = [at for at in range(2 * tails) if at % tails == level]
+        of_level = np.repeat(quantiles[:, [LOWER[level], UPPER[level]]], tails, axis=1)
+        quantiles_of = np.full_like(quantiles, np.nan)
+        quantiles_of[:, [*LOWER, *UPPER]] = of_level
+        offsets_of = np.repeat(offsets[:, alone], tails, axis=1)
+        lower, upper = interval_s(quantiles_of, offsets_of, scale, point, ceiling)
+        held = np.column_stack([lower[:, 0] <= runtime, runtime <= upper[:, 0]])
+        clear = np.abs(scores - offsets)[:, alone] > CUBE_ROOT_ROUNDING
+        np.testing.assert_array_equal(held[clear], (told <= offsets)[:, alone][clear])
+
+
+def test_scores_that_no_offset_reaches_are_those_of_a_whole_limit() -> None:
+    scores = np.full((2, TAILS), 0.1)
+    both = np.hsplit(
+        told_scores(scores, np.array([50.0, 99.0]), np.full(2, 50.0), np.full(2, 90.0)), 2
+    )
+    np.testing.assert_array_equal(both[0], np.full((2, TAILS // 2), -1.0))
+    np.testing.assert_array_equal(both[1], [[-1.0] * (TAILS // 2), [1.0] * (TAILS // 2)])
 
 
 @given(some_seconds, some_seconds)

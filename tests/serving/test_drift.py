@@ -19,8 +19,9 @@ import pytest
 from rt_predictor.features.jobs import JOB_SCHEMA
 from rt_predictor.history.history import History
 from rt_predictor.history.judge import Told
+from rt_predictor.history.windows import Float
 from rt_predictor.model.bounds import LEVELS
-from rt_predictor.model.ports import GraphInputs
+from rt_predictor.model.said import Said
 from rt_predictor.serving.health import HealthReport, State, coverage_check
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import HistorySettings, Settings
@@ -113,19 +114,21 @@ def service(folder: Path) -> tuple[Predictor, History]:
     return predictor, history
 
 
-def lived(before: tuple[Path, int], folder: Path, factor: float) -> Lived:
+def lived(
+    before: tuple[Path, int], folder: Path, factor: float, monkeypatch: pytest.MonkeyPatch
+) -> Lived:
     """Goes on from before: outcomes come in, and health is looked at now and then."""
     shutil.copytree(before[0], folder)
     log = stream(factor)[before[1] :]
-    predictor, history = service(folder)
+    _, history = service(folder)
     told: list[Told] = []
-    tells = predictor.told
+    tells = Told.of
 
-    def listen(given: GraphInputs) -> Told:
-        told.append(tells(given))
+    def listen(said: Said, offsets: Float) -> Told:
+        told.append(tells(said, offsets))
         return told[-1]
 
-    predictor.told = listen  # type: ignore[method-assign]
+    monkeypatch.setattr(Told, "of", listen)
     report = HealthReport({"coverage": coverage_check(history, LEVEL, WATCHING)})
     report.ready()
     found = Lived(np.empty(0), [], [], [])
@@ -150,18 +153,18 @@ def lived(before: tuple[Path, int], folder: Path, factor: float) -> Lived:
 
 
 def test_when_runtimes_double_coverage_is_back_within_2400_jobs(
-    before: tuple[Path, int], tmp_path: Path
+    before: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twice as many are under way then, 1,200: so many are told before the first has ended."""
-    blocks = lived(before, tmp_path / "log", 2).blocks(200)
+    blocks = lived(before, tmp_path / "log", 2, monkeypatch).blocks(200)
     assert blocks.min() < LEAST - 0.1, "it was no change that had to be followed"
     assert blocks[2400 // 200 :].min() >= LEAST
 
 
 def test_the_health_note_comes_while_coverage_is_out_of_its_band_and_goes(
-    before: tuple[Path, int], tmp_path: Path
+    before: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = lived(before, tmp_path / "log", 3)
+    found = lived(before, tmp_path / "log", 3, monkeypatch)
     for state, coverage in zip(found.states, found.coverage, strict=True):
         in_band = abs(coverage - LEVEL) <= WATCHING.coverage_band
         assert state is (State.SERVING if in_band else State.DEGRADED)

@@ -12,6 +12,7 @@ from rt_predictor.features.jobs import JOB_SCHEMA, REQUEST_SCHEMA
 from rt_predictor.features.outcome_rules import broken_outcomes
 from rt_predictor.history.fold import Fold
 from rt_predictor.history.history import History
+from rt_predictor.history.judge import Told
 from rt_predictor.model.bounds import LEVELS
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import Settings
@@ -82,6 +83,8 @@ def test_whatever_has_ended_and_is_asked_intervals_are_sound_at_every_level(
     history._follower.fold = fold
     jobs = pl.DataFrame(asked, schema=dict(REQUEST_SCHEMA))
     answers = predictor.predict(jobs)
+    given = predictor.graph_inputs(jobs)
+    told = Told.of(predictor.said(given), given.offsets)
     narrower, shorter_s = None, np.zeros(len(jobs))
     for level in LEVELS:
         found = answers.at_level(level)
@@ -92,6 +95,11 @@ def test_whatever_has_ended_and_is_asked_intervals_are_sound_at_every_level(
         if narrower is not None:
             assert (found.lower_s <= narrower.lower_s).all()
             assert (found.upper_s >= narrower.upper_s).all()
+        np.testing.assert_array_equal(
+            np.stack([told.lower_s[:, LEVELS.index(level)], told.upper_s[:, LEVELS.index(level)]]),
+            ends[[0, 2]],
+            err_msg="outcomes are judged by what was answered, to the last bit",
+        )
         if predictor.limits_enforced:
             limit_s = jobs["time_req"].fill_null(np.inf).to_numpy().astype(np.float32)
             assert (found.upper_s <= np.maximum(limit_s, found.runtime_s)).all()
@@ -100,3 +108,13 @@ def test_whatever_has_ended_and_is_asked_intervals_are_sound_at_every_level(
         assert (enough_s >= found.runtime_s * (1 - 1e-9)).all()
         assert (enough_s % GRANULARITY_S == 0).all()
         narrower, shorter_s = found, enough_s
+
+
+def test_a_job_without_a_limit_has_an_upper_end_where_limits_are_enforced(
+    service: tuple[Predictor, History],
+) -> None:
+    predictor, history = service
+    history._follower.fold = Fold.empty(predictor, 10**4, 10**4)
+    request = dict.fromkeys(REQUEST_SCHEMA) | {"submit_time": 1.75e9, "processors_req": 4.0}
+    found = predictor.predict(pl.DataFrame([request], schema=dict(REQUEST_SCHEMA)))
+    assert found.upper_s[0] > found.runtime_s[0]
