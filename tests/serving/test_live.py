@@ -8,6 +8,7 @@ import pytest
 
 from rt_predictor.features.assemble import WEEK_S
 from rt_predictor.history.fold import Fold
+from rt_predictor.history.judge import Told
 from rt_predictor.history.live import LiveSums
 from rt_predictor.model.reference import GROUPS
 from rt_predictor.serving.predictor import Predictor
@@ -75,8 +76,8 @@ def test_jobs_count_by_the_very_answers_of_the_held_out_replay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told = []
-    plain = predictor.told
-    monkeypatch.setattr(predictor, "told", lambda given: told.append(plain(given)) or told[-1])
+    plain = Told.of
+    monkeypatch.setattr(Told, "of", lambda *given: told.append(plain(*given)) or told[-1])
     log = tiny_log.sort("end_time", maintain_order=True)
     fold = Fold.empty(predictor, 10**6, 10**6)
     fold.take(log, len(log))
