@@ -51,10 +51,11 @@ def hanging(settings, history):
             answer = super().predict(jobs)
             names = set(self.asked[-1]["job_name"])
             if "hang" in names:
+                # Here may be a thread, or the loop itself.
                 loop.call_soon_threadsafe(hang_for_good)
-                time.sleep(0.5)
+                hang_for_good()
             if "busy" in names:
-                time.sleep(3.0)
+                time.sleep(2.0)
             return answer
 
     return Hanging()
@@ -117,6 +118,7 @@ async def start(tmp_path: Path):
             *(sys.executable, "-W", "error", str(program), factory),
             env={**kept, **settings, **more},
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         started.append(process)
         return Service(process)
@@ -124,7 +126,8 @@ async def start(tmp_path: Path):
     yield start
     for process in started:
         if process.returncode is None:
-            process.kill()
+            # A worker that hangs would not see that its supervisor is gone.
+            os.killpg(process.pid, signal.SIGKILL)
             await process.communicate()
 
 
@@ -214,12 +217,20 @@ async def test_a_process_that_was_killed_is_known_to_have_ended(tmp_path: Path) 
     process.kill()
 
 
-async def test_a_worker_that_hangs_is_killed_and_says_where_and_one_that_is_busy_is_not(
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+async def test_a_worker_that_hangs_is_killed_and_says_where_and_one_that_is_busy_or_paused_is_not(
     start,
 ) -> None:
     service = await start("hanging", RT_PREDICTOR_SERVER__HUNG_AFTER_S="1.0")
     serving = await service.until("serving")
     await _ask(serving["port"], INLINE_JOBS + 1, job_name="busy")
+    # All of it stands still, as in a container that is paused: no worker is to blame.
+    everybody = (service.process.pid, *_children(service.process.pid))
+    for number, for_s in ((signal.SIGSTOP, 2.0), (signal.SIGCONT, 0.5)):
+        for pid in everybody:
+            os.kill(pid, number)
+        await asyncio.sleep(for_s)
+    await _ask(serving["port"])
     assert (await _metrics(serving["metrics_port"]))["rt_predictor_hung_workers_total"] == 0
 
     with pytest.raises(grpc.aio.AioRpcError) as raised:
