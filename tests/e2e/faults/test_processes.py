@@ -39,14 +39,15 @@ async def both_up(service: Service, ended: int) -> None:
     )
 
 
-async def test_no_call_fails_and_no_outcome_is_lost_when_workers_are_killed(
-    bundle: Path, path: Path, ledger: Ledger
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_no_call_fails_and_no_outcome_is_lost_when_workers_end_one_after_the_other(
+    bundle: Path, path: Path, ledger: Ledger, how: signal.Signals
 ) -> None:
     with running(bundle, "--workers", WORKERS, **at(path)) as service:
         async with load(service.target, ledger, attempts=ONCE_MORE):
             await until_answered(ledger, 40)
             for ended, victim in enumerate(workers_of(service), 1):
-                os.kill(victim, signal.SIGKILL)
+                os.kill(victim, how)
                 await both_up(service, ended)
                 await until_answered(ledger, 40)
         assert service.process.poll() is None
@@ -118,20 +119,6 @@ async def test_a_worker_that_stands_still_for_too_long_is_replaced_while_others_
     ledger.assert_sound()
     meanwhile.assert_sound()
     ledger.acknowledged += meanwhile.acknowledged
-    ledger.assert_recorded(kept_ids(path))
-
-
-async def test_no_call_fails_when_workers_are_stopped_one_after_the_other(
-    bundle: Path, path: Path, ledger: Ledger
-) -> None:
-    with running(bundle, "--workers", WORKERS, **at(path)) as service:
-        async with load(service.target, ledger, attempts=ONCE_MORE):
-            await until_answered(ledger, 40)
-            for ended, victim in enumerate(workers_of(service), 1):
-                os.kill(victim, signal.SIGTERM)
-                await both_up(service, ended)
-                await until_answered(ledger, 40)
-    ledger.assert_sound()
     ledger.assert_recorded(kept_ids(path))
 
 
