@@ -18,6 +18,7 @@ from rt_predictor.api.surroundings import SERVICE, Surroundings
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.errors import EXIT_OK, StartupError
 from rt_predictor.history.history import History
+from rt_predictor.observability.logging import traceback_text
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.observability.page import MetricsPage, open_metrics_page
 from rt_predictor.observability.shadow_metrics import ShadowMetrics
@@ -235,14 +236,26 @@ class Server:
                 return
 
     async def _sample(self) -> None:
-        certificates = self._security.certificates
+        fails = False
         while True:
-            self._metrics.sample_memory()
-            self._metrics.sample_history(self._history.state())
-            self._metrics.live.sample(self._history.live())
-            if certificates is not None:
-                await asyncio.to_thread(sample_certificates, certificates, self._metrics.security)
+            try:
+                await self._sample_once()
+            except Exception as error:
+                # Whatever it is, figures that stood still for good would look like good ones.
+                if not fails:
+                    logger.error("figures are not up to date", traceback=traceback_text(error))
+                fails = True
+            else:
+                fails = False
             await asyncio.sleep(SAMPLE_S)
+
+    async def _sample_once(self) -> None:
+        certificates = self._security.certificates
+        self._metrics.sample_memory()
+        self._metrics.sample_history(self._history.state())
+        self._metrics.live.sample(self._history.live())
+        if certificates is not None:
+            await asyncio.to_thread(sample_certificates, certificates, self._metrics.security)
 
 
 async def serve(

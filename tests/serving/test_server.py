@@ -17,7 +17,7 @@ from loguru import logger
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.errors import BundleError, PortInUseError, StartupError
-from rt_predictor.history.history import History
+from rt_predictor.history.history import History, HistoryState
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.observability.page import open_metrics_page
 from rt_predictor.serving import server as server_module
@@ -223,6 +223,27 @@ async def test_memory_is_sampled_while_it_serves(monkeypatch: pytest.MonkeyPatch
             while service.metric("resident_memory_bytes", worker="0") < 1_000_000:
                 await asyncio.sleep(0)
         await service.stub.HealthCheck(pb.HealthCheckRequest())
+
+
+async def test_figures_go_on_after_one_look_at_them_has_failed(
+    monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    sample, looks = Metrics.sample_history, 0
+
+    def fails_at_first(metrics: Metrics, state: HistoryState) -> None:
+        nonlocal looks
+        looks += 1
+        if looks <= 2:
+            raise OSError("no space left")
+        sample(metrics, state)
+
+    monkeypatch.setattr(server_module, "SAMPLE_S", 0.0)
+    monkeypatch.setattr(Metrics, "sample_history", fails_at_first)
+    async with running(FakePredictor()):
+        async with asyncio.timeout(PATIENCE_S):
+            while looks < 4:
+                await asyncio.sleep(0)
+    assert log.messages.count("figures are not up to date") == 1
 
 
 def test_a_metrics_page_that_has_died_is_noticed() -> None:
