@@ -22,7 +22,7 @@ from rt_predictor.errors import ServiceError
 from rt_predictor.model.bundle import read_bundle
 from rt_predictor.settings import load_settings
 
-_CALLS, _ROWS, _FITTED_ROWS = 1500, 10_000, 10_000
+_CALLS, _ROWS = 1500, 10_000
 _LOAD = Path(__file__).with_name("mlserver_load.py")
 _MODEL = "jobs"
 _MOST_S = 600.0
@@ -61,20 +61,16 @@ def _program(python: Path) -> Path:
 
 
 def _write_model(folder: Path, plan: Plan) -> None:
-    """A model on noise: what it says does not matter, how long it takes does."""
-    import lightgbm
+    from rt_predictor.bench.noise import lightgbm_of, noise  # LightGBM need not be installed
 
     bundle, settings = read_bundle(plan.bundle), load_settings().training
     trees = sum(entry.trees for entry in bundle.ensemble.models.values())
     trees += settings.quantiles.trees + settings.timeouts.trees
-    random = np.random.default_rng(4)
     width = len(bundle.features.features)
-    matrix = random.random((plan.count(_FITTED_ROWS, 1000), width), dtype=np.float32)
-    target = matrix.sum(axis=1) + random.normal(size=len(matrix))
-    chosen = {"num_leaves": settings.lightgbm.num_leaves, "verbose": -1}
-    booster = lightgbm.train(chosen, lightgbm.Dataset(matrix, target), trees)
+    booster = lightgbm_of(*noise(plan, width), trees, settings.lightgbm.num_leaves)
     booster.save_model(folder / "model.bst")
-    np.save(folder / "rows.npy", random.random((plan.count(_ROWS, 20), width), dtype=np.float32))
+    rows = np.random.default_rng(4).random((plan.count(_ROWS, 20), width), dtype=np.float32)
+    np.save(folder / "rows.npy", rows)
     described = {
         "name": _MODEL,
         "implementation": "mlserver_lightgbm.LightGBMModel",

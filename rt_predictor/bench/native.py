@@ -1,26 +1,19 @@
-"""The models of a bundle in their own libraries: as many, with as many trees, as large.
-
-They are trained on noise: what they say does not matter, how long they take does.
-"""
+"""The models of a bundle in their own libraries: as many, with as many trees, as large."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import catboost
-import lightgbm
-import numpy as np
 import xgboost
-from numpy.typing import NDArray
 
+from rt_predictor.bench.noise import Matrix, lightgbm_of, noise
 from rt_predictor.bench.plan import Plan
 from rt_predictor.model.bounds import QUANTILES
 from rt_predictor.model.bundle import Bundle
 from rt_predictor.settings import LightGBMSettings, TrainingSettings, load_settings
 
-Matrix = NDArray[np.float32]
 _Predict = Callable[[Matrix], object]
-_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -43,11 +36,7 @@ class NativeModels:
         """Models like those of a bundle, of the sizes that the settings give."""
         settings = load_settings().training
         trees = {name: entry.trees for name, entry in bundle.ensemble.models.items()}
-        width = len(bundle.features.features)
-        random = np.random.default_rng(2)
-        matrix = random.random((plan.count(_ROWS, 1000), width), dtype=np.float32)
-        target = matrix.sum(axis=1, dtype=np.float32)
-        target += random.normal(size=len(matrix)).astype(np.float32)
+        matrix, target = noise(plan, len(bundle.features.features))
         own = settings.lightgbm
         first = (
             _xgboost(matrix, target, trees.pop("xgboost", settings.xgboost.trees), settings),
@@ -88,8 +77,7 @@ def _xgboost(matrix: Matrix, target: Matrix, trees: int, settings: TrainingSetti
 
 
 def _lightgbm(matrix: Matrix, target: Matrix, trees: int, settings: LightGBMSettings) -> _Model:
-    chosen = {"num_leaves": settings.num_leaves, "verbose": -1}
-    booster = lightgbm.train(chosen, lightgbm.Dataset(matrix, target), trees)
+    booster = lightgbm_of(matrix, target, trees, settings.num_leaves)
     return _Model(partial(booster.predict, num_threads=1), booster.predict)
 
 
