@@ -1,4 +1,4 @@
-"""Writes the tables of settings, metrics and features in README.md from the program itself.
+"""Writes the tables of settings and metrics in README.md from the program itself.
 
     python tools/reference.py [--check]
 
@@ -48,7 +48,7 @@ def _settings(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, s
 
 
 def metrics_table() -> str:
-    """Every metric: its name, kind, labels and meaning."""
+    """Every metric: its name, kind and meaning."""
     registry = CollectorRegistry()
     Metrics(registry)
     WorkerMetrics(registry)

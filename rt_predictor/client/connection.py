@@ -79,7 +79,9 @@ class Client:
         attempts: how often a call is made at most, while the service says that this may help.
         access: TLS and who asks; plain text from nobody by default.
 
-    Raises UsageError where the files of `access` cannot be used.
+    Raises UsageError where the files of `access` cannot be used. Every call raises ServiceError
+    where the service cannot be reached, refuses or does not answer in time, and InvalidRequestError
+    where it says that the request is wrong.
     """
 
     def __init__(

@@ -82,8 +82,6 @@ RULES: tuple[NumberRule | TextRule, ...] = NUMBER_RULES + TEXT_RULES
 
 _PARTIAL_RULES = tuple(replace(rule, required=False) for rule in RULES)
 
-REQUIRED_FIELDS: tuple[str, ...] = tuple(rule.field for rule in RULES if rule.required)
-
 _MISSING = "required; set `partial` to predict without it"
 
 

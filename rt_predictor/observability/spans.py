@@ -76,11 +76,6 @@ def use_span(span: CallSpan) -> None:
     _span.set(span)
 
 
-def current_span() -> CallSpan | None:
-    """The span of the call that this task works for; None where it is not traced."""
-    return _span.get()
-
-
 def queued() -> CallSpan | None:
     """Notes that jobs of the current call begin to wait. Returns its span, for `model_run`."""
     span = _span.get()

@@ -76,6 +76,7 @@ def exit_code_of(main: Coroutine[None, None, int]) -> int:
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's; asyncio's own on Windows, for which there is no uvloop."""
     if sys.platform == "win32":
         return asyncio.new_event_loop()
     import uvloop

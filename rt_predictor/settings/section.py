@@ -9,6 +9,8 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Section(BaseModel):
+    """Values that cannot change, of which none is unknown, NaN or infinite."""
+
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
     )

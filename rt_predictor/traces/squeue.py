@@ -63,11 +63,6 @@ def read_squeue(path: Path) -> RequestLog:
     return RequestLog.of(_records(pl.DataFrame([_row(job) for job in jobs], schema=_SCHEMA)))
 
 
-def is_squeue(document: object) -> bool:
-    """Whether a JSON document holds jobs as squeue prints them."""
-    return isinstance(document, dict) and isinstance(document.get("jobs"), list)
-
-
 def _document(path: Path, text: bytes) -> object:
     try:
         return json.loads(text, object_pairs_hook=_shrunk)
