@@ -29,6 +29,7 @@ from rt_predictor.client import (
 from rt_predictor.errors import InvalidRequestError, ServiceError
 from rt_predictor.serving.predictions import Flag
 from rt_predictor.traces.generate import generate_jobs
+from tests.waiting import PATIENCE_S
 
 JOB = Job(
     processors_req=32, nodes_req=4, mem_req=128_000, time_req=3600, partition="normal", qos="high"
@@ -457,8 +458,9 @@ async def test_an_error_where_the_jobs_come_from_is_raised_as_it_is(first: list[
 async def test_a_cancelled_stream_stays_cancelled() -> None:
     async def cancelled(client: Client) -> None:
         reader = asyncio.create_task(collect(client.stream([JOB])))
-        while not service.requests:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE_S):
+            while not service.requests:
+                await asyncio.sleep(0)
         reader.cancel()
         await reader
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests import waiting
 
 from .conftest import PATIENCE_S, PROJECT
 
@@ -102,7 +103,4 @@ def scraping(metrics_url: str, folder: Path, port: int) -> Iterator[Prometheus]:
 
 def until(condition: Callable[[], bool]) -> None:
     """Waits for it. Fails once that takes too long."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(_PAUSE_S)
+    waiting.until(condition, within_s=PATIENCE_S, pause_s=_PAUSE_S)

@@ -1,10 +1,11 @@
 """The agent as a process, over a real service: whatever becomes of either, an answer comes."""
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import until
 
 from .agents import agent, ask
 from .conftest import PATIENCE_S, Program, Service, running
@@ -19,10 +20,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def until_circuit(path: Path, state: str) -> None:
-    ends_s = time.monotonic() + PATIENCE_S
-    while ask(path, {"v": 1, "op": "stats"})["stats"]["circuit"] != state:
-        assert time.monotonic() < ends_s, f"the circuit never was {state}"
-        time.sleep(0.02)
+    until(lambda: ask(path, {"v": 1, "op": "stats"})["stats"]["circuit"] == state, pause_s=0.02)
 
 
 def test_it_answers_as_the_service_does(service: Service, program: Program, path: Path) -> None:

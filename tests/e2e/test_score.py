@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e.conftest import PATIENCE_S, PROJECT, environment
+from tests.waiting import until
 
 
 @contextmanager
@@ -88,11 +89,8 @@ def test_a_spool_survives_being_killed_again_and_again(bundle: Path, tmp_path: P
             unfinished.write_text(f'{{"job_id": "{life}-{number}", "time_req": 3600}}\n')
             unfinished.rename(jobs / f"{life}-{number}.json")
         with scoring("--spool", jobs, "-o", answers, "--bundle", bundle, "--poll", 0.01) as process:
-            deadline = time.monotonic() + PATIENCE_S
-            while not take():
-                assert time.monotonic() < deadline
-                assert process.poll() is None
-                time.sleep(0.002)
+            until(lambda process=process: bool(take() or process.poll() is not None), pause_s=0.002)
+            assert process.poll() is None
             time.sleep(chance.uniform(0, 0.02))
             process.kill()
     with scoring("--spool", jobs, "-o", answers, "--bundle", bundle, "--once") as process:
@@ -108,9 +106,6 @@ def test_a_spool_stops_when_it_is_told_to(bundle: Path, tmp_path: Path) -> None:
     jobs.mkdir()
     (jobs / "a.json").write_text('{"time_req": 3600}\n')
     with scoring("--spool", jobs, "-o", answers, "--bundle", bundle) as process:
-        deadline = time.monotonic() + PATIENCE_S
-        while not (answers / "a.json.jsonl").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until((answers / "a.json.jsonl").exists)
         process.terminate()
         assert process.wait(PATIENCE_S) == 0

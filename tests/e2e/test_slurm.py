@@ -7,7 +7,6 @@ import importlib.util
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import waiting
 
 from .agents import agent, ask
 from .conftest import PATIENCE_S, PROJECT, Program, Service, running, started
@@ -88,10 +89,7 @@ def clock(seconds: int) -> str:
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    ends_s = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < ends_s, "it never came"
-        time.sleep(0.1)
+    waiting.until(is_so, within_s=PATIENCE_S, pause_s=0.1)
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ from rt_predictor.settings import HistorySettings
 from rt_predictor.traces.generate import generate_jobs
 from tests.history.fakes import FakeJudge
 from tests.history.jobs import frame, job
+from tests.waiting import PATIENCE_S, until
 
-PATIENCE_S = 60.0
 """How long anything may take before a test gives up; nothing is measured by it."""
 EVENTS = generate_jobs(300, seed=1).sort("end_time")
 LATER = EVENTS.with_columns(submit_time=pl.lit(1e10))
@@ -67,13 +67,6 @@ def start(path: Path) -> Iterator[Start]:
 
 def record(history: History, events: pl.DataFrame) -> Appended:
     return history.record(events).result(PATIENCE_S)
-
-
-def until(met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not met():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.005)
 
 
 def folded(history: History, events: int) -> None:

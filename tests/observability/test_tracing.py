@@ -22,7 +22,7 @@ from rt_predictor.observability.spans import tracer_of
 from rt_predictor.observability.tracing import MAX_LINKS, MAX_STEPS, OTelTracer, WatchedExporter
 from rt_predictor.settings import HistorySettings, TracingSettings
 from tests.serving.fakes import POISON, FakePredictor, GatedPredictor
-from tests.serving.harness import job, running
+from tests.serving.harness import PATIENCE_S, Running, job, running
 
 TRACE_ID, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 _CALL = "rt_predictor.v1.RuntimePredictor/"
@@ -141,8 +141,7 @@ async def test_calls_that_are_scored_together_say_so_and_name_one_another(
         first = asyncio.ensure_future(_predict(service, 0))
         await asyncio.to_thread(predictor.entered.wait, 60)
         others = [asyncio.ensure_future(_predict(service, n)) for n in range(1, count)]
-        while service.metric("active_connections") < count:
-            await asyncio.sleep(0.001)
+        await in_progress(service, count)
         predictor.gate.set()
         await asyncio.gather(first, *others)
     runs = traced.named("predict")
@@ -157,6 +156,13 @@ async def test_calls_that_are_scored_together_say_so_and_name_one_another(
         assert len(linked) == MAX_LINKS
         assert linked < calls
         assert run.parent.span_id not in linked
+
+
+async def in_progress(service: Running, calls: int) -> None:
+    """Waits until so many are."""
+    async with asyncio.timeout(PATIENCE_S):
+        while service.metric("active_connections") != calls:
+            await asyncio.sleep(0.001)
 
 
 async def _predict(service, number: int) -> None:
@@ -189,8 +195,7 @@ async def test_jobs_that_the_model_never_saw_have_waited_in_vain(
         assert (await _refused(late)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
         predictor.gate.set()
         await first
-        while service.metric("active_connections"):
-            await asyncio.sleep(0.001)
+        await in_progress(service, 0)
     (call,) = (
         span
         for span in traced.named(f"{_CALL}Predict")
@@ -212,8 +217,7 @@ async def test_a_run_that_outlives_its_call_leaves_no_span_behind_it(
         left = service.stub.Predict(job())
         await asyncio.to_thread(predictor.entered.wait, 60)
         left.cancel()
-        while service.metric("active_connections"):
-            await asyncio.sleep(0.001)
+        await in_progress(service, 0)
         predictor.gate.set()
         await service.stub.Predict(job())
     cancelled = traced.named(f"{_CALL}Predict")[0]

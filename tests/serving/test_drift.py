@@ -7,8 +7,6 @@ ended.
 """
 
 import shutil
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +23,9 @@ from rt_predictor.model.said import Said
 from rt_predictor.serving.health import HealthReport, State, coverage_check
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import HistorySettings, Settings
+from tests.waiting import PATIENCE_S, until
 
 BUNDLE = Path(__file__).resolve().parents[2] / "artifacts" / "production"
-PATIENCE_S = 60.0
 LEVEL = 0.9
 WATCHING = Settings().watching
 LEAST = LEVEL - WATCHING.coverage_band
@@ -83,13 +81,6 @@ class Lived:
     def blocks(self, jobs: int) -> np.ndarray:
         """Coverage of one block of jobs after the other."""
         return self.held[: len(self.held) // jobs * jobs].reshape(-1, jobs).mean(axis=1)
-
-
-def until(met: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not met():
-        assert time.monotonic() < deadline_s, "it never came to be"
-        time.sleep(0.002)
 
 
 @pytest.fixture(scope="module")

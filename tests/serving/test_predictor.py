@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import HistorySettings, Settings
 from rt_predictor.traces.generate import generate_jobs
 from rt_predictor.training.combine import weighted_median
+from tests.waiting import PATIENCE_S, until
 
 COLUMNS = (
     "runtime_s", "lower_s", "upper_s", "timeout_probability", "members_s", "flags",
@@ -142,9 +142,8 @@ def test_a_user_is_known_once_a_job_has_ended(
     knowing = Predictor.load(Settings().with_overrides({"model.path": tiny_bundle}), history)
     history.start()
     event = generate_jobs(1500, seed=9)[:1]
-    history.record(event).result(60)
-    while not history.state().position:
-        time.sleep(0.005)
+    history.record(event).result(PATIENCE_S)
+    until(lambda: history.state().position == 1)
     (end_s,) = event["end_time"]
     assert Flag.COLD_START_USER not in flags_of(knowing, jobs, submit_time=end_s)
     assert Flag.COLD_START_USER in flags_of(knowing, jobs, submit_time=end_s - 1)

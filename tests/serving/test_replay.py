@@ -1,6 +1,5 @@
 """A service that hears of every end in time says what the evaluation said it would."""
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +13,13 @@ from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import HistorySettings, Settings
 from rt_predictor.training.pipeline import TrainingReport
 from tests.serving.replayed import ended_before, steps
+from tests.waiting import PATIENCE_S, until
 
-PATIENCE_S = 60.0
 LEVEL = LEVELS.index(0.9)
 
 
 def until_folded(history: History, events: int) -> None:
-    give_up = time.monotonic() + PATIENCE_S
-    while history.state().position < events:
-        assert time.monotonic() < give_up, "history does not follow its log"
-        time.sleep(0.001)
+    until(lambda: history.state().position >= events, pause_s=0.001)
 
 
 def test_a_service_predicts_what_the_held_out_replay_did_bit_for_bit(

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +12,7 @@ from rt_predictor.errors import EXIT_CANNOT_START
 from rt_predictor.serving.shadow import keeper as module
 from rt_predictor.serving.shadow.keeper import ShadowKeeper, shadow_beside
 from rt_predictor.settings import Settings
-
-PATIENCE_S = 60.0
+from tests.waiting import PATIENCE_S, until
 
 
 class FakeProcess:
@@ -59,13 +58,6 @@ class Bundle:
         """The last process, once so many were started."""
         until(lambda: len(self.processes) == count)
         return self.processes[-1]
-
-
-def until(met: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not met():
-        assert time.monotonic() < deadline_s, "it never came to be"
-        time.sleep(0.002)
 
 
 @pytest.fixture(autouse=True)
