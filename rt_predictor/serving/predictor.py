@@ -15,7 +15,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.declared import INPUTS
 from rt_predictor.features.jobs import Jobs, as_frame
 from rt_predictor.history.experts import DECAYS, SCOPES, Decays, losses_of
 from rt_predictor.history.history import History, Known
@@ -37,7 +36,6 @@ from rt_predictor.serving.predictions import Predictions, joined
 from rt_predictor.serving.recent import MOST_ROWS, RecentAnswers
 from rt_predictor.settings import PredictionSettings, Settings
 
-_COLUMN = {item.name: place for place, item in enumerate(INPUTS)}
 _LEAST_CHUNK_ROWS = 64
 """Rows that are worth the way to a thread."""
 _Outputs = list[NDArray[np.float32]]
@@ -47,7 +45,6 @@ _MOST_ROWS = 64
 """Jobs that are looked at row by row; a frame is the quicker way to more."""
 _PIECE_JOBS = 1 << 15
 """Jobs of a large batch that one thread looks up, assembles and scores at a time, at most."""
-_TIME_REQ = _COLUMN["time_req"]
 
 
 class Predictor:

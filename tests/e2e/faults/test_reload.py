@@ -113,11 +113,6 @@ async def test_a_new_model_is_taken_up_when_a_client_asks_and_no_call_fails(
     assert mixed.versions.keys() == {old, "next"}
 
 
-def _half_written(bundle: Path) -> None:
-    for name in BUNDLE_FILES[: len(BUNDLE_FILES) // 2]:
-        (bundle / name).unlink()
-
-
 DAMAGES: tuple[tuple[Callable[[Path], None], str], ...] = (
     (bundles.flip_a_bit, "ensemble.onnx is damaged: its SHA-256"),
     (bundles.cut_short, "ensemble.onnx is damaged: its SHA-256"),
