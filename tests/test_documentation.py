@@ -1,4 +1,4 @@
-"""What README.md and docs name is there: links, files, settings, make's targets, tests."""
+"""What README.md and docs name is there: links, files, settings, make's targets, statuses."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from rt_predictor.errors import grpc_statuses
 from rt_predictor.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -72,3 +73,10 @@ def test_every_test_of_a_fault_is_there() -> None:
     for elsewhere, file, name in rows:
         path = PROJECT / "tests" / file if elsewhere else faults / file
         assert f"def {name}(" in path.read_text(), name
+
+
+def test_the_readme_says_when_each_status_comes() -> None:
+    table = (PROJECT / "README.md").read_text().partition("| status | when |\n")[2]
+    rows = table.partition("\n\n")[0].splitlines()[1:]
+    told = [status for row in rows for status in re.findall(r"`([A-Z_]+)`", row.split("|")[1])]
+    assert sorted(told) == sorted(grpc_statuses())

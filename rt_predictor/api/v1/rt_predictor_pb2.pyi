@@ -85,9 +85,9 @@ class PredictRequest(_message.Message):
     nodes_req: _builtins.int
     """Nodes asked for. Required; 1 to 1,000,000."""
     mem_req: _builtins.float
-    """Memory asked for, for the whole job, in MB. Required; more than 0, up to 1e12."""
+    """Memory asked for, for the whole job, in MB. Required; 0.001 to 1e12."""
     time_req: _builtins.float
-    """Time limit asked for, in seconds. Required; more than 0, up to ten years."""
+    """Time limit asked for, in seconds. Required; 1 to 316,224,000 (ten years)."""
     partition: _builtins.str
     """Partition or queue. Required; "" counts as missing."""
     qos: _builtins.str
@@ -422,9 +422,10 @@ class PredictArrowResponse(_message.Message):
     predictions: _builtins.bytes
     """One complete Arrow IPC stream with one row for each job, in order. Columns: request_id (if the
     jobs have it), predicted_runtime, confidence_lower, confidence_upper, timeout_probability,
-    recommended_time_req (double; null where there is none), one double column for each model under its name, flags
-    (uint32; bit n - 1 stands for the PredictionFlag of number n), error_code (int32; a gRPC status
-    code), error_field and error (string). A job has either an answer or an error; the other is null.
+    recommended_time_req (double; null where there is none), one double column for each model under
+    its name, flags (uint32; bit n - 1 stands for the PredictionFlag of number n), error_code (int32;
+    a gRPC status code), error_field and error (string). A job has either an answer or an error; the
+    other is null.
     """
     model_version: _builtins.str
     """Version of the model bundle that answered."""
