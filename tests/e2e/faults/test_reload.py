@@ -78,6 +78,11 @@ def reloads(service: Service, result: str) -> int:
     return int(float(found[1]))
 
 
+async def failures_told(service: Service, failures: int) -> None:
+    """Waits until the log has told of so many; it comes by another way than answers do."""
+    await until(lambda: told(service, FAILED) == failures)
+
+
 async def versions_answering(service: Service, connections: int = 8) -> set[str]:
     """The versions that answer on so many new connections, one after the other."""
     found = set()
@@ -139,7 +144,7 @@ async def test_a_bad_model_leaves_the_old_one_serving_and_everyone_is_told(
                 assert "FAILED_PRECONDITION" in str(refused.value)
                 assert str(served) in str(refused.value) or not says
                 assert reloads(service, "failed") == number
-                await until(lambda wanted=number: told(service, FAILED) == wanted)
+                await failures_told(service, number)
         assert set(workers_of(service)) == before
         async with Client(service.target, timeout_s=PATIENCE_S) as client:
             # The worker that was asked knows it already; this may be the other one.
