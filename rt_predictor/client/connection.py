@@ -1,8 +1,6 @@
 """The connection to a service: calls with deadlines, attempts and errors in plain words."""
 
 import asyncio
-import random
-import re
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from itertools import cycle, islice
@@ -15,7 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.client import codec
-from rt_predictor.client.access import PLAIN, Access, trouble_of
+from rt_predictor.client.access import PLAIN, Access
+from rt_predictor.client.failures import late_error, retry_wait_s, service_error, was_ended
 from rt_predictor.client.values import (
     Answer,
     Health,
@@ -26,7 +25,6 @@ from rt_predictor.client.values import (
     Recorded,
     Reloaded,
 )
-from rt_predictor.errors import InvalidRequestError, RTPredictorError, ServiceError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,14 +42,8 @@ MESSAGE_OUTCOMES = 1_000
 """Finished jobs in one of its messages."""
 SERVICE = pb.DESCRIPTOR.services_by_name["RuntimePredictor"].full_name
 """Full name of the service; grpc.health.v1 reports readiness under it."""
-PUSHBACK_KEY = "grpc-retry-pushback-ms"
-"""Trailing metadata of a refused call that may be made again: when. gRFC A6."""
 
 _BACKOFF_S = 0.1
-_ENDED_EARLY = "Internal error from Core"
-"""What grpc.aio says, under INTERNAL, of a stream that ended while the client was still writing: a
-service that drains, a connection that was lost. What the service said of it is not to be had."""
-_NO_CONNECTION = re.compile(r"failed to connect|connection refused|dns", re.IGNORECASE)
 _CHANNEL_OPTIONS = (
     # Which size is too large is for the service to say.
     ("grpc.max_receive_message_length", -1),
@@ -201,7 +193,7 @@ class Client:
             async for response in call:
                 yield codec.answer(response)
         except grpc.aio.AioRpcError as error:
-            raise _service_error(error, self.target, self.timeout_s) from error
+            raise service_error(error, self.target, self.timeout_s) from error
         except asyncio.CancelledError:
             if source.error is not None:
                 raise source.error from None
@@ -283,83 +275,18 @@ class Client:
             try:
                 return await attempt(max(deadline - clock(), 0.0))
             except grpc.aio.AioRpcError as error:
-                wait_s = _retry_wait_s(error, backoff_s)
+                wait_s = retry_wait_s(error, backoff_s)
                 late = wait_s is not None and clock() + wait_s >= deadline
                 if wait_s is None or late or not attempts_left:
-                    if late and _was_ended(error):  # by its deadline, as far as can be known
-                        raise _late_error(self.target, self.timeout_s) from error
-                    raise _service_error(error, self.target, self.timeout_s) from error
+                    if late and was_ended(error):  # by its deadline, as far as can be known
+                        raise late_error(self.target, self.timeout_s) from error
+                    raise service_error(error, self.target, self.timeout_s) from error
             await asyncio.sleep(wait_s)
             backoff_s *= 2
 
 
 async def _only(message: _T) -> AsyncIterator[_T]:
     yield message
-
-
-def _retry_wait_s(error: grpc.aio.AioRpcError, backoff_s: float) -> float | None:
-    """How long to wait before the call is made again; None where that cannot help."""
-    least_s = _pushback_s(error)
-    match error.code():
-        case grpc.StatusCode.UNAVAILABLE:
-            least_s = least_s or 0.0
-        case _ if _was_ended(error):
-            least_s = 0.0
-        case grpc.StatusCode.RESOURCE_EXHAUSTED if least_s is not None:
-            pass
-        case _:
-            return None
-    # Jitter, so that clients that were turned away together do not come back together.
-    return max(least_s, backoff_s) * random.uniform(1.0, 1.5)
-
-
-def _was_ended(error: grpc.aio.AioRpcError) -> bool:
-    """Whether a call ended without an answer, and without a word of why.
-
-    A service that stops cancels what reaches it in its last moment. That a caller of ours cancelled
-    it is another exception.
-    """
-    code = error.code()
-    ended_early = code is grpc.StatusCode.INTERNAL and error.details() == _ENDED_EARLY
-    return ended_early or code is grpc.StatusCode.CANCELLED
-
-
-def _pushback_s(error: grpc.aio.AioRpcError) -> float | None:
-    """When the service says to try again; None where it does not."""
-    told = str(dict(error.trailing_metadata() or ()).get(PUSHBACK_KEY, ""))
-    return float(told) / 1000 if told.isdecimal() else None
-
-
-def _service_error(error: grpc.aio.AioRpcError, target: str, timeout_s: float) -> RTPredictorError:
-    """What a failed call means, in one line."""
-    code = error.code()
-    details = " ".join((error.details() or "").split())
-    if code is grpc.StatusCode.INVALID_ARGUMENT:
-        return InvalidRequestError(details)
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return _late_error(target, timeout_s)
-    if code is grpc.StatusCode.UNIMPLEMENTED:
-        return ServiceError(f"{target} does not know this call: is it RT Predictor, and as new?")
-    if _was_ended(error):
-        return ServiceError(f"{target} ended the call before it was answered: try again")
-    if code is grpc.StatusCode.UNAVAILABLE and _NO_CONNECTION.search(details):
-        return _no_connection(details, target)
-    return ServiceError(f"{target}: {details or 'no details'} ({code.name})")
-
-
-def _late_error(target: str, timeout_s: float) -> ServiceError:
-    return ServiceError(f"{target} did not answer within {timeout_s:g} s")
-
-
-def _no_connection(details: str, target: str) -> ServiceError:
-    trouble = trouble_of(details)
-    if trouble is not None:
-        return ServiceError(f"no secure connection to {target}: {trouble}")
-    reason = details.rpartition(": ")[2]
-    return ServiceError(
-        f"no service answers at {target} ({reason}): check the address, or start one with "
-        "`rt-predictor serve`"
-    )
 
 
 class _Source:
