@@ -63,7 +63,7 @@ format: setup-dev  ## put the source in its standard form
 proto: setup-dev  ## generate rt_predictor/api/v1 from proto/
 	$(BIN)/python tools/generate_proto.py
 
-reference: setup-dev  ## write docs/settings.md and docs/metrics.md from the program
+reference: setup-dev  ## write the tables of README.md that come from the program
 	$(BIN)/python tools/reference.py
 
 dashboard: setup-dev  ## write the Grafana dashboard from tools/dashboard_panels.py

@@ -1,8 +1,8 @@
-"""Writes the tables of docs/settings.md and docs/metrics.md from the program itself.
+"""Writes the tables of settings and metrics in README.md from the program itself.
 
     python tools/reference.py [--check]
 
-`--check` writes nothing and fails where a page is out of step.
+`--check` writes nothing and fails where the README is out of step.
 """
 
 import argparse
@@ -61,7 +61,6 @@ def metrics_table() -> str:
 
 
 TABLES = {"settings": settings_table, "metrics": metrics_table}
-"""By the name of the page in docs."""
 
 
 def fill(text: str, name: str, table: str) -> str:
@@ -71,8 +70,15 @@ def fill(text: str, name: str, table: str) -> str:
     """
     pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n)(?:[|].*\n)*(<!-- end -->)")
     if not pattern.search(text):
-        raise SystemExit(f"docs/{name}.md has no place for its table: <!-- {name} -->")
+        raise SystemExit(f"README.md has no place for the table of {name}: <!-- {name} -->")
     return pattern.sub(lambda found: f"{found[1]}{table}\n{found[2]}", text)
+
+
+def filled(text: str) -> str:
+    """The README with every table as the program has it now."""
+    for name, table in TABLES.items():
+        text = fill(text, name, table())
+    return text
 
 
 def main() -> int:
@@ -80,17 +86,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail if out of step")
     check: bool = parser.parse_args().check
-    stale = False
-    for name, table in TABLES.items():
-        page = PROJECT / "docs" / f"{name}.md"
-        old = page.read_text()
-        new = fill(old, name, table())
-        if new != old and check:
-            print(f"{page} is out of step with the program: run `make reference`", file=sys.stderr)
-            stale = True
-        elif new != old:
-            page.write_text(new)
-    return int(stale)
+    readme = PROJECT / "README.md"
+    old = readme.read_text()
+    new = filled(old)
+    if check and new != old:
+        print("README.md is out of step with the program: run `make reference`", file=sys.stderr)
+        return 1
+    if not check:
+        readme.write_text(new)
+    return 0
 
 
 if __name__ == "__main__":
