@@ -39,7 +39,6 @@ PATIENCE_S = 600.0
 USER = "10001:10001"
 JOB = "--processors 32 --nodes 4 --mem 128000 --time 3600 --partition normal --qos normal"
 ASKED = ("rt-predictor", "predict", *JOB.split())
-_BYTES_PER_MB = 1_000_000
 
 # What is not to be in the image, and what its user may not do.
 _PROBE = """

@@ -33,7 +33,8 @@ from rt_predictor.serving.description import (
 from rt_predictor.serving.flags import flags_of
 from rt_predictor.serving.likeness import by_likeness
 from rt_predictor.serving.predictions import Predictions, joined
-from rt_predictor.serving.recent import MOST_ROWS, RecentAnswers
+from rt_predictor.serving.recent import MOST_KEPT_ROWS
+from rt_predictor.serving.recent import RecentAnswers
 from rt_predictor.settings import PredictionSettings, Settings
 
 _LEAST_CHUNK_ROWS = 64
@@ -119,7 +120,7 @@ class Predictor:
     def predict(self, jobs: Jobs) -> Predictions:
         """Predicts n jobs, each with a submit_time; they are taken as valid (`features.rules`)."""
         if not isinstance(jobs, pl.DataFrame):
-            if self._recent is not None and 0 < len(jobs) <= MOST_ROWS:
+            if self._recent is not None and 0 < len(jobs) <= MOST_KEPT_ROWS:
                 return self._recent.predict(self._predicted, jobs)
             if len(jobs) > _MOST_ROWS:
                 jobs = as_frame(jobs)

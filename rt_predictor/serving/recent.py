@@ -13,7 +13,7 @@ from rt_predictor.serving.predictions import Predictions, joined
 
 MOST_ANSWERS = 1024
 """Answers that are kept, the latest; about 3 kB each."""
-MOST_ROWS = 8
+MOST_KEPT_ROWS = 8
 """Jobs of a run whose answers are kept: among more, one costs no more than to look it up."""
 
 

@@ -1,8 +1,9 @@
-"""The three boosters, fitted on absolute error, with every hyper-parameter from settings.
+"""Boosters of the three libraries, with every hyper-parameter from settings.
 
-Each is stopped early on jobs that it was not fitted on. Absolute error is the loss because the mean
-absolute error of runtimes is what users of a prediction feel; squared error of logarithms, the
-usual choice, is far worse on it (measured: 7890 s against 4989 s on one log).
+With `early_stopping_rounds` they are stopped early on jobs that they were not fitted on. Absolute
+error is the loss because the mean absolute error of runtimes is what users of a prediction feel;
+squared error of logarithms, the usual choice, is far worse on it (measured: 7890 s against 4989 s
+on one log).
 """
 
 from collections.abc import Callable, Mapping

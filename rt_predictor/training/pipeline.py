@@ -41,12 +41,6 @@ from rt_predictor.training.reference import fit_reference
 from rt_predictor.training.replayed import Replayed
 
 _LIBRARIES = ("xgboost", "lightgbm", "catboost", "onnx", "onnxruntime", "numpy", "polars")
-_PARITY_SAMPLE_JOBS = 20_000
-_ANSWER_TOLERANCE = 1e-4
-"""Of the answer, and a hundredth of it of the longest runtime: leaves may be as large as that, and
-cancel out in a float32 sum. That they are the right ones is proven before."""
-_HALF, _TIE = 0.5, 1e-4
-"""Half of the weight, and how near to it rounding may decide the median."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rt_predictor.features.jobs import REQUEST_SCHEMA, Rows
 from rt_predictor.serving.predictor import Predictor
-from rt_predictor.serving.recent import MOST_ROWS, RecentAnswers
+from rt_predictor.serving.recent import MOST_KEPT_ROWS, RecentAnswers
 from rt_predictor.settings import Settings
 from rt_predictor.traces.generate import generate_jobs
 from tests.serving.fakes import FakePredictor
@@ -36,7 +36,7 @@ class Asked:
 some_rows = st.lists(
     st.builds(row, st.sampled_from([None, 60.0, 70.0]), st.sampled_from([None, "a", "b"])),
     min_size=1,
-    max_size=MOST_ROWS,
+    max_size=MOST_KEPT_ROWS,
 )
 
 
