@@ -59,7 +59,9 @@ class Assembler:
         matrix[:, len(REQUEST_INPUTS) :] = history
         if not isinstance(jobs, pl.DataFrame):
             asked = [self._request_inputs(row) for row in jobs]
-            matrix[:, : len(REQUEST_INPUTS)] = np.array(asked, np.float32).reshape(len(jobs), -1)
+            matrix[:, : len(REQUEST_INPUTS)] = np.array(asked, np.float32).reshape(
+                -1, len(REQUEST_INPUTS)
+            )
             return matrix
         # Column by column: an expression costs Polars about as much as a hundred rows do.
         for place, name in enumerate(NUMBERS):

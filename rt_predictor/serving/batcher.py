@@ -82,8 +82,6 @@ class Batcher:
             return ()
         if self._waiting_jobs + len(rows) > self._max_waiting_jobs and self._waiting_jobs:
             raise OverloadedError(RETRY_AFTER_S)
-        if not (self._queue or self._runs or more_coming) and self._stays_here(len(rows)):
-            return await self._score_at_once(rows, remaining_s)
         loop = asyncio.get_running_loop()
         deadline_s = None if remaining_s is None else loop.time() + remaining_s
         waiting = _Waiting(rows, loop.create_future(), deadline_s, more_coming, queued())
@@ -95,14 +93,6 @@ class Batcher:
         except asyncio.CancelledError:
             self._leave(waiting)
             raise
-
-    async def _score_at_once(self, rows: Sequence[Row], remaining_s: float | None) -> Parts:
-        """Answers jobs of a caller who is alone; nothing else runs meanwhile."""
-        if remaining_s is not None and remaining_s <= 0:
-            raise DeadlineExceededError
-        span = queued()
-        with nullcontext() if span is None else model_run((span,), len(rows)):
-            return await predict_isolated(self._dispatcher.predict, rows)
 
     async def score_many(self, jobs: pl.DataFrame) -> Parts:
         """Answers many jobs of one caller by themselves; `jobs` as `PredictorPort` takes them."""
@@ -171,23 +161,22 @@ class Batcher:
                     waiting.found.set_exception(error)
 
     async def _predict(self, batch: Sequence[_Waiting], rows: Sequence[Row]) -> Parts:
-        more_coming = any(waiting.more_coming for waiting in batch)
-        if not more_coming and self._stays_here(len(rows)):
+        if self._stays_here(batch, len(rows)):
             return await predict_isolated(self._dispatcher.predict, rows)
         parts = await predict_isolated(self._dispatcher.predict_meanwhile, rows)
-        self._look_round(callers=len(batch))
+        self._look_round()
         return parts
 
-    def _stays_here(self, jobs: int) -> bool:
+    def _stays_here(self, batch: Sequence[_Waiting], jobs: int) -> bool:
         """Whether a run is made on the event loop."""
-        if jobs > INLINE_JOBS:
+        if jobs > INLINE_JOBS or any(waiting.more_coming for waiting in batch):
             return False
         self._inline_left -= 1
         return self._inline_left >= 0
 
-    def _look_round(self, callers: int) -> None:
-        """After a run on a thread: the longer callers are alone, the more runs stay here."""
-        alone = callers == 1 and not self._queue
+    def _look_round(self) -> None:
+        """After a run on a thread: the longer nobody comes meanwhile, the more runs stay here."""
+        alone = not self._queue
         self._inline_runs = min(2 * self._inline_runs + 1, INLINE_RUNS) if alone else 0
         self._inline_left = self._inline_runs
 

@@ -33,8 +33,7 @@ from rt_predictor.serving.description import (
 from rt_predictor.serving.flags import flags_of
 from rt_predictor.serving.likeness import by_likeness
 from rt_predictor.serving.predictions import Predictions, joined
-from rt_predictor.serving.recent import MOST_KEPT_ROWS
-from rt_predictor.serving.recent import RecentAnswers
+from rt_predictor.serving.recent import MOST_KEPT_ROWS, RecentAnswers
 from rt_predictor.settings import PredictionSettings, Settings
 
 _LEAST_CHUNK_ROWS = 64
