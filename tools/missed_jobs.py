@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from rt_predictor.errors import RTPredictorError
 from rt_predictor.settings import Settings
 from rt_predictor.traces.reader import read_trace
 from rt_predictor.training.evaluate import intervals_by_level
@@ -53,12 +54,16 @@ def misses(jobs: pl.DataFrame, held: Sequence[bool]) -> Misses:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints a line a tenth. Raises TraceError or TrainingError where the log will not do."""
+    """Prints a line a tenth; says what is wrong with a log that will not do."""
     parser = argparse.ArgumentParser(description="Whose jobs the 90 %% intervals miss.")
     parser.add_argument("trace", type=Path, help="a job log")
     options = parser.parse_args(arguments)
-    log = read_trace(options.trace)
-    replayed = replay(log.jobs, Settings(), None, lambda _step, _share: None)
+    try:
+        log = read_trace(options.trace)
+        replayed = replay(log.jobs, Settings(), None, lambda _step, _share: None)
+    except RTPredictorError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     intervals = intervals_by_level(replayed)[replayed.levels.index(LEVEL)]
     held = intervals.hold(replayed.jobs["runtime"].to_numpy())
     print(f"tenth  held    of {MOST_USERS} users  submitted before the first of them had ended")
