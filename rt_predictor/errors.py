@@ -144,6 +144,10 @@ class TooLargeError(RTPredictorError):
         )
 
 
+RETRY_PUSHBACK_KEY = "grpc-retry-pushback-ms"
+"""Trailing metadata of a refused call that may be made again: when. gRFC A6."""
+
+
 class OverloadedError(RTPredictorError):
     """The queue is full; the caller may try again after `retry_after_s` seconds."""
 

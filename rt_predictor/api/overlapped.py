@@ -1,9 +1,9 @@
 """Work on items of a stream, several at a time, with results in the order of the items."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -11,7 +11,7 @@ _R = TypeVar("_R")
 
 @asynccontextmanager
 async def overlapped(
-    items: AsyncIterator[_T], work: Callable[[_T], Awaitable[_R]], *, at_once: int
+    items: AsyncIterator[_T], work: Callable[[_T], Coroutine[Any, Any, _R]], *, at_once: int
 ) -> AsyncIterator[AsyncIterator[_R]]:
     """Results of `work` for each item, as soon as they and all before them are there.
 
@@ -23,14 +23,11 @@ async def overlapped(
     begun: asyncio.Queue[asyncio.Task[_R] | None] = asyncio.Queue()
     tasks: set[asyncio.Task[_R]] = set()
 
-    async def one(item: _T) -> _R:
-        return await work(item)
-
     async def begin() -> None:
         try:
             async for item in items:
                 await room.acquire()
-                task = asyncio.create_task(one(item))
+                task = asyncio.create_task(work(item))
                 tasks.add(task)
                 begun.put_nowait(task)
         finally:

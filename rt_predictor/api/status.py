@@ -8,7 +8,7 @@ import grpc
 from loguru import logger
 
 from rt_predictor.api.call import call_fields
-from rt_predictor.errors import OverloadedError, RTPredictorError, outcome_of
+from rt_predictor.errors import RETRY_PUSHBACK_KEY, OverloadedError, RTPredictorError, outcome_of
 from rt_predictor.observability.logging import traceback_text
 
 _MAX_MESSAGE_CHARS = 500
@@ -58,5 +58,5 @@ def _metadata(error: RTPredictorError) -> tuple[tuple[str, str], ...]:
         return ()
     return (
         ("retry-after", str(math.ceil(error.retry_after_s))),
-        ("grpc-retry-pushback-ms", str(math.ceil(error.retry_after_s * 1000))),
+        (RETRY_PUSHBACK_KEY, str(math.ceil(error.retry_after_s * 1000))),
     )

@@ -6,10 +6,12 @@ import re
 import grpc
 
 from rt_predictor.client.access import trouble_of
-from rt_predictor.errors import InvalidRequestError, RTPredictorError, ServiceError
-
-_PUSHBACK_KEY = "grpc-retry-pushback-ms"
-"""Trailing metadata of a refused call that may be made again: when. gRFC A6."""
+from rt_predictor.errors import (
+    RETRY_PUSHBACK_KEY,
+    InvalidRequestError,
+    RTPredictorError,
+    ServiceError,
+)
 
 _ENDED_EARLY = "Internal error from Core"
 """What grpc.aio says, under INTERNAL, of a stream that ended while the client was still writing: a
@@ -46,7 +48,7 @@ def was_ended(error: grpc.aio.AioRpcError) -> bool:
 
 def _pushback_s(error: grpc.aio.AioRpcError) -> float | None:
     """When the service says to try again; None where it does not."""
-    told = str(dict(error.trailing_metadata() or ()).get(_PUSHBACK_KEY, ""))
+    told = str(dict(error.trailing_metadata() or ()).get(RETRY_PUSHBACK_KEY, ""))
     return float(told) / 1000 if told.isdecimal() else None
 
 

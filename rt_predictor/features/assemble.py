@@ -5,7 +5,7 @@ One implementation for one job, a batch, a stream chunk and the training set.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -25,6 +25,7 @@ NUMBERS: tuple[str, ...] = ("processors_req", "nodes_req", "mem_req", "gpus_req"
 
 _SECOND_OF_DAY = len(NUMBERS)
 _SECOND_OF_WEEK = _SECOND_OF_DAY + 1
+_Time = TypeVar("_Time", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True)
@@ -66,25 +67,27 @@ class Assembler:
         # Column by column: an expression costs Polars about as much as a hundred rows do.
         for place, name in enumerate(NUMBERS):
             matrix[:, place] = jobs.get_column(name).to_numpy()
-        submit_time = jobs.get_column("submit_time").to_numpy()
-        matrix[:, _SECOND_OF_DAY] = submit_time % DAY_S
-        matrix[:, _SECOND_OF_WEEK] = (submit_time + _MONDAY_S) % WEEK_S
+        calendar = _calendar(jobs.get_column("submit_time").to_numpy())
+        matrix[:, _SECOND_OF_DAY], matrix[:, _SECOND_OF_WEEK] = calendar
         for place, category in enumerate(self.categories, start=_SECOND_OF_WEEK + 1):
             matrix[:, place] = category.codes(jobs.get_column(category.field))
         return matrix
 
     def _request_inputs(self, row: Row) -> list[Any]:
         """The values of `REQUEST_INPUTS` for one job; None where missing."""
-        submit_time = cast(float, row["submit_time"])
         return [
             *(row[name] for name in NUMBERS),
-            submit_time % DAY_S,
-            (submit_time + _MONDAY_S) % WEEK_S,
+            *_calendar(cast(float, row["submit_time"])),
             *(
                 category.code(cast("str | None", row[category.field]))
                 for category in self.categories
             ),
         ]
+
+
+def _calendar(submit_time: _Time) -> tuple[_Time, _Time]:
+    """Second of the day and of the week of one time, or of many, in Unix s."""
+    return submit_time % DAY_S, (submit_time + _MONDAY_S) % WEEK_S
 
 
 def training_ranges(jobs: pl.DataFrame) -> Mapping[str, Range]:

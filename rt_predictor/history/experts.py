@@ -179,7 +179,7 @@ class ExpertLosses:
         found = np.zeros((len(users), SCOPES, self._experts + 1), dtype=np.float32)
         overall = visible_s.searchsorted(submit_s, side="right") - 1
         for scope, rows in ((GLOBAL, overall), (USER, own)):
-            if len(rows) == 1:
+            if len(rows) == 1:  # a mask costs as much as all else that one job needs here
                 if rows[0] >= 0:
                     found[0, scope] = sums[rows[0], scope]
                 continue

@@ -71,10 +71,6 @@ class Told:
         found = (said.predicted_s, *said.ends_s(offsets))
         return cls(*(part.astype(np.float64) for part in found))
 
-    def rows(self, rows: Rows) -> "Told":
-        """What is told of some of the jobs."""
-        return Told(self.predicted_s[rows], self.lower_s[rows], self.upper_s[rows])
-
 
 class Judge(Protocol):
     """Says how far off a model was, and what it tells. A row must not depend on its neighbours."""

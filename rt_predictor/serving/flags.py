@@ -1,14 +1,15 @@
 """What makes a job's answer less certain: its flags, from what was assembled of it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.features.assemble import Range
+from rt_predictor.features.categories import Category
 from rt_predictor.features.declared import REQUEST_INPUTS, UNSEEN_CODE
-from rt_predictor.model.bundle import Bundle
-from rt_predictor.model.learned import assembler_from
+from rt_predictor.model.documents import RangeDocument
 from rt_predictor.serving.predictions import Flag
 
 _NAMES = [item.name for item in REQUEST_INPUTS]
@@ -44,17 +45,20 @@ class Flags:
         return np.asarray(flags)
 
 
-def flags_of(bundle: Bundle) -> Flags:
-    """The flags of a bundle: numbers outside of what training saw, and names that it did not see.
+def flags_of(known: Mapping[str, RangeDocument], categories: Sequence[Category]) -> Flags:
+    """Flags for numbers outside of what training saw, and for names that it did not see.
 
     Nothing is said of a number that it never saw, nor of names where it saw none of that field.
+
+    Args:
+        known: range of each number that training saw.
+        categories: names that it saw.
     """
-    ranges = [bundle.features.ranges.get(name, _UNBOUNDED) for name in _NAMES]
-    categories = assembler_from(bundle.features).categories
+    ranges = [known.get(name, _UNBOUNDED) for name in _NAMES]
     named = {f"{category.field}_code" for category in categories if category.names}
     return Flags(
-        least=np.array([known.minimum for known in ranges], np.float32),
-        greatest=np.array([known.maximum for known in ranges], np.float32),
+        least=np.array([seen.minimum for seen in ranges], np.float32),
+        greatest=np.array([seen.maximum for seen in ranges], np.float32),
         unseen=np.array(
             [UNSEEN_CODE if name in named & _UNSEEN.keys() else np.nan for name in _NAMES],
             np.float32,

@@ -85,7 +85,7 @@ class Predictor:
         self.reference = reference_from(bundle.reference)
         self.limits_enforced = prediction.limits_enforced
         self._assembler = assembler_from(bundle.features)
-        self._flags = flags_of(bundle)
+        self._flags = flags_of(bundle.features.ranges, self._assembler.categories)
         self.member_names = tuple(bundle.ensemble.models)
         self._chunk_rows = chunk_rows
         self._threads = threads or os.cpu_count() or 1

@@ -28,7 +28,8 @@ def folded(answers: tuple[Told, np.ndarray, np.ndarray], cuts: list[int]) -> Liv
     live, edges = LiveSums.none(2), sorted({0, *cuts, len(runtime_s)})
     for start, stop in pairwise(edges):
         rows = slice(start, stop)
-        live = live.after(told.rows(rows), runtime_s[rows], bins[rows])
+        part = Told(told.predicted_s[rows], told.lower_s[rows], told.upper_s[rows])
+        live = live.after(part, runtime_s[rows], bins[rows])
     return live
 
 

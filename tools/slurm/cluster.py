@@ -191,7 +191,7 @@ def _write_files(folder: Path, level: str, hooks: Iterable[str]) -> None:
             host=socket.gethostname().partition(".")[0],
             folder=folder,
             level=level,
-            ports=_free_ports(2),
+            ports=free_ports(2),
             hooks="\n".join(HOOK_LINES[name].format(folder=folder) for name in hooks),
         )
     )
@@ -271,7 +271,8 @@ def _logs(folder: Path) -> str:
     return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-1500:]}" for path in files)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on now."""
     with ExitStack() as stack:
         made = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in made:

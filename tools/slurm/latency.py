@@ -23,7 +23,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from cluster import PATIENCE_S, Cluster, cluster, missing  # noqa: E402
+from cluster import PATIENCE_S, Cluster, cluster, free_ports, missing  # noqa: E402
 
 AT_ONCE = 4
 """sbatch processes at a time, for submissions/s."""
@@ -115,7 +115,7 @@ def rows(submissions: int) -> Iterator[str]:
     with cluster(hooks=()) as site:
         yield row("no hook", site, submissions)
     with ExitStack() as stack:
-        port = _free_port()
+        (port,) = free_ports(1)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         history = {"RT_PREDICTOR_HISTORY__PATH": f"{folder}/history.sqlite"}
         serve = ("serve", "--port", port, "--metrics-port", 0)
@@ -144,14 +144,6 @@ def agent_of(site: Cluster, *arguments: object) -> Iterator[subprocess.Popen[str
     with program("agent", "--socket", site.socket, *arguments, until="listening") as agent:
         time.sleep(_SETTLES_S)
         yield agent
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
