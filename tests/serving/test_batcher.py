@@ -117,7 +117,8 @@ async def test_what_arrives_meanwhile_is_the_next_run(busy: _Serving) -> None:
     busy.predictor.gate.set()
     found = await asyncio.gather(*calls)
     assert [_predicted(parts) for parts in found] == [[float(n)] for n in range(20)]
-    assert _sizes(busy.predictor) == [LONG_RUN_JOBS] * LANES + [20]
+    # Which of the lanes is first to go on, once the gate is open, is up to the machine.
+    assert sorted(_sizes(busy.predictor)) == [20] + [LONG_RUN_JOBS] * LANES
 
 
 async def test_a_run_has_no_more_jobs_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
