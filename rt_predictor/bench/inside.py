@@ -10,7 +10,6 @@ import polars as pl
 
 from rt_predictor.bench.figures import Figure, Figures, Skipped, rounds
 from rt_predictor.bench.plan import Plan
-from rt_predictor.model.ports import GraphInputs
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import load_settings
 
@@ -36,7 +35,7 @@ def measure(plan: Plan, predictor: Predictor) -> Figures:
         return predictor.score(given)
 
     def one_score(row: int) -> object:
-        return predictor.score(GraphInputs(*(part[row : row + 1] for part in given)))
+        return predictor.score(given.rows(slice(row, row + 1)))
 
     given = predictor.graph_inputs(bulk)
     figures: Figures = {

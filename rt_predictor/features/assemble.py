@@ -48,15 +48,21 @@ class Assembler:
         if fields != CATEGORY_FIELDS:
             raise ValueError(f"categories are {fields}, expected {CATEGORY_FIELDS}")
 
-    def assemble(self, jobs: Jobs, history: NDArray[np.float32]) -> NDArray[np.float32]:
+    def assemble(
+        self,
+        jobs: Jobs,
+        history: NDArray[np.float32],
+        room: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """The matrix of inputs: [n, len(INPUTS)], missing as NaN.
 
         Args:
             jobs: [n]; columns other than those of `REQUEST_SCHEMA` are not looked at.
             history: [n, len(HISTORY_INPUTS)] what was known at each submit, as
                 `LogHistory.features` or `EventStore.features` gives it.
+            room: where to put the matrix; a new one where it is None.
         """
-        matrix = np.empty((len(jobs), len(INPUTS)), dtype=np.float32)
+        matrix = np.empty((len(jobs), len(INPUTS)), dtype=np.float32) if room is None else room
         matrix[:, len(REQUEST_INPUTS) :] = history
         if not isinstance(jobs, pl.DataFrame):
             asked = [self._request_inputs(row) for row in jobs]

@@ -139,4 +139,4 @@ class NoExperts:
 
     def said(self, given: GraphInputs) -> Said:
         """Nothing."""
-        return Said.nothing(len(given.inputs))
+        return Said.nothing(len(given))

@@ -84,7 +84,7 @@ class ModelFold:
         submit_s, end_s = (judged[name].to_numpy() for name in ("submit_time", "end_time"))
         sums, siblings = self._learned(users, submit_s, end_s, verdict.losses[usable])
         # Jobs are scored by where their prediction lay, which offsets do not move.
-        said = self._said(GraphInputs(inputs, sums, np.zeros((len(sums), TAILS), np.float32)))
+        said = self._said(GraphInputs.of(inputs, sums, np.zeros((len(sums), TAILS), np.float32)))
         found = said.usable
         said, inputs = said.rows(found), inputs[found]
         runtime_s = judged["runtime"].to_numpy()[found]
@@ -134,10 +134,10 @@ class ModelFold:
 
     def _said(self, given: GraphInputs) -> Said:
         """What the model said of the jobs; nothing where it fails."""
-        count = len(given.inputs)
+        count = len(given)
         found = Said.nothing(count)
         for rows, said in _answers(
-            lambda rows: self.judge.said(GraphInputs(*(column[rows] for column in given))),
+            lambda rows: self.judge.said(given.rows(rows)),
             slice(0, count),
         ):
             found.put(rows, said)

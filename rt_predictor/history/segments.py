@@ -18,6 +18,7 @@ from rt_predictor.history.sorted_runs import (
     Times,
     keep_runs,
     merge_runs,
+    search_order,
 )
 from rt_predictor.history.windows import STATISTICS, WINDOW_RUNS, Float, window_statistics
 
@@ -46,7 +47,7 @@ class Segment:
 
 def known_now(segments: Sequence[Segment], ids: Ids) -> Known:
     """What all events say of each key: m ids."""
-    order = ids.argsort(kind="stable")
+    order = search_order(ids)
     oldest, *newer = segments
     slots = oldest.runs.find(ids, order)
     statistics = oldest.known.statistics[slots]
@@ -74,7 +75,7 @@ def known_at(pieces: Sequence[SortedRuns], ids: Ids, at_s: Times) -> Known:
 
 
 def _windows_at(pieces: Sequence[SortedRuns], ids: Ids, at_s: Times) -> RunWindows:
-    order = ids.argsort(kind="stable")
+    order = search_order(ids)
     oldest, *newer = pieces
     slots = oldest.find(ids, order)
     windows = oldest.windows_before(slots, oldest.ended(slots, at_s))

@@ -20,6 +20,9 @@ Places = NDArray[np.int64]
 _NO_END = -np.inf
 _HIDDEN = np.float32(np.nan)
 
+_FEW_IDS = 64
+"""Ids that are looked up as they come."""
+
 _MERGED_ENTRIES = 1 << 20
 """Entries that are merged at a time: bounds the memory that a merge takes on top."""
 
@@ -52,11 +55,13 @@ class SortedRuns:
         """Keys that have events; the slot of any other key."""
         return len(self.ids) - 1
 
-    def find(self, ids: Ids, order: Places) -> Places:
-        """Slot of each id: [m]. `order` sorts the ids: a sorted search stays in the cache."""
-        asked = ids[order]
+    def find(self, ids: Ids, order: Places | None) -> Places:
+        """Slot of each id: [m]. `order` sorts the ids, where there are many (`search_order`)."""
+        asked = ids if order is None else ids[order]
         places = self.ids.searchsorted(asked)
         places[self.ids[places] != asked] = self.keys
+        if order is None:
+            return places
         slots = np.empty_like(places)
         slots[order] = places
         return slots
@@ -118,6 +123,11 @@ class RunWindows:
         self.end_s[rows] = end_s.ravel()[order]
         self.runtime_s[rows] = runtime_s.ravel()[order]
         self.used[rows] = used.ravel()[order]
+
+
+def search_order(ids: Ids) -> Places | None:
+    """In what order to look many ids up: a sorted search stays in the cache. None for a few."""
+    return None if len(ids) <= _FEW_IDS else ids.argsort(kind="stable")
 
 
 def sort_runs(ids: Ids, end_s: Times, runtime_s: Float, used: Float) -> SortedRuns:

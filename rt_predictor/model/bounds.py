@@ -105,17 +105,6 @@ def tail_scores(quantiles: Array, relative: Array) -> Array:
     return np.hstack([quantiles[:, LOWER] - outcome, outcome - quantiles[:, UPPER]])
 
 
-def outcome_scores(
-    quantiles: NDArray[np.floating],
-    runtime_s: Array,
-    time_req_s: Array,
-    typical_runtime_s: float,
-) -> Array:
-    """`tail_scores` of n finished jobs: raw quantiles, runtimes and limits in s, NaN for none."""
-    scale = quantile_scale_s(time_req_s, typical_runtime_s)
-    return tail_scores(quantiles.astype(np.float64), to_cube_root(runtime_s, scale))
-
-
 def told_scores(scores: Array, runtime_s: Array, point_s: Array, ceiling_s: Array) -> Array:
     """`tail_scores` of ends as they are told: they hold the prediction, and end at the ceiling.
 
@@ -194,8 +183,11 @@ def upper_quantile_s(upper_s: Array, point_s: Array, confidence: float) -> Array
     Raises ValueError for a confidence that the levels say nothing of.
     """
     above, share = _between(confidence)
-    lower_s = upper_s[:, above - 1] if above else point_s
-    root = np.cbrt(lower_s) * (1 - share) + np.cbrt(upper_s[:, above]) * share
+    ends_s = (
+        upper_s[:, above - 1 : above + 1] if above else np.column_stack([point_s, upper_s[:, 0]])
+    )
+    low, high = np.cbrt(ends_s).T
+    root = low * (1 - share) + high * share
     return np.asarray(root * root * root)
 
 

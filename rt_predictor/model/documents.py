@@ -9,7 +9,7 @@ from rt_predictor.errors import BundleError
 from rt_predictor.model.bounds import GROUPS, LEVELS, QUANTILES, TAILS
 from rt_predictor.model.reference import BINS, ERROR, RUNTIME_TO_PREDICTION, WATCHED_INPUTS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Changes when an older program could not read the bundle, or would read it wrongly."""
 
 
@@ -30,8 +30,8 @@ class EnsembleConfig(Document):
     """`ensemble_config.json`: what the graph is made of, and how to call it."""
 
     models: Mapping[str, ModelEntry]
-    graph_inputs: tuple[str, ...]
-    graph_outputs: tuple[str, ...]
+    graph_inputs: Mapping[str, int] = Field(description="columns of the input, by what they hold")
+    graph_outputs: Mapping[str, int] = Field(description="rows of the output, likewise")
 
     @model_validator(mode="before")
     @classmethod

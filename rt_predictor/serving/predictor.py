@@ -7,7 +7,7 @@ So a piece is scored in an order in which they follow one another, in chunks tha
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -22,7 +22,7 @@ from rt_predictor.history.judge import Told, Verdict
 from rt_predictor.model.bounds import LEVELS, TAILS
 from rt_predictor.model.bundle import Bundle, read_bundle
 from rt_predictor.model.learned import assembler_from, reference_from, start_offsets
-from rt_predictor.model.ports import GraphInputs, GraphOutputs
+from rt_predictor.model.ports import GRAPH_OUTPUT, GraphInputs, GraphOutputs
 from rt_predictor.model.said import Said, said_of
 from rt_predictor.model.session import ModelSession
 from rt_predictor.serving.description import (
@@ -38,8 +38,7 @@ from rt_predictor.settings import PredictionSettings, Settings
 
 _LEAST_CHUNK_ROWS = 64
 """Rows that are worth the way to a thread."""
-_Outputs = list[NDArray[np.float32]]
-_Map = Callable[..., Iterable[_Outputs]]
+_Map = Callable[..., Iterable[NDArray[np.float32]]]
 """`map`, on whatever threads"""
 _MOST_ROWS = 64
 """Jobs that are looked at row by row; a frame is the quicker way to more."""
@@ -102,9 +101,7 @@ class Predictor:
         Raises BundleError saying what is wrong with it and how to mend it.
         """
         bundle = read_bundle(settings.model.path, verify_hashes=settings.model.verify_hashes)
-        session = ModelSession(
-            bundle.graph, bundle.ensemble.graph_outputs, settings.model.providers
-        )
+        session = ModelSession(bundle.graph, GRAPH_OUTPUT, settings.model.providers)
         optimization = settings.features.optimization
         return cls(
             bundle,
@@ -133,16 +130,17 @@ class Predictor:
     def _predicted(self, jobs: Jobs) -> Predictions:
         """All of it on this thread."""
         given, known = self._asked(jobs)
-        said = self._in_chunks(given, -(-len(jobs) // self._chunk_rows), map)
-        told = self._told(given, said)
+        answers = self._in_chunks(given, -(-len(jobs) // self._chunk_rows), map)
+        said = answers.astype(np.float64)
+        told = self._told(given, answers, said)
         return Predictions(
             runtime_s=told.predicted_s,
             lower_s=told.lower_s[:, self._level],
             upper_s=told.upper_s[:, self._level],
-            timeout_probability=said.timeout.astype(np.float64),
+            timeout_probability=said.timeout,
             ends_s=(told.lower_s, told.upper_s),
             limit_granularity_s=self._prediction.limit_granularity_s,
-            members_s=said.experts.astype(np.float64),
+            members_s=said.experts,
             flags=self._flags.raised(given.inputs, known.knows_user),
             member_names=self.member_names,
             level=self.confidence_level,
@@ -151,8 +149,11 @@ class Predictor:
 
     def _asked(self, jobs: Jobs) -> tuple[GraphInputs, Known]:
         known = self._history.known(jobs)
-        inputs = self._assembler.assemble(jobs, known.features)
-        return GraphInputs(inputs, known.expert_losses, known.offsets), known
+        given = GraphInputs.room(len(jobs), self.experts)
+        self._assembler.assemble(jobs, known.features, given.inputs)
+        given.expert_losses[:] = known.expert_losses
+        given.offsets[:] = known.offsets
+        return given, known
 
     @property
     def experts(self) -> int:
@@ -180,7 +181,7 @@ class Predictor:
         inputs = self._assembler.assemble(events, history_features)
         losses = np.zeros((len(events), SCOPES, self.experts + 1), dtype=np.float32)
         offsets = np.zeros((len(events), TAILS), dtype=np.float32)
-        said = self.score(GraphInputs(inputs, losses, offsets))
+        said = self.score(GraphInputs.of(inputs, losses, offsets))
         runtime_s = events["runtime"].to_numpy()
         return Verdict(inputs, losses_of(said.experts, runtime_s.astype(np.float32)))
 
@@ -193,12 +194,14 @@ class Predictor:
             outputs, given.inputs, self.bundle.calibration, enforced=self.limits_enforced
         )
 
-    def _told(self, given: GraphInputs, outputs: GraphOutputs) -> Told:
-        """What jobs are told: the graph's own ends, unless limits are enforced."""
+    def _told(self, given: GraphInputs, answers: GraphOutputs, said: GraphOutputs) -> Told:
+        """What jobs are told: the graph's own ends, unless limits are enforced.
+
+        `said` holds the same as `answers`, in doubles.
+        """
         if self.limits_enforced:
-            return Told.of(self._said(given, outputs), given.offsets)
-        ends = (outputs.prediction, outputs.lower, outputs.upper)
-        return Told(*(end.astype(np.float64) for end in ends))
+            return Told.of(self._said(given, answers), given.offsets)
+        return Told(said.prediction, said.lower, said.upper)
 
     def describe(self) -> ModelDescription:
         """Where the model comes from, how good it was, and what runs it."""
@@ -227,32 +230,24 @@ class Predictor:
 
     def score(self, given: GraphInputs) -> GraphOutputs:
         """What the graph says, in row chunks on all threads."""
-        pieces = self._pieces(len(given.inputs), self._chunk_rows)
+        pieces = self._pieces(len(given), self._chunk_rows)
         return self._in_chunks(given, pieces, self._pool.map)
 
     def _in_chunks(self, given: GraphInputs, chunks: int, in_turn: _Map) -> GraphOutputs:
         """What the graph says, in so many chunks; `in_turn` says on which threads."""
         if chunks <= 1:
-            return GraphOutputs(*self.session.run(*given))
+            return GraphOutputs(self.session.run(given.matrix))
         order = by_likeness(given.inputs)
 
-        def run(rows: NDArray[np.intp]) -> _Outputs:
-            return self.session.run(*(part[rows] for part in given))
+        def run(rows: NDArray[np.intp]) -> NDArray[np.float32]:
+            return self.session.run(given.matrix[rows])
 
-        found = in_turn(run, np.array_split(order, chunks))
-        return GraphOutputs(*(_put_back(order, output) for output in zip(*found, strict=True)))
+        ordered = np.concatenate(list(in_turn(run, np.array_split(order, chunks))), axis=1)
+        answers = np.empty_like(ordered)
+        answers[:, order] = ordered
+        return GraphOutputs(answers)
 
     def _pieces(self, rows: int, most: int) -> int:
         """Into how many equal pieces, of `most` rows, all threads share rows alike."""
         rounds = -(-rows // (most * self._threads))
         return max(1, min(rows // _LEAST_CHUNK_ROWS, rounds * self._threads))
-
-
-def _put_back(
-    order: NDArray[np.intp], chunks: Sequence[NDArray[np.float32]]
-) -> NDArray[np.float32]:
-    """Rows that were taken in some order, each in its place again."""
-    ordered = np.concatenate(chunks)
-    rows = np.empty_like(ordered)
-    rows[order] = ordered
-    return rows

@@ -11,7 +11,7 @@ from onnx import ModelProto
 from rt_predictor.errors import ParityError
 from rt_predictor.features.declared import FEATURES
 from rt_predictor.model.bounds import QUANTILES, TAILS
-from rt_predictor.model.ports import GRAPH_OUTPUTS, GraphOutputs
+from rt_predictor.model.ports import GRAPH_OUTPUT, GraphInputs
 from rt_predictor.model.session import CPU, ModelSession
 from rt_predictor.training.boosters import FittedBooster, Progress
 from rt_predictor.training.combine import expert_weights, weighted_median
@@ -23,7 +23,7 @@ from rt_predictor.training.export.normalise import normalise
 from rt_predictor.training.export.verify import ParityReport, verify
 from rt_predictor.training.interval_models import IntervalModels
 from rt_predictor.training.members import MEMBERS
-from rt_predictor.training.prepare import Encoded, PreparedLog, run_in_chunks
+from rt_predictor.training.prepare import Encoded, PreparedLog, answers
 
 QUANTILE_HEAD, TIMEOUT_HEAD = "quantiles", "timeout"
 
@@ -68,7 +68,7 @@ def export_graph(ensemble: Ensemble, models: IntervalModels) -> ExportedGraph:
         Bounds(models.calibration.limit_overrun, models.timeout_log_odds),
     )
     serialised = model.SerializeToString()
-    session = ModelSession(serialised, GRAPH_OUTPUTS, (CPU,))
+    session = ModelSession(serialised, GRAPH_OUTPUT, (CPU,))
     return ExportedGraph(
         ensemble, models, tuple(heads), tuple(boosters), model, serialised, session
     )
@@ -124,8 +124,7 @@ def _verify_answers(
     Raises ParityError where they differ by more than float32 rounding.
     """
     ensemble, models = exported.ensemble, exported.models
-    outputs = run_in_chunks(exported.session, encoded.inputs, losses, offsets)
-    found = GraphOutputs(*outputs)
+    found = answers(exported.session, GraphInputs.of(encoded.inputs, losses, offsets))
     experts = ensemble.experts_s(encoded)
     rounding = ensemble.combination.max_runtime_s * _ANSWER_TOLERANCE / 100
     _check_close("experts", found.experts, (experts, experts), rounding)

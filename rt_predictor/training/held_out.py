@@ -18,13 +18,13 @@ from rt_predictor.history.replay import user_runs
 from rt_predictor.history.siblings import outcome_weights, replayed_siblings
 from rt_predictor.model.bounds import LEVELS, MISS_SHARES, TAILS, history_group
 from rt_predictor.model.learned import start_offsets
-from rt_predictor.model.ports import GraphOutputs
+from rt_predictor.model.ports import GraphInputs
 from rt_predictor.model.said import Said, said_of
 from rt_predictor.training.combine import EXPERTS
 from rt_predictor.training.ensemble import Ensemble, nothing_known, replayed_sums
 from rt_predictor.training.exported import ExportedGraph
 from rt_predictor.training.metrics import Array
-from rt_predictor.training.prepare import PreparedLog, run_in_chunks
+from rt_predictor.training.prepare import PreparedLog, answers
 from rt_predictor.training.replayed import Replayed
 
 
@@ -47,14 +47,14 @@ def replay_held_out(
     tested = (later["submit_time"] >= split.mark_s).to_numpy()
     encoded = exported.ensemble.encoder.encode(log, later)
     unknown = nothing_known(len(later)), np.zeros((len(later), TAILS), dtype=np.float32)
-    raw = GraphOutputs(*run_in_chunks(session, encoded.inputs, *unknown))
+    raw = answers(session, GraphInputs.of(encoded.inputs, *unknown))
     sums = replayed_sums(later, raw.experts.astype(np.float64))
-    raw = GraphOutputs(*run_in_chunks(session, encoded.inputs, sums, unknown[1]))
+    raw = answers(session, GraphInputs.of(encoded.inputs, sums, unknown[1]))
     said_then = said_of(raw, encoded.inputs, calibration, enforced=False)
     offsets = _replayed_offsets(log, later, said_then, start_offsets(calibration))
-    known = encoded.inputs[tested], sums[tested], offsets[tested]
-    said = GraphOutputs(*run_in_chunks(session, *known))
-    test, predicted = later.filter(pl.Series(tested)), said.prediction.astype(np.float64)
+    lower, upper = said_then.rows(tested).ends_s(offsets[tested])
+    said = raw.jobs(tested).astype(np.float64)
+    test, predicted = later.filter(pl.Series(tested)), said.prediction
     # Both kinds of intervals end where jobs do: else the comparison would flatter ours.
     longest = np.maximum(numbers(test, "time_req") * calibration.limit_overrun, predicted)
     widths = np.array(exported.models.constant_widths)
@@ -63,13 +63,13 @@ def replay_held_out(
         jobs=test,
         jobs_train=len(split.training()),
         predicted_s=predicted,
-        members={name: said.experts[:, at].astype(np.float64) for at, name in enumerate(EXPERTS)},
+        members=dict(zip(EXPERTS, said.experts.T, strict=True)),
         levels=LEVELS,
-        lower_s=said.lower.astype(np.float64),
-        upper_s=said.upper.astype(np.float64),
+        lower_s=lower.astype(np.float64),
+        upper_s=upper.astype(np.float64),
         constant_lower_s=predicted[:, None] / widths,
         constant_upper_s=np.fmin(predicted[:, None] * widths, longest[:, None]),
-        timeout_probability=said.timeout.astype(np.float64),
+        timeout_probability=said.timeout,
         timeout_base_rate=float("nan") if base_rate is None else base_rate,
         request_only_s=request_only_s,
         user_runs=user_runs(log.known(test)).astype(np.float64),

@@ -20,8 +20,8 @@ from rt_predictor.model.bounds import (
     history_group,
     interval_s,
     limit_ceiling_s,
-    outcome_scores,
     quantile_scale_s,
+    tail_scores,
     to_cube_root,
     told_scores,
 )
@@ -105,9 +105,9 @@ def fit_interval_models(
     report(0.5)
     jobs, encoded = trial.jobs, trial.encoded
     runtime_s = jobs["runtime"].to_numpy()
-    scores = outcome_scores(
-        earlier.predict(encoded.features), runtime_s, encoded.time_req_s, typical_s
-    )
+    scale_s = quantile_scale_s(encoded.time_req_s, typical_s)
+    quantiles = earlier.predict(encoded.features).astype(np.float64)
+    scores = tail_scores(quantiles, to_cube_root(runtime_s, scale_s))
     overrun = fit_limit_overrun(runtime_s, encoded.time_req_s)
     ceiling_s = limit_ceiling_s(encoded.time_req_s, overrun)
     start = fit_offsets(
@@ -121,12 +121,12 @@ def fit_interval_models(
         told_scores(scores, runtime_s, trial.predicted_s, ceiling_s),
     )
     latest = latest_jobs(learned, training)
-    quantiles = _fit(log, ensemble.encoder, latest, typical_s, training)
+    model = _fit(log, ensemble.encoder, latest, typical_s, training)
     report(1.0)
     limits = numbers(learned, "time_req")
     reached = (learned["runtime"].to_numpy() >= limits)[~np.isnan(limits)]
     return IntervalModels(
-        quantiles=quantiles,
+        quantiles=model,
         timeouts=_fit_timeouts(log, ensemble.encoder, latest, training),
         calibration=CalibrationDocument(
             method=METHOD,

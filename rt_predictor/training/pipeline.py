@@ -26,7 +26,7 @@ from rt_predictor.model.documents import (
     TrainingMetrics,
 )
 from rt_predictor.model.learned import category_document, range_documents, reference_document
-from rt_predictor.model.ports import GRAPH_INPUTS, GRAPH_OUTPUTS
+from rt_predictor.model.ports import input_sizes, output_sizes
 from rt_predictor.settings import Settings
 from rt_predictor.training.boosters import Progress
 from rt_predictor.training.combine import EXPERTS, expert_weights
@@ -126,8 +126,8 @@ def train(
                 name: ModelEntry(weight=weight, trees=trees[name])
                 for name, weight in zip(EXPERTS, weights.tolist(), strict=True)
             },
-            graph_inputs=GRAPH_INPUTS,
-            graph_outputs=GRAPH_OUTPUTS,
+            graph_inputs=input_sizes(len(EXPERTS)),
+            graph_outputs=output_sizes(len(EXPERTS)),
         ),
         features=document,
         calibration=models.calibration,

@@ -19,10 +19,11 @@ from rt_predictor.features.declared import (
 from rt_predictor.features.jobs import numbers
 from rt_predictor.features.rules import null_invalid
 from rt_predictor.history.replay import LogHistory
+from rt_predictor.model.ports import GraphInputs, GraphOutputs
 from rt_predictor.model.session import CPU, ModelSession
 from rt_predictor.settings import TrainingSettings
 from rt_predictor.training.combine import Recent
-from rt_predictor.training.export.graph import feature_model
+from rt_predictor.training.export.graph import FEATURES_OUTPUT, feature_model
 from rt_predictor.training.split import Split, scorable, split_by_time
 
 Float32 = NDArray[np.float32]
@@ -80,7 +81,8 @@ class Encoder:
     def encode(self, log: PreparedLog, part: pl.DataFrame) -> "Encoded":
         """Some of the jobs of a log."""
         inputs = self.assembler.assemble(part, log.known(part))
-        return Encoded(inputs, run_in_chunks(self.arithmetic, inputs)[0], numbers(part, "time_req"))
+        features = np.concatenate(_in_chunks(self.arithmetic, inputs))
+        return Encoded(inputs, features, numbers(part, "time_req"))
 
 
 def fit_encoder(learned: pl.DataFrame, settings: TrainingSettings) -> Encoder:
@@ -97,7 +99,7 @@ def fit_encoder(learned: pl.DataFrame, settings: TrainingSettings) -> Encoder:
         for field in CATEGORY_FIELDS
     )
     arithmetic = feature_model(categories).SerializeToString()
-    return Encoder(Assembler(categories), ModelSession(arithmetic, ("features",), (CPU,)))
+    return Encoder(Assembler(categories), ModelSession(arithmetic, FEATURES_OUTPUT, (CPU,)))
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,12 @@ class Encoded:
         )
 
 
-def run_in_chunks(session: ModelSession, *inputs: Float32) -> list[Float32]:
+def answers(session: ModelSession, given: GraphInputs) -> GraphOutputs:
+    """What a whole graph says of any number of jobs."""
+    return GraphOutputs.joined(map(GraphOutputs, _in_chunks(session, given.matrix)))
+
+
+def _in_chunks(session: ModelSession, rows: Float32) -> list[Float32]:
     """Runs rows in chunks, so that memory for intermediate columns stays small."""
-    starts = range(0, max(len(inputs[0]), 1), _CHUNK_ROWS)
-    chunks = [session.run(*(rows[at : at + _CHUNK_ROWS] for rows in inputs)) for at in starts]
-    return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+    starts = range(0, max(len(rows), 1), _CHUNK_ROWS)
+    return [session.run(rows[at : at + _CHUNK_ROWS]) for at in starts]

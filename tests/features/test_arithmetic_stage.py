@@ -48,7 +48,7 @@ def history(jobs: pl.DataFrame) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def session(categories: tuple[Category, ...]) -> ModelSession:
-    return ModelSession(feature_model(categories).SerializeToString(), ("features",), (CPU,))
+    return ModelSession(feature_model(categories).SerializeToString(), "features", (CPU,))
 
 
 def looked_back(feature: Feature, known: dict[str, np.ndarray]) -> np.ndarray:
@@ -108,7 +108,7 @@ def test_graph_computes_what_is_declared(
     )
     inputs = Assembler(categories).assemble(holes, LogHistory(holes).features(holes))
     assert set(_kinds_of_history(inputs)) == {"own jobs", "many strangers", "few strangers"}
-    (computed,) = session.run(inputs)
+    computed = session.run(inputs)
     for place, (name, expected) in enumerate(by_declaration(inputs, categories).items()):
         np.testing.assert_array_equal(computed[:, place], expected, err_msg=name)
 
@@ -144,9 +144,9 @@ def test_a_row_is_the_same_alone_and_among_others(
     history: np.ndarray,
 ) -> None:
     assembler = Assembler(categories)
-    together = session.run(assembler.assemble(jobs[rows], history[rows]))[0]
+    together = session.run(assembler.assemble(jobs[rows], history[rows]))
     for place, row in enumerate(rows):
-        alone = session.run(assembler.assemble(jobs[row], history[row : row + 1]))[0]
+        alone = session.run(assembler.assemble(jobs[row], history[row : row + 1]))
         np.testing.assert_array_equal(together[place : place + 1], alone)
 
 
@@ -159,13 +159,13 @@ def test_history_in_bulk_gives_the_features_of_a_server_that_hears_of_every_end(
     """Training's way and serving's, through assembly and graph, to the last bit."""
     assembler, store = Assembler(categories), EventStore(max_events=10_000)
     some = 600
-    (bulk,) = session.run(assembler.assemble(jobs[:some], history[:some]))
+    bulk = session.run(assembler.assemble(jobs[:some], history[:some]))
     ended, added = jobs.sort("end_time", maintain_order=True), 0
     for row in range(some):
         asked = jobs[row]
         seen = ended["end_time"].search_sorted(asked["submit_time"][0], side="right")
         store.add(ended[added:seen])
         added = seen
-        (alone,) = session.run(assembler.assemble(asked, store.features(asked)))
+        alone = session.run(assembler.assemble(asked, store.features(asked)))
         assert alone.tobytes() == bulk[row].tobytes(), row
     assert added

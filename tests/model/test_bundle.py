@@ -35,8 +35,8 @@ def bundle() -> Bundle:
         graph=b"not a graph, but bytes",
         ensemble=EnsembleConfig(
             models={"xgboost": ModelEntry(weight=1.0, trees=3)},
-            graph_inputs=("inputs", "expert_losses"),
-            graph_outputs=("prediction",),
+            graph_inputs={"inputs": 1, "expert_losses": 2},
+            graph_outputs={"prediction": 1},
         ),
         features=FeaturesDocument(inputs=("a",), features=(), categories=(), ranges={}),
         calibration=CalibrationDocument(

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import onnx
 import pytest
@@ -22,22 +24,38 @@ def doubling() -> bytes:
 
 
 def test_it_gives_the_outputs_asked_for(doubling: bytes) -> None:
-    (twice,) = ModelSession(doubling, ("twice",)).run(np.ones((3, 2), np.float32))
+    session = ModelSession(doubling, "twice")
+    assert session.input_width == 2
+    twice = session.run(np.ones((3, 2), np.float32))
     np.testing.assert_array_equal(twice, np.full((3, 2), 2.0))
 
 
+def test_one_row_is_answered_as_among_many_on_any_thread(doubling: bytes) -> None:
+    session = ModelSession(doubling, "twice")
+    rows = np.random.default_rng(4).random((400, 2), dtype=np.float32)
+    with ThreadPoolExecutor(4) as threads:
+        alone = list(threads.map(lambda row: session.run(rows[row : row + 1]), range(len(rows))))
+    np.testing.assert_array_equal(np.concatenate(alone), session.run(rows))
+
+
+def test_a_row_of_another_width_is_refused(doubling: bytes) -> None:
+    for rows in (1, 2):
+        with pytest.raises(Exception, match=r"(?i)broadcast|dimension"):
+            ModelSession(doubling, "twice").run(np.ones((rows, 3), np.float32))
+
+
 def test_it_tells_which_provider_runs_each_node(doubling: bytes) -> None:
-    assert ModelSession(doubling, ("twice",)).nodes_by_provider() == {CPU: 1}
+    assert ModelSession(doubling, "twice").nodes_by_provider() == {CPU: 1}
 
 
 def test_a_missing_output_is_named(doubling: bytes) -> None:
-    with pytest.raises(BundleError, match="no output 'interval'"):
-        ModelSession(doubling, ("interval",))
+    with pytest.raises(BundleError, match="inputs into twice, not one matrix into 'interval'"):
+        ModelSession(doubling, "interval")
 
 
 def test_bytes_that_are_no_graph_are_refused() -> None:
     with pytest.raises(BundleError, match="cannot be loaded"):
-        ModelSession(b"junk", ("twice",))
+        ModelSession(b"junk", "twice")
 
 
 def test_a_provider_that_is_not_available_is_skipped() -> None:

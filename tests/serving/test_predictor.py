@@ -172,9 +172,8 @@ def test_the_judge_tells_how_far_off_each_expert_was(
     np.testing.assert_array_equal(verdict.usable, ~trained_on)
     inputs = assembler_from(predictor.bundle.features).assemble(tiny_log, features)
     nothing = np.zeros((len(tiny_log), SCOPES, predictor.experts + 1), np.float32)
-    said = predictor.score(
-        GraphInputs(inputs, nothing, np.zeros((len(tiny_log), TAILS), np.float32))
-    )
+    offsets = np.zeros((len(tiny_log), TAILS), np.float32)
+    said = predictor.score(GraphInputs.of(inputs, nothing, offsets))
     runtime_s = tiny_log["runtime"].to_numpy()
     expected = losses_of(said.experts, runtime_s.astype(np.float32))
     np.testing.assert_array_equal(losses[~trained_on], expected[~trained_on])

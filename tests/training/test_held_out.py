@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from rt_predictor.model.bounds import TAILS
-from rt_predictor.model.ports import GraphOutputs
+from rt_predictor.model.ports import GraphInputs, GraphOutputs
 from rt_predictor.settings import Settings
 from rt_predictor.traces.generate import generate_jobs
 from rt_predictor.training.baselines import baselines
@@ -65,7 +65,8 @@ def test_outcomes_move_the_weights_and_the_intervals(
     found = replay_held_out(log, exported, {}, None)
     inputs = fitted.ensemble.encoder.encode(log, log.split.test).inputs
     offsets = np.zeros((len(inputs), TAILS), np.float32)
-    without = GraphOutputs(*exported.session.run(inputs, nothing_known(len(inputs)), offsets))
+    given = GraphInputs.of(inputs, nothing_known(len(inputs)), offsets)
+    without = GraphOutputs(exported.session.run(given.matrix))
     assert (found.predicted_s != without.prediction).mean() > 0.02
     assert (found.lower_s != without.lower).mean() > 0.5
     assert tuple(found.members) == EXPERTS

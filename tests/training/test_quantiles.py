@@ -127,7 +127,7 @@ def test_both_answer_alike_in_one_graph(quantiles: FittedBooster, timeouts: Fitt
     columns = [f"feature {place}" for place in range(4)]
     report = verify(model, heads, [[booster] for booster in boosters], rows, columns=columns)
     assert report.rows.data == 300
-    answer = ModelSession(model.SerializeToString(), ("scores",), (CPU,)).run(rows)[0]
+    answer = ModelSession(model.SerializeToString(), "scores", (CPU,)).run(rows)
     np.testing.assert_allclose(answer[:, :-1], quantiles.predict(rows), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(answer[:, -1], timeouts.predict(rows), rtol=1e-4, atol=1e-5)
 

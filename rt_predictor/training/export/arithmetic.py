@@ -43,11 +43,15 @@ class GraphParts:
         if len(sizes) == 1:
             return [tensor]
         pieces = [f"{prefix}_{place}" for place in range(len(sizes))]
-        given = [tensor, self.constant(f"{prefix}_sizes", np.array(sizes))]
-        self.nodes.append(
-            helper.make_node("Split", given, pieces, name=f"{prefix}_split", axis=axis)
-        )
+        self.cut(tensor, sizes, pieces, axis)
         return pieces
+
+    def cut(self, tensor: str, sizes: Sequence[int], names: Sequence[str], axis: int = 0) -> None:
+        """Adds the node that cuts a tensor into pieces of these names."""
+        given = [tensor, self.constant(f"{tensor}_sizes", np.array(sizes))]
+        self.nodes.append(
+            helper.make_node("Split", given, names, name=f"{tensor}_split", axis=axis)
+        )
 
 
 def feature_nodes(

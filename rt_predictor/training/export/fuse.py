@@ -115,8 +115,8 @@ def tree_nodes(
     """Nodes (and initialisers) from float32 [F, N] to float32 [N, outputs] of all heads in order.
 
     Column `k` of the result is the raw score of output `k`: the sum over the trees and the base
-    value. Those of one model are also by themselves, under the name that `scores_name` gives. Needs
-    the opsets of `OPSETS`. Tensors between the nodes have names that start with `output_name`.
+    value. Needs the opsets of `OPSETS`. Tensors between the nodes have names that start with
+    `output_name`.
 
     Raises:
         TrainingError: the heads do not fit together.
@@ -125,14 +125,9 @@ def tree_nodes(
     nodes, initializers, rows = _row_nodes(asked, _n_features(heads), input_name, output_name)
     scores = []
     for h, e, ensemble in _ensembles(heads):
-        scores.append(scores_name(output_name, h, e))
+        scores.append(f"{output_name}_{h}_{e}")
         nodes.append(_tree_node(ensemble, asked, rows, scores[-1]))
     return [*nodes, helper.make_node("Concat", scores, [output_name], axis=1)], initializers
-
-
-def scores_name(output_name: str, head: int, ensemble: int = 0) -> str:
-    """The tensor [N, outputs] of one model of one head, by their places."""
-    return f"{output_name}_{head}_{ensemble}"
 
 
 def place_trees(heads: Sequence[Head]) -> list[PlacedTree]:

@@ -1,8 +1,9 @@
 """The whole graph: assembled inputs -> features -> trees -> experts -> answer and intervals.
 
 One call gives every number of an answer, so that nothing is left to compute outside. What changes
-from one finished job to the next enters it as inputs: the recent losses of the experts, and what
-intervals were offset by.
+from one finished job to the next enters it with the job: the recent losses of the experts, and what
+intervals were offset by. A job that is alone costs as much as the graph has operators, so they are
+few: alike steps are one of several rows.
 
 Between inputs and outputs a matrix has one row a number and one column a job (`arithmetic`). Sums
 are taken over the first axis of several: so they are taken in one order, however many jobs there
@@ -20,8 +21,8 @@ from onnx import ModelProto, TensorProto, helper
 from rt_predictor.features.categories import Category
 from rt_predictor.features.declared import BACKOFF_LAST, BACKOFF_MEDIAN, FEATURES, INPUTS
 from rt_predictor.history.experts import SCOPES
-from rt_predictor.model.bounds import LEVELS, LOWER, QUANTILES, TAILS, UPPER
-from rt_predictor.model.ports import GRAPH_INPUTS
+from rt_predictor.model.bounds import LEVELS, LOWER, QUANTILES, UPPER
+from rt_predictor.model.ports import GRAPH_INPUT, GRAPH_OUTPUT, input_sizes, output_sizes
 from rt_predictor.training.combine import (
     EXPERTS,
     MIN_LOSSES,
@@ -31,11 +32,13 @@ from rt_predictor.training.combine import (
     Combination,
 )
 from rt_predictor.training.export.arithmetic import GraphParts, feature_nodes
-from rt_predictor.training.export.fuse import IR_VERSION, OPSETS, Head, scores_name, tree_nodes
+from rt_predictor.training.export.fuse import IR_VERSION, OPSETS, Head, tree_nodes
 from rt_predictor.training.members import MAX_LOG_RATIO, MEMBERS, Target
 
-_INPUTS, _LOSSES, _OFFSETS = GRAPH_INPUTS
-_INPUT_ROWS, _FEATURE_ROWS, _RAW, _RAW_ROWS = "input_rows", "feature_rows", "raw", "score_rows"
+_FEATURE_ROWS, _RAW, _RAW_ROWS = "feature_rows", "raw", "score_rows"
+FEATURES_OUTPUT = "features"
+_JOBS = "jobs"
+"""The size that is left open"""
 _TIME_REQ_ROW = next(place for place, item in enumerate(INPUTS) if item.name == "time_req")
 _RECENT_ROWS = [
     place
@@ -48,10 +51,10 @@ _RECENT_ROWS = [
 def feature_model(categories: Sequence[Category]) -> ModelProto:
     """The arithmetic alone: the trainer runs it to get the matrix for the boosters."""
     parts = GraphParts()
-    parts.node("Transpose", [_INPUTS], _INPUT_ROWS)
-    feature_nodes(parts, categories, _INPUT_ROWS, _FEATURE_ROWS)
-    parts.node("Transpose", [_FEATURE_ROWS], "features")
-    return _model(parts, {_INPUTS: [len(INPUTS)]}, {"features": [len(FEATURES)]})
+    parts.node("Transpose", [GRAPH_INPUT], "input_rows")
+    feature_nodes(parts, categories, "input_rows", _FEATURE_ROWS)
+    parts.node("Transpose", [_FEATURE_ROWS], FEATURES_OUTPUT)
+    return _model(parts, len(INPUTS), FEATURES_OUTPUT, [_JOBS, len(FEATURES)])
 
 
 @dataclass(frozen=True)
@@ -84,40 +87,39 @@ def ensemble_model(
         bounds: what else intervals and timeouts need.
     """
     parts = GraphParts()
-    parts.node("Transpose", [_INPUTS], _INPUT_ROWS)
-    feature_nodes(parts, categories, _INPUT_ROWS, _FEATURE_ROWS)
+    sizes = input_sizes(len(EXPERTS))
+    parts.node("Transpose", [GRAPH_INPUT], "given_rows")
+    inputs, losses, offsets = parts.split("given_rows", list(sizes.values()), "given")
+    feature_nodes(parts, categories, inputs, _FEATURE_ROWS)
     nodes, initializers = tree_nodes(heads, _FEATURE_ROWS, _RAW)
     parts.nodes.extend(nodes)
     parts.initializers.extend(initializers)
     parts.node("Transpose", [_RAW], _RAW_ROWS)
-    sizes = [len(members) for members in _BY_TARGET] + [len(QUANTILES)]
-    raw = parts.split(_RAW_ROWS, [*sizes, *([1] if bounds.timeout_log_odds is None else [])], "of")
-    _rows(parts, _INPUT_ROWS, [_TIME_REQ_ROW], "time_req")
-    parts.node("IsNaN", ["time_req"], "unlimited")
-    _number(parts, "max_runtime", combination.max_runtime_s)
+    of_heads = [len(members) for members in _BY_TARGET] + [len(QUANTILES)]
+    timeouts = [1] if bounds.timeout_log_odds is None else []
+    raw = parts.split(_RAW_ROWS, [*of_heads, *timeouts], "of")
+    *of_members, quantiles = raw[: len(of_heads)]
     _number(parts, "min_runtime", MIN_RUNTIME_S)
-    _reference(parts, combination.typical_runtime_s)
-    _experts(parts, raw[: len(_BY_TARGET)], combination.limit_cap)
-    _weights(parts, combination.prior_losses)
+    _rows(parts, inputs, [_TIME_REQ_ROW], "time_req")
+    parts.node("IsNaN", ["time_req"], "unlimited")
+    _limits(parts, combination, bounds.limit_overrun)
+    _reference(parts)
+    _experts(parts, of_members)
+    _weights(parts, losses, combination.prior_losses)
     _weighted_median(parts)
-    _intervals(parts, bounds.limit_overrun)
+    _intervals(parts, offsets)
     _timeout(parts, raw[-1], bounds.timeout_log_odds)
-    return _model(
-        parts,
-        {
-            _INPUTS: [len(INPUTS)],
-            _LOSSES: [SCOPES, len(EXPERTS) + 1],
-            _OFFSETS: [TAILS],
-        },
-        {
-            "prediction": [],
-            "lower": [len(LEVELS)],
-            "upper": [len(LEVELS)],
-            "experts": [len(EXPERTS)],
-            "timeout": [],
-            "raw_quantiles": [len(QUANTILES)],
-        },
-    )
+    said = {
+        "prediction": "point",
+        "lower": "lower_rows",
+        "upper": "upper_rows",
+        "timeout": "timeout_row",
+        "raw_quantiles": quantiles,
+        "experts": "expert_rows",
+    }
+    rows = output_sizes(len(EXPERTS))
+    parts.node("Concat", [said[name] for name in rows], GRAPH_OUTPUT, axis=0)
+    return _model(parts, sum(sizes.values()), GRAPH_OUTPUT, [sum(rows.values()), _JOBS])
 
 
 def _number(parts: GraphParts, name: str, value: float) -> str:
@@ -136,21 +138,38 @@ def _first_present(parts: GraphParts, first: str, second: str, name: str) -> str
     return parts.node("Where", [f"{name}_absent", second, first], name)
 
 
-def _reference(parts: GraphParts, typical_runtime_s: float) -> None:
+def _limits(parts: GraphParts, combination: Combination, overrun: float) -> None:
+    """Four multiples of the limit, each at least MIN_RUNTIME_S, or what stands in its place.
+
+    `cap`: `Combination.cap`; `ceiling`: `bounds.limit_ceiling_s`; `scale`:
+    `bounds.quantile_scale_s`; `limit`: the limit itself. Limits are at least MIN_RUNTIME_S, and so
+    is the overrun at least 1, so that the last three are what those say.
+    """
+    cap, longest = combination.limit_cap, combination.max_runtime_s
+    typical = max(combination.typical_runtime_s, MIN_RUNTIME_S)
+    of_limit = {"ceiling": (overrun, np.inf), "scale": (1, typical), "limit": (1, np.inf)}
+    if cap is None:
+        _number(parts, "cap", longest)
+    else:
+        of_limit["cap"] = (cap, longest)
+    factors, without = np.array(list(of_limit.values()), np.float32).T[:, :, None]
+    parts.node("Mul", ["time_req", parts.constant("limit_factors", factors)], "limit_multiples")
+    parts.node("Max", ["limit_multiples", "min_runtime"], "limits_raised")
+    given = ["unlimited", parts.constant("without_limit", without), "limits_raised"]
+    parts.node("Where", given, "limits")
+    parts.cut("limits", [1] * len(of_limit), list(of_limit))
+
+
+def _reference(parts: GraphParts) -> None:
     """The nodes of `combine.reference_s`."""
     _rows(parts, _FEATURE_ROWS, _RECENT_ROWS, "recent")
     recent_median, _ = parts.split("recent", [1, 1], "recent")
-    _number(parts, "typical_runtime", typical_runtime_s)
-    _first_present(parts, recent_median, "time_req", "recent_or_limit")
-    _first_present(parts, "recent_or_limit", "typical_runtime", "unbounded_reference")
-    parts.node("Min", ["unbounded_reference", "time_req"], "limited_reference")
-    parts.node(
-        "Where", ["unlimited", "unbounded_reference", "limited_reference"], "raisable_reference"
-    )
-    parts.node("Max", ["raisable_reference", "min_runtime"], "reference")
+    _first_present(parts, recent_median, "scale", "recent_or_scale")
+    parts.node("Min", ["recent_or_scale", "limit"], "limited_reference")
+    parts.node("Max", ["limited_reference", "min_runtime"], "reference")
 
 
-def _experts(parts: GraphParts, raw: Sequence[str], limit_cap: float | None) -> None:
+def _experts(parts: GraphParts, raw: Sequence[str]) -> None:
     """The nodes of `members.answers_s` and `Combination.experts_s`."""
     answers = [
         _DECODERS[members[0].target](parts, found, f"answer_{place}")
@@ -158,10 +177,8 @@ def _experts(parts: GraphParts, raw: Sequence[str], limit_cap: float | None) -> 
     ]
     _first_present(parts, "recent_1", "reference", "last_or_reference")
     parts.node("Concat", [*answers, "reference", "last_or_reference"], "said", axis=0)
-    cap = "max_runtime" if limit_cap is None else _times_limit(parts, limit_cap, "cap")
     parts.node("Max", ["said", "min_runtime"], "raised")
-    parts.node("Min", ["raised", cap], "expert_rows")
-    parts.node("Transpose", ["expert_rows"], "experts")
+    parts.node("Min", ["raised", "cap"], "expert_rows")
 
 
 def _corrected(parts: GraphParts, raw: str, name: str) -> str:
@@ -187,7 +204,7 @@ _DECODERS: Mapping[Target, Callable[[GraphParts, str, str], str]] = {
 }
 
 
-def _weights(parts: GraphParts, prior_losses: Sequence[Sequence[float]]) -> None:
+def _weights(parts: GraphParts, losses: str, prior_losses: Sequence[Sequence[float]]) -> None:
     """The nodes of `combine.expert_weights`."""
     first = parts.constant("first_axis", np.array([0]))
     second = parts.constant("second_axis", np.array([1]))
@@ -196,16 +213,15 @@ def _weights(parts: GraphParts, prior_losses: Sequence[Sequence[float]]) -> None
     parts.constant("prior_sums", prior[:, :, None].astype(np.float32))
     parts.constant("least_losses", np.array(MIN_LOSSES, np.float32)[:, None, None])
     _number(parts, "half", 0.5)
-    _number(parts, "share_of_a_scope", 1 / SCOPES)
-    _number(parts, "minus_sharpness", -SHARPNESS)
-    parts.node("Transpose", [_LOSSES], "known_sums", perm=[1, 2, 0])
+    _number(parts, "minus_sharpness", -SHARPNESS / SCOPES)
+    shape = parts.constant("loss_shape", np.array([SCOPES, len(EXPERTS) + 1, -1]))
+    parts.node("Reshape", [losses, shape], "known_sums")
     parts.node("Add", ["known_sums", "prior_sums"], "loss_sums")
     parts.node("Div", parts.split("loss_sums", [len(EXPERTS), 1], "loss", axis=1), "mean_losses")
     parts.node("Max", ["mean_losses", "least_losses"], "losses")
     parts.node("ReduceMin", ["losses", second], "best_losses", keepdims=1)
     parts.node("Div", ["losses", "best_losses"], "relative_losses")
-    parts.node("ReduceSum", ["relative_losses", first], "relative_loss_sum", keepdims=0)
-    parts.node("Mul", ["relative_loss_sum", "share_of_a_scope"], "relative_loss")
+    parts.node("ReduceSum", ["relative_losses", first], "relative_loss", keepdims=0)
     parts.node("ReduceMin", ["relative_loss", first], "least_relative_loss", keepdims=1)
     parts.node("Sub", ["relative_loss", "least_relative_loss"], "excess")
     parts.node("Mul", ["excess", "minus_sharpness"], "log_weights")
@@ -229,39 +245,38 @@ def _weighted_median(parts: GraphParts) -> None:
     parts.node("GreaterOrEqual", ["weight_reached", "weight_half"], "reached")
     parts.node("Where", ["reached", "expert_rows", infinite], "candidates")
     parts.node("ReduceMin", ["candidates", "first_axis"], "point", keepdims=1)
-    parts.node("Reshape", ["point", parts.constant("flat", np.array([-1]))], "prediction")
 
 
-def _times_limit(parts: GraphParts, factor: float, name: str) -> str:
-    """The limit times a factor, at least MIN_RUNTIME_S; the longest runtime where there is none."""
-    scale = _number(parts, f"{name}_factor", factor)
-    parts.node("Mul", ["time_req", scale], f"{name}_scaled")
-    parts.node("Max", [f"{name}_scaled", "min_runtime"], f"{name}_limit")
-    return parts.node("Where", ["unlimited", "max_runtime", f"{name}_limit"], name)
+def _intervals(parts: GraphParts, offsets: str) -> None:
+    """The nodes of `bounds.interval_s`.
 
-
-def _intervals(parts: GraphParts, limit_overrun: float) -> None:
-    """The nodes of `bounds.interval_s`, both ends together as far as they are alike."""
+    Ends are nested while they count outwards, on the scale of the quantiles: what follows keeps
+    their order, so that it comes to the same.
+    """
     levels = len(LEVELS)
-    parts.node("Identity", [scores_name(_RAW, len(MEMBERS))], "raw_quantiles")
-    parts.node("Where", ["unlimited", "typical_runtime", "time_req"], "any_scale")
-    parts.node("Max", ["any_scale", "min_runtime"], "scale")
-    _number(parts, "infinite_limit", np.inf)
-    parts.node("Mul", ["time_req", _number(parts, "overrun", limit_overrun)], "greatest_use")
-    parts.node("Where", ["unlimited", "infinite_limit", "greatest_use"], "ceiling")
     places = [len(MEMBERS) + place for place in (*LOWER, *UPPER)]
-    outwards = np.repeat([-1, 1], levels).astype(np.float32)[:, None]
-    parts.node("Transpose", [_OFFSETS], "offset_rows")
-    parts.node("Mul", ["offset_rows", parts.constant("outwards", outwards)], "moves")
-    parts.node("Add", [_rows(parts, _RAW_ROWS, places, "quantiles"), "moves"], "relative")
+    _rows(parts, _RAW_ROWS, places, "quantiles")
+    signs = np.repeat([-1, 1], levels).astype(np.float32)[:, None]
+    outwards = parts.constant("outwards", signs)
+    parts.node("Mul", ["quantiles", outwards], "quantiles_outwards")
+    parts.node("Add", ["quantiles_outwards", offsets], "each_outwards")
+    narrower = [
+        _rows(
+            parts,
+            "each_outwards",
+            [max(level - by, 0) + side for side in (0, levels) for level in range(levels)],
+            f"narrower_{by}",
+        )
+        for by in range(1, levels)
+    ]
+    parts.node("Max", ["each_outwards", *narrower], "nested_outwards")
+    parts.node("Mul", ["nested_outwards", outwards], "relative")
     _cubed(parts, "relative", "free")
     lower, upper = parts.split("free", [levels, levels], "free")
     parts.node("Min", [lower, "point"], "lower_of_point")
-    parts.node("Max", ["lower_of_point", "min_runtime"], "lower_each")
+    parts.node("Max", ["lower_of_point", "min_runtime"], "lower_rows")
     parts.node("Min", [upper, "ceiling"], "upper_limited")
-    parts.node("Max", ["upper_limited", "point"], "upper_each")
-    _nested(parts, "Min", "lower_each", "lower")
-    _nested(parts, "Max", "upper_each", "upper")
+    parts.node("Max", ["upper_limited", "point"], "upper_rows")
 
 
 def _cubed(parts: GraphParts, relative: str, name: str) -> None:
@@ -273,17 +288,6 @@ def _cubed(parts: GraphParts, relative: str, name: str) -> None:
     parts.node("Mul", [f"{name}_cubed", "scale"], name)
 
 
-def _nested(parts: GraphParts, op: str, each: str, name: str) -> None:
-    """Every row becomes the least, or greatest, of those up to it; one column a level."""
-    levels = np.arange(len(LEVELS))
-    narrower = [
-        _rows(parts, each, np.maximum(levels - by, 0).tolist(), f"{name}_narrower_{by}")
-        for by in levels[1:]
-    ]
-    parts.node(op, [each, *narrower], f"{name}_rows")
-    parts.node("Transpose", [f"{name}_rows"], name)
-
-
 def _timeout(parts: GraphParts, raw: str, log_odds: float | None) -> None:
     """The chance to reach the limit, NaN where there is none."""
     _number(parts, "no_chance", np.nan)
@@ -293,20 +297,17 @@ def _timeout(parts: GraphParts, raw: str, log_odds: float | None) -> None:
         raw = parts.node("Add", given, "timeout_log_odds")
     parts.node("Sigmoid", [raw], "chance")
     parts.node("Where", ["unlimited", "no_chance", "chance"], "timeout_row")
-    parts.node("Reshape", ["timeout_row", "flat"], "timeout")
 
 
-def _model(
-    parts: GraphParts, inputs: dict[str, list[int]], outputs: dict[str, list[int]]
-) -> ModelProto:
-    def value(name: str, shape: list[int]) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["jobs", *shape])
+def _model(parts: GraphParts, width: int, output: str, shape: Sequence[int | str]) -> ModelProto:
+    def value(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     graph = helper.make_graph(
         parts.nodes,
         "rt_predictor",
-        [value(name, shape) for name, shape in inputs.items()],
-        [value(name, shape) for name, shape in outputs.items()],
+        [value(GRAPH_INPUT, [_JOBS, width])],
+        [value(output, shape)],
         parts.initializers,
     )
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
