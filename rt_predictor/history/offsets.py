@@ -249,7 +249,7 @@ class TailOffsets:
         if len(groups) == 1:  # a mask costs more than all that one job needs here
             visible_s, states = shown[groups[0]]
             row = max(int(visible_s.searchsorted(submit_s[0], side="right")) - 1, 0)
-            return states[row : row + 1, :-2].astype(np.float32)
+            return np.asarray(states[row : row + 1, :-2], dtype=np.float32)
         found = np.empty((len(groups), len(self._shares)), dtype=np.float32)
         for group in set(groups.tolist()):
             visible_s, states = shown[group]
