@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-PATIENCE_S = 60.0
-"""Far more than anything takes, on a machine that does much else."""
+PATIENCE_S = 240.0
+"""Far more than anything takes, on a machine that does much else: it bounds what hangs."""
 
 
 def until(met: Callable[[], bool], *, within_s: float = PATIENCE_S, pause_s: float = 0.005) -> None:

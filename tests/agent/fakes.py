@@ -13,9 +13,8 @@ from rt_predictor.agent.run import answering
 from rt_predictor.client import Health, Job, Prediction
 from rt_predictor.serving.predictions import Flag
 from rt_predictor.settings import AgentSettings
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 30.0
-"""How long anything may take before a test gives up; nothing is measured by it."""
 LONG_MS = 30_000.0
 """A deadline that no answer of the fake service misses."""
 

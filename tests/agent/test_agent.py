@@ -7,8 +7,9 @@ import pytest
 
 from rt_predictor.agent import connection
 from rt_predictor.errors import InvalidJobError, ServiceError
+from tests.waiting import PATIENCE_S
 
-from .fakes import PATIENCE_S, FakeService, job, running
+from .fakes import FakeService, job, running
 
 FALLBACK = {"v": 1, "fallback": True}
 SHORT_MS = 20.0

@@ -14,7 +14,8 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.serving import batcher
 from rt_predictor.serving.dispatch import INLINE_JOBS
 from tests.serving.fakes import POISON, FakePredictor, GatedPredictor
-from tests.serving.harness import PATIENCE_S, Running, job, running
+from tests.serving.harness import Running, job, running
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from rt_predictor.history.place import open_log
 from rt_predictor.settings import HistorySettings
 from rt_predictor.traces.generate import generate_jobs
 from tests.serving.fakes import FakePredictor
-from tests.serving.harness import PATIENCE_S, Running, job, running
+from tests.serving.harness import Running, job, running
+from tests.waiting import PATIENCE_S
 
 NOW_S = 2e9
 EVENTS = generate_jobs(50, seed=1)

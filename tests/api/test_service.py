@@ -16,7 +16,8 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.history.history import History
 from rt_predictor.observability.logging import PERSONAL
 from tests.serving.fakes import DESCRIPTION, POISON, FakePredictor
-from tests.serving.harness import HOST, PATIENCE_S, job, running
+from tests.serving.harness import HOST, job, running
+from tests.waiting import PATIENCE_S
 
 _PREDICT = f"/{SERVICE}/Predict"
 _STREAM = f"/{SERVICE}/PredictStream"

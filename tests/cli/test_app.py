@@ -7,6 +7,7 @@ import pytest
 
 from rt_predictor import __version__, errors
 from rt_predictor.cli import app as program
+from tests.waiting import PATIENCE_S
 
 COMMANDS = (
     "serve", "agent", "predict", "score", "train", "evaluate", "info", "health", "reload", "bench",
@@ -44,7 +45,9 @@ def test_help_loads_nothing_heavy() -> None:
         f"heavy = sorted(sys.modules.keys() & set({HEAVY!r}))\n"
         "assert not heavy, heavy"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, timeout=PATIENCE_S
+    )
 
 
 def test_no_command_shows_the_help_and_is_a_usage_error(run) -> None:
@@ -141,7 +144,7 @@ def test_a_program_that_just_returns_is_done(run, monkeypatch: pytest.MonkeyPatc
 def test_the_module_is_the_program() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "rt_predictor", "--version"],
-        check=True, capture_output=True, text=True, timeout=60,
+        check=True, capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert result.stdout == f"rt-predictor {__version__}\n"
 

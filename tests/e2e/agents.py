@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .conftest import PATIENCE_S, Service, started
+from tests.waiting import PATIENCE_S
+
+from .conftest import Service, started
 
 LONG_MS = "10000"
 """A deadline that no answer misses, where speed is not what is tested."""

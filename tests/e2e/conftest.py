@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 PROJECT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 90.0
-"""How long anything may take before a test gives up; nothing is measured by it."""
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -13,8 +13,8 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.client import Client, Job, codec
 from rt_predictor.errors import ServiceError
-from tests.e2e.conftest import PATIENCE_S
 from tests.e2e.ledger import Ledger
+from tests.waiting import PATIENCE_S
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rt_predictor.history.place import open_log
-from tests.e2e.conftest import PATIENCE_S, Service
+from tests.e2e.conftest import Service
+from tests.waiting import PATIENCE_S
 
 WORKER_UP = "rt_predictor_workers_up"
 

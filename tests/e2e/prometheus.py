@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests import waiting
+from tests.waiting import PATIENCE_S
 
-from .conftest import PATIENCE_S, PROJECT
+from .conftest import PROJECT
 
 RULES = PROJECT / "deploy" / "prometheus" / "rules"
 _PAUSE_S = 0.2

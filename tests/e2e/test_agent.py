@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 from .agents import agent, ask
-from .conftest import PATIENCE_S, Program, Service, running
+from .conftest import Program, Service, running
 
 JOB = {"processors_req": 4, "nodes_req": 1, "time_req": 3600, "user": "al", "partial": True}
 ASK: dict[str, object] = {"v": 1, "job": JOB}

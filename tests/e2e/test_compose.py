@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PATIENCE_S, PROJECT
+from tests.waiting import PATIENCE_S
+
+from .conftest import PROJECT
 
 Compose = Callable[..., str]
 _ALTERNATIVES = (("docker", "compose"), ("docker-compose",))

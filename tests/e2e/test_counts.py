@@ -15,8 +15,9 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.serving.sockets import shares_ports
 from tests.serving.harness import job
+from tests.waiting import PATIENCE_S
 
-from .conftest import PATIENCE_S, Service, running
+from .conftest import Service, running
 from .observed import WORKER_UP, told, until, workers_of
 
 pytestmark = pytest.mark.skipif(not shares_ports(), reason="this system does not share ports")

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PATIENCE_S, PROJECT, Program, environment
+from tests.waiting import PATIENCE_S
+
+from .conftest import PROJECT, Program, environment
 
 DEMO = [sys.executable, str(PROJECT / "tools" / "demo.py")]
 

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tests.e2e.conftest import PATIENCE_S, PROJECT, Service, environment
+from tests.e2e.conftest import PROJECT, Service, environment
+from tests.waiting import PATIENCE_S
 
 
 def _run(example: str, service: Service, stdin: str = "") -> str:

@@ -17,8 +17,9 @@ from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.traces.generate import generate_jobs
 from rt_predictor.training.pipeline import TrainingReport
 from tests.serving.replayed import ended_before, steps
+from tests.waiting import PATIENCE_S
 
-from .conftest import PATIENCE_S, Program, Service, running
+from .conftest import Program, Service, running
 
 EVENTS = generate_jobs(4000, seed=5).sort("end_time")
 A_CALL = 100

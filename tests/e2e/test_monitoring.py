@@ -21,8 +21,9 @@ from rt_predictor.client import Access, Client, Job, Outcome
 from rt_predictor.errors import InvalidRequestError
 from rt_predictor.security.tokens import hash_of, new_token
 from tests.security.files import Place
+from tests.waiting import PATIENCE_S
 
-from .conftest import PATIENCE_S, PROJECT, Service, running
+from .conftest import PROJECT, Service, running
 from .prometheus import RULES, Prometheus, found, scraping, until
 
 DEPLOY = PROJECT / "deploy"

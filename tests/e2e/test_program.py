@@ -13,8 +13,9 @@ import pytest
 
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
+from tests.waiting import PATIENCE_S
 
-from .conftest import PATIENCE_S, PROJECT, Program, Service, environment
+from .conftest import PROJECT, Program, Service, environment
 
 JOBS = 300
 SWF_LINE = "{n} {submit} 5 100 4 -1 -1 4 {limit} -1 1 3 1 -1 1 1 -1 -1"

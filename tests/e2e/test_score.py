@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.conftest import PATIENCE_S, PROJECT, environment
-from tests.waiting import until
+from tests.e2e.conftest import PROJECT, environment
+from tests.waiting import PATIENCE_S, until
 
 
 @contextmanager

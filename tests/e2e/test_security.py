@@ -15,8 +15,9 @@ from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.security.tokens import hash_of, new_token
 from rt_predictor.serving.sockets import shares_ports
 from tests.security.files import Place
+from tests.waiting import PATIENCE_S
 
-from .conftest import PATIENCE_S, PROJECT, Program, Service, running
+from .conftest import PROJECT, Program, Service, running
 from .observed import told, until
 
 JOB = ("--processors", 32, "--nodes", 4, "--mem", 128000, "--time", 3600, "--partition", "normal")

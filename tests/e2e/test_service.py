@@ -20,8 +20,9 @@ from rt_predictor.client import SERVICE, Client, Job, Prediction, Rejection
 from rt_predictor.errors import InvalidRequestError, ServiceError
 from rt_predictor.serving.predictions import Flag
 from rt_predictor.training.combine import EXPERTS
+from tests.waiting import PATIENCE_S
 
-from .conftest import PATIENCE_S, Service, running
+from .conftest import Service, running
 
 JOB = Job(
     processors_req=32, nodes_req=4, mem_req=128_000, time_req=3600, partition="normal",

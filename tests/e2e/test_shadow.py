@@ -15,8 +15,9 @@ from rt_predictor.history.snapshots import snapshot_path
 from rt_predictor.model.bundle import GRAPH_FILE
 from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.traces.generate import generate_jobs
+from tests.waiting import PATIENCE_S
 
-from .conftest import PATIENCE_S, Service, running
+from .conftest import Service, running
 
 LATER_S = 208 * 7 * 86_400.0
 """Four years: both models are judged on jobs that ended after their training alone."""

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from tests import waiting
+from tests.waiting import PATIENCE_S
 
 from .agents import agent, ask
-from .conftest import PATIENCE_S, PROJECT, Program, Service, running, started
+from .conftest import PROJECT, Program, Service, running, started
 
 
 def _load(path: Path) -> Any:

@@ -16,8 +16,9 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as col
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from rt_predictor.client import Client, Job
+from tests.waiting import PATIENCE_S
 
-from .conftest import PATIENCE_S, running
+from .conftest import running
 
 JOB = Job(
     processors_req=32, nodes_req=4, mem_req=128_000, time_req=3600, partition="normal",

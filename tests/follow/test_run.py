@@ -11,10 +11,10 @@ from rt_predictor.features.jobs import JOB_SCHEMA
 from rt_predictor.follow.feed import Batch
 from rt_predictor.follow.run import Pace, follow
 from rt_predictor.traces.generate import generate_jobs
+from tests.waiting import PATIENCE_S
 
 from .jobs import Recorder
 
-PATIENCE_S = 30.0
 JOBS = generate_jobs(6, seed=2)
 QUICK = Pace(interval_s=0.001)
 

@@ -12,6 +12,7 @@ from rt_predictor.errors import ServiceError, StartupError
 from rt_predictor.follow import spool
 from rt_predictor.follow.run import Pace, follow
 from rt_predictor.follow.spool import SpoolFeed
+from tests.waiting import PATIENCE_S
 
 from .jobs import HEADER, Recorder, line
 
@@ -183,7 +184,9 @@ JOB = {
 
 def complete(folder: Path, script: Path, **fields: str) -> None:
     environment = {"PATH": "/usr/bin:/bin", **JOB, **fields}
-    done = subprocess.run([script], env=environment, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        [script], env=environment, capture_output=True, timeout=PATIENCE_S, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 

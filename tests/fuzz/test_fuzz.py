@@ -26,7 +26,8 @@ from rt_predictor.history.history import History
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import HistorySettings, Settings
 from tests.fuzz.inputs import STREAMS, UNARY, Input, inputs
-from tests.serving.harness import PATIENCE_S, Running, job, running
+from tests.serving.harness import Running, job, running
+from tests.waiting import PATIENCE_S
 
 BUNDLE = Path(__file__).resolve().parents[2] / "artifacts" / "production"
 USUAL_INPUTS = 3000

@@ -18,6 +18,7 @@ from rt_predictor.history.place import (
     try_lock,
 )
 from rt_predictor.traces.generate import generate_jobs
+from tests.waiting import PATIENCE_S
 
 EVENTS = generate_jobs(60, seed=1)
 
@@ -125,7 +126,7 @@ def test_of_many_processes_exactly_one_sets_a_damaged_log_aside(damaged: Path) -
     workers = [context.Process(target=_replace, args=(damaged, start, ids)) for _ in range(3)]
     for worker in workers:
         worker.start()
-    found = {ids.get(timeout=60) for _ in workers}
+    found = {ids.get(timeout=PATIENCE_S) for _ in workers}
     for worker in workers:
         worker.join()
     assert len(found) == len(logs_set_aside(damaged)) == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rt_predictor.observability import memory
+from tests.waiting import PATIENCE_S
 
 
 def test_memory_is_that_of_a_running_interpreter() -> None:
@@ -50,7 +51,11 @@ print(resident_memory_bytes())
 
 def test_large_buffers_are_given_back_as_soon_as_they_are_free() -> None:
     run = subprocess.run(
-        [sys.executable, "-c", _FREED], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", _FREED],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
     if run.returncode == 77:
         pytest.skip("the C library has no mallopt")

@@ -13,6 +13,7 @@ from rt_predictor.observability.page import MetricsPage, open_metrics_page
 from rt_predictor.security.certificates import CertificateWatch
 from rt_predictor.settings import ServerSettings
 from tests.security.files import Place
+from tests.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
 
@@ -25,7 +26,7 @@ def test_it_shows_the_series_and_frees_the_port_when_closed() -> None:
     registry = CollectorRegistry()
     Counter("things", "Things.", registry=registry).inc(7)
     page = open_metrics_page(_settings(0), registry)
-    with urllib.request.urlopen(f"http://{HOST}:{page.port}/metrics", timeout=60) as answer:
+    with urllib.request.urlopen(f"http://{HOST}:{page.port}/metrics", timeout=PATIENCE_S) as answer:
         assert b"things_total 7.0" in answer.read()
     assert page.alive
     page.close()
@@ -59,7 +60,7 @@ def place(tmp_path: Path) -> Place:
 def _get(page: MetricsPage, place: Place) -> str:
     context = ssl.create_default_context(cafile=place.ca_file)
     url = f"https://{HOST}:{page.port}/metrics"
-    with urllib.request.urlopen(url, timeout=60, context=context) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S, context=context) as answer:
         text: str = answer.read().decode()
         return text
 

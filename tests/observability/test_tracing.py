@@ -22,7 +22,8 @@ from rt_predictor.observability.spans import tracer_of
 from rt_predictor.observability.tracing import MAX_LINKS, MAX_STEPS, OTelTracer, WatchedExporter
 from rt_predictor.settings import HistorySettings, TracingSettings
 from tests.serving.fakes import POISON, FakePredictor, GatedPredictor
-from tests.serving.harness import PATIENCE_S, Running, job, running
+from tests.serving.harness import Running, job, running
+from tests.waiting import PATIENCE_S
 
 TRACE_ID, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 _CALL = "rt_predictor.v1.RuntimePredictor/"
@@ -407,7 +408,7 @@ if __name__ == "__main__":
 
 
 def test_a_service_that_traces_nothing_does_not_load_opentelemetry() -> None:
-    subprocess.run([sys.executable, "-W", "error", "-c", _SERVES], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "error", "-c", _SERVES], check=True, timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -419,7 +420,7 @@ def test_tracing_without_the_extra_cannot_start_and_says_how_to_mend_it(
     project = str(Path(__file__).resolve().parents[2])
     done = subprocess.run(
         [sys.executable, str(program), workers],
-        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=tmp_path,
         env={"PYTHONPATH": project, "PATH": ""},
     )  # fmt: skip
     assert done.returncode == 3

@@ -15,6 +15,7 @@ from rt_predictor.serving.description import (
 )
 from rt_predictor.serving.predictions import Flag, Predictions
 from rt_predictor.settings import Settings
+from tests.waiting import PATIENCE_S
 
 MEMBERS = ("xgboost", "lightgbm", "catboost")
 POISON = "poison"
@@ -93,7 +94,7 @@ class GatedPredictor(FakePredictor):
 
     def predict(self, jobs: Jobs) -> Predictions:
         self.entered.set()
-        assert self.gate.wait(timeout=60)
+        assert self.gate.wait(timeout=PATIENCE_S)
         return super().predict(jobs)
 
 

@@ -21,8 +21,6 @@ from rt_predictor.serving.server import Server, page_check
 from rt_predictor.settings import ServerSettings
 
 HOST = "127.0.0.1"
-PATIENCE_S = 60.0
-"""How long anything may take before a test gives up; nothing is measured by it."""
 
 
 @dataclass(frozen=True)

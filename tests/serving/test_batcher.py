@@ -30,7 +30,7 @@ from rt_predictor.serving.dispatch import LANES, Dispatcher, WorkPool
 from rt_predictor.serving.isolation import Failed, Scored
 from rt_predictor.serving.predictions import Predictions
 from tests.serving.fakes import POISON, FakePredictor, GatedPredictor
-from tests.serving.harness import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 ROOM = 10_000
 

@@ -15,7 +15,8 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from tests.api.test_arrow import stream_of
 from tests.serving.fakes import POISON
-from tests.serving.harness import HOST, PATIENCE_S, job
+from tests.serving.harness import HOST, job
+from tests.waiting import PATIENCE_S
 
 PROJECT = Path(__file__).resolve().parents[2]
 MARKER = "marker0user"

@@ -26,7 +26,8 @@ from rt_predictor.serving.port import PredictorPort
 from rt_predictor.serving.server import Server, page_check, serve
 from rt_predictor.settings import HistorySettings, ServerSettings, Settings
 from tests.serving.fakes import FakePredictor, fake_predictor
-from tests.serving.harness import HOST, PATIENCE_S, job, running
+from tests.serving.harness import HOST, job, running
+from tests.waiting import PATIENCE_S
 
 
 class Log:

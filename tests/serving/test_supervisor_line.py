@@ -24,7 +24,7 @@ from rt_predictor.serving.supervisor_line import (
     cannot_reload,
     reload_check,
 )
-from tests.serving.harness import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from rt_predictor.security.security import Security
 from rt_predictor.serving import server as server_module
 from tests.security.files import Place
 from tests.serving.fakes import FakePredictor
-from tests.serving.harness import HOST, PATIENCE_S, job, running
+from tests.serving.harness import HOST, job, running
+from tests.waiting import PATIENCE_S
 
 
 def _security(place: Place, *, mutual: bool = False) -> Security:

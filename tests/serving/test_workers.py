@@ -21,7 +21,8 @@ from rt_predictor.serving.worker import Start, WorkerTask
 from rt_predictor.serving.worker_process import WorkerProcess
 from rt_predictor.settings import Settings
 from tests.serving.fakes import fake_predictor
-from tests.serving.harness import HOST, PATIENCE_S, job
+from tests.serving.harness import HOST, job
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(not shares_ports(), reason="this system does not share ports")
 

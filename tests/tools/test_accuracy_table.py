@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from rt_predictor.training.evaluate import Evaluation
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_logs_that_are_not_there_are_named(tool: ModuleType, tmp_path: Path, cap
 def test_it_says_how_it_is_used(project: Path) -> None:
     ran = subprocess.run(
         [sys.executable, project / "tools" / "accuracy_table.py", "--help"],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert ran.returncode == 0
     assert "--check" in ran.stdout

@@ -10,8 +10,9 @@ from types import ModuleType
 import pytest
 
 from rt_predictor.serving.sockets import shares_ports
-from tests.e2e.conftest import PATIENCE_S, environment
+from tests.e2e.conftest import environment
 from tests.e2e.ledger import Ledger, Site
+from tests.waiting import PATIENCE_S
 
 SHORT_MINUTES = 0.1
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rt_predictor.cli import main
+from tests.waiting import PATIENCE_S
 
 UNITS = sorted((Path(__file__).resolve().parents[2] / "deploy" / "systemd").glob("*.service"))
 
@@ -55,7 +56,11 @@ def test_systemd_has_nothing_to_say_of_it(unit: Path, tmp_path: Path) -> None:
     text = unit.read_text().replace("/opt/rt-predictor/bin/rt-predictor", "/bin/true")
     copy.write_text(text.replace("User=rt-predictor", "User=root").replace("=slurm", "=root"))
     found = subprocess.run(
-        ["systemd-analyze", "verify", copy], capture_output=True, text=True, timeout=60, check=False
+        ["systemd-analyze", "verify", copy],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     about_it = [line for line in found.stderr.splitlines() if copy.name in line]
     assert (found.returncode, about_it) == (0, [])

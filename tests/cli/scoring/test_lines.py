@@ -17,8 +17,7 @@ from rt_predictor.errors import ServiceError
 from rt_predictor.traces import ColumnMap, ReadOptions
 from rt_predictor.traces.trace import DEFAULT_OPTIONS
 from tests.cli.scoring.conftest import HalfTheLimit
-
-PATIENCE_S = 30.0
+from tests.waiting import PATIENCE_S
 
 
 class Pipe:

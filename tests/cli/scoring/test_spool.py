@@ -23,8 +23,8 @@ from rt_predictor.cli.scoring.watch import Watch, watch
 from rt_predictor.errors import ServiceError, StartupError, UsageError
 from rt_predictor.traces.trace import DEFAULT_OPTIONS
 from tests.cli.scoring.conftest import HalfTheLimit
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 30.0
 ONCE = Watch(InputOptions(DEFAULT_OPTIONS), AnswerFormat.JSONL, 100, poll_s=0.01, once=True)
 
 

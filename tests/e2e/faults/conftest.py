@@ -7,9 +7,10 @@ import pytest
 
 from rt_predictor.client import Client
 from rt_predictor.history.place import open_log
-from tests.e2e.conftest import PATIENCE_S, running
+from tests.e2e.conftest import running
 from tests.e2e.ledger import Ledger, Reference, Site, reference_of
 from tests.e2e.observed import at, copy_of
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.client import Client, Job, codec
 from rt_predictor.client.tables import table_request
-from tests.e2e.conftest import PATIENCE_S, Service, running
+from tests.e2e.conftest import Service, running
 from tests.e2e.ledger import Ledger, load, until_answered
 from tests.e2e.observed import (
     at,
@@ -25,6 +25,7 @@ from tests.e2e.observed import (
     server_of,
     until,
 )
+from tests.waiting import PATIENCE_S
 
 TINY_STREAMS = 10_000
 AT_ONCE = 400

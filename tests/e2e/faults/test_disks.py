@@ -14,9 +14,10 @@ import pytest
 
 from rt_predictor.client import Client, Recorded
 from rt_predictor.errors import ServiceError
-from tests.e2e.conftest import PATIENCE_S, Service, running
+from tests.e2e.conftest import Service, running
 from tests.e2e.ledger import Ledger, load, until_answered
 from tests.e2e.observed import at, copy_of, kept_ids, metric, server_of, until
+from tests.waiting import PATIENCE_S
 
 ERRORS = "rt_predictor_history_errors_total"
 PREDICT = ("one", "several", "stream", "table")

@@ -13,9 +13,10 @@ import pytest
 from rt_predictor.client import Client
 from rt_predictor.errors import ServiceError
 from rt_predictor.serving.sockets import shares_ports
-from tests.e2e.conftest import PATIENCE_S, running
+from tests.e2e.conftest import running
 from tests.e2e.ledger import Ledger, load, until_answered
 from tests.e2e.observed import WORKER_UP, at, kept_ids, metric, told, until, workers_of
+from tests.waiting import PATIENCE_S
 
 ROWS = 1_000_000
 LOCKED_S = 2.0

@@ -12,9 +12,10 @@ import pytest
 from rt_predictor.client import Client, Job
 from rt_predictor.errors import ServiceError
 from rt_predictor.serving.sockets import shares_ports
-from tests.e2e.conftest import PATIENCE_S, Service, running
+from tests.e2e.conftest import Service, running
 from tests.e2e.ledger import Ledger, load, until_answered
 from tests.e2e.observed import WORKER_UP, at, kept_ids, metric, told, until, workers_of
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(not shares_ports(), reason="this system does not share ports")
 

@@ -16,9 +16,10 @@ from rt_predictor.errors import ServiceError
 from rt_predictor.model.files import BUNDLE_FILES, GRAPH_FILE
 from rt_predictor.serving.sockets import shares_ports
 from tests.e2e import bundles
-from tests.e2e.conftest import PATIENCE_S, Program, Service, running
+from tests.e2e.conftest import Program, Service, running
 from tests.e2e.ledger import Ledger, Reference, Site, load, until_answered
 from tests.e2e.observed import WORKER_UP, at, metric, told, until, workers_of
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(not shares_ports(), reason="this system does not share ports")
 

@@ -10,9 +10,10 @@ import pytest
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.serving.sockets import shares_ports
-from tests.e2e.conftest import PATIENCE_S, PROJECT, running
+from tests.e2e.conftest import PROJECT, running
 from tests.e2e.ledger import Ledger, load, until_answered
 from tests.e2e.observed import WORKER_UP, at, kept_ids, metric, told, until, workers_of
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(not shares_ports(), reason="this system does not share ports")
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 from .conftest import HOOKS
 
 LUA = Path(__file__).parent / "lua"
 SPECS = sorted(path.name for path in LUA.glob("*_spec.lua"))
-PATIENCE_S = 60.0
-"""How long anything may take before a test gives up; nothing is measured by it."""
 LONG_MS = 30_000
 """A time-out that is not met."""
 SHORT_MS = 30
