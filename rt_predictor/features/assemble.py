@@ -48,28 +48,27 @@ class Assembler:
         if fields != CATEGORY_FIELDS:
             raise ValueError(f"categories are {fields}, expected {CATEGORY_FIELDS}")
 
-    def assemble(
-        self,
-        jobs: Jobs,
-        history: NDArray[np.float32],
-        room: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
+    def assemble(self, jobs: Jobs, history: NDArray[np.float32]) -> NDArray[np.float32]:
         """The matrix of inputs: [n, len(INPUTS)], missing as NaN.
 
         Args:
             jobs: [n]; columns other than those of `REQUEST_SCHEMA` are not looked at.
             history: [n, len(HISTORY_INPUTS)] what was known at each submit, as
                 `LogHistory.features` or `EventStore.features` gives it.
-            room: where to put the matrix; a new one where it is None.
         """
-        matrix = np.empty((len(jobs), len(INPUTS)), dtype=np.float32) if room is None else room
+        matrix = np.empty((len(jobs), len(INPUTS)), dtype=np.float32)
         matrix[:, len(REQUEST_INPUTS) :] = history
+        self.put(jobs, matrix)
+        return matrix
+
+    def put(self, jobs: Jobs, matrix: NDArray[np.float32]) -> None:
+        """Puts what jobs ask for into a matrix as of `assemble`, in which their history stands."""
         if not isinstance(jobs, pl.DataFrame):
             asked = [self._request_inputs(row) for row in jobs]
             matrix[:, : len(REQUEST_INPUTS)] = np.array(asked, np.float32).reshape(
                 -1, len(REQUEST_INPUTS)
             )
-            return matrix
+            return
         # Column by column: an expression costs Polars about as much as a hundred rows do.
         for place, name in enumerate(NUMBERS):
             matrix[:, place] = jobs.get_column(name).to_numpy()
@@ -77,7 +76,6 @@ class Assembler:
         matrix[:, _SECOND_OF_DAY], matrix[:, _SECOND_OF_WEEK] = calendar
         for place, category in enumerate(self.categories, start=_SECOND_OF_WEEK + 1):
             matrix[:, place] = category.codes(jobs.get_column(category.field))
-        return matrix
 
     def _request_inputs(self, row: Row) -> list[Any]:
         """The values of `REQUEST_INPUTS` for one job; None where missing."""

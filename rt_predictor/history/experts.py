@@ -167,16 +167,19 @@ class ExpertLosses:
             *(np.concatenate([getattr(rows, name) for rows in pieces]) for name in columns)
         )
 
-    def as_of(self, users: Ids, submit_s: Times) -> Float:
+    def as_of(self, users: Ids, submit_s: Times, room: Float | None = None) -> Float:
         """[n, SCOPES, m + 1] float32: the sums that were known at each time, as `LossRows.sums`.
 
-        `users` are ids as for `fold`. Zeros where nothing was known.
+        `users` are ids as for `fold`. Zeros where nothing was known. It is put into `room` where
+        that is given.
         """
         with self._lock:
             sums, visible_s, first = self._sums, self._visible_s[: self._count], self._first
             find = self._few_own_rows if len(users) <= _FEW_JOBS else self._many_own_rows
             own = find(users, submit_s) - first
-        found = np.zeros((len(users), SCOPES, self._experts + 1), dtype=np.float32)
+        shape = (len(users), SCOPES, self._experts + 1)
+        found = np.empty(shape, dtype=np.float32) if room is None else room
+        found[:] = 0
         overall = visible_s.searchsorted(submit_s, side="right") - 1
         for scope, rows in ((GLOBAL, overall), (USER, own)):
             if len(rows) == 1:  # a mask costs as much as all else that one job needs here

@@ -21,6 +21,7 @@ from rt_predictor.history.replay import user_runs
 from rt_predictor.history.snapshots import snapshot_age_s
 from rt_predictor.history.windows import Float
 from rt_predictor.model.bounds import history_group
+from rt_predictor.model.ports import GraphInputs
 from rt_predictor.settings import HistorySettings
 
 
@@ -132,14 +133,20 @@ class History:
             self._recorder.stop()
             self._follower.stop()
 
-    def known(self, jobs: Jobs) -> Known:
-        """What was known of jobs at their submit times, none of which is missing."""
+    def known(self, jobs: Jobs, room: GraphInputs | None = None) -> Known:
+        """What was known of jobs at their submit times, none of which is missing.
+
+        It is put into `room` where that is given; what the jobs ask for is left as it is there.
+        """
         fold = self._follower.fold
+        if room is None:
+            room = GraphInputs.room(len(jobs), fold.model.judge.experts)
         ids, submit_s = key_ids(jobs), numbers(jobs, "submit_time")
-        features = fold.store.features_at(ids, submit_s)
-        losses = fold.model.losses.as_of(ids[:, USER_KEY], submit_s)
+        features = fold.store.features_at(ids, submit_s, room.history)
+        losses = fold.model.losses.as_of(ids[:, USER_KEY], submit_s, room.expert_losses)
         groups = history_group(user_runs(features))
-        return Known(features, losses, fold.model.offsets.as_of(groups, submit_s))
+        room.offsets[:] = fold.model.offsets.as_of(groups, submit_s)
+        return Known(features, losses, room.offsets)
 
     @property
     def version(self) -> int:

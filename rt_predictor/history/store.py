@@ -120,8 +120,11 @@ class EventStore:
         """
         return self.features_at(key_ids(jobs), jobs["submit_time"].to_numpy())
 
-    def features_at(self, ids: Ids, submit_s: Times) -> Float:
-        """The same for jobs whose `key_ids` [n, len(KEYS)] and submit times [n] are at hand."""
+    def features_at(self, ids: Ids, submit_s: Times, room: Float | None = None) -> Float:
+        """The same for jobs whose `key_ids` [n, len(KEYS)] and submit times [n] are at hand.
+
+        It is put into `room`, columns of a matrix, where that is given.
+        """
         segments = self._segments
         asked, at_s = ids.ravel(), submit_s.repeat(len(KEYS))
         known = known_now(segments, asked)
@@ -131,10 +134,13 @@ class EventStore:
             then = known_at(pieces, asked[late], at_s[late])
             known.statistics[late] = then.statistics
             known.newest_end_s[late] = then.newest_end_s
-        found = np.empty((len(asked), COLUMNS_A_KEY), dtype=np.float32)
-        found[:, :-1] = known.statistics
-        found[:, -1] = at_s - known.newest_end_s
-        return found.reshape(len(ids), len(KEYS) * COLUMNS_A_KEY)
+        jobs = len(ids)
+        if room is None:
+            room = np.empty((jobs, len(KEYS) * COLUMNS_A_KEY), dtype=np.float32)
+        each = room.reshape(jobs, len(KEYS), COLUMNS_A_KEY)
+        each[:, :, :-1] = known.statistics.reshape(jobs, len(KEYS), COLUMNS_A_KEY - 1)
+        each[:, :, -1] = (at_s - known.newest_end_s).reshape(jobs, len(KEYS))
+        return room
 
     def compact(self) -> SortedRuns:
         """Merges all into one segment and gives its events. On the writer's thread."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_predictor.features.declared import INPUTS
+from rt_predictor.features.declared import INPUTS, REQUEST_INPUTS
 from rt_predictor.history.experts import SCOPES
 from rt_predictor.model.bounds import LEVELS, QUANTILES, TAILS
 
@@ -73,6 +73,11 @@ class GraphInputs:
     def inputs(self) -> Float32:
         """[n, len(INPUTS)] assembled jobs"""
         return self.matrix[:, : len(INPUTS)]
+
+    @property
+    def history(self) -> Float32:
+        """[n, len(HISTORY_INPUTS)] what of them `EventStore.features` gives"""
+        return self.matrix[:, len(REQUEST_INPUTS) : len(INPUTS)]
 
     @property
     def expert_losses(self) -> Float32:

@@ -7,6 +7,7 @@ So a piece is scored in an order in which they follow one another, in chunks tha
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -42,7 +43,7 @@ _Map = Callable[..., Iterable[NDArray[np.float32]]]
 """`map`, on whatever threads"""
 _MOST_ROWS = 64
 """Jobs that are looked at row by row; a frame is the quicker way to more."""
-_PIECE_JOBS = 1 << 15
+_PIECE_JOBS = 1 << 13
 """Jobs of a large batch that one thread looks up, assembles and scores at a time, at most."""
 
 
@@ -89,6 +90,7 @@ class Predictor:
         self._chunk_rows = chunk_rows
         self._threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads, "rt-predictor-score")
+        self._rooms = threading.local()
         self._recent = RecentAnswers(lambda: history.version) if caching else None
         history.use_judge(self)
 
@@ -129,7 +131,8 @@ class Predictor:
 
     def _predicted(self, jobs: Jobs) -> Predictions:
         """All of it on this thread."""
-        given, known = self._asked(jobs)
+        given = self._room(len(jobs))
+        known = self._put(jobs, given)
         answers = self._in_chunks(given, -(-len(jobs) // self._chunk_rows), map)
         said = answers.astype(np.float64)
         told = self._told(given, answers, said)
@@ -147,13 +150,20 @@ class Predictor:
             model_version=self.model_version,
         )
 
-    def _asked(self, jobs: Jobs) -> tuple[GraphInputs, Known]:
-        known = self._history.known(jobs)
-        given = GraphInputs.room(len(jobs), self.experts)
-        self._assembler.assemble(jobs, known.features, given.inputs)
-        given.expert_losses[:] = known.expert_losses
-        given.offsets[:] = known.offsets
-        return given, known
+    def _room(self, jobs: int) -> GraphInputs:
+        """Room for a piece of a batch; this thread uses it again for the next one."""
+        if jobs <= _MOST_ROWS or jobs > _PIECE_JOBS:
+            return GraphInputs.room(jobs, self.experts)
+        room: GraphInputs | None = getattr(self._rooms, "room", None)
+        if room is None:
+            room = self._rooms.room = GraphInputs.room(_PIECE_JOBS, self.experts)
+        return room.rows(slice(jobs))
+
+    def _put(self, jobs: Jobs, given: GraphInputs) -> Known:
+        """Puts jobs, and what is known of jobs like them, into the room for them."""
+        known = self._history.known(jobs, given)
+        self._assembler.put(jobs, given.inputs)
+        return known
 
     @property
     def experts(self) -> int:
@@ -226,7 +236,9 @@ class Predictor:
 
     def graph_inputs(self, jobs: Jobs) -> GraphInputs:
         """What `score` takes for n jobs."""
-        return self._asked(jobs)[0]
+        given = GraphInputs.room(len(jobs), self.experts)
+        self._put(jobs, given)
+        return given
 
     def score(self, given: GraphInputs) -> GraphOutputs:
         """What the graph says, in row chunks on all threads."""

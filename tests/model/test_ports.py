@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rt_predictor.features.declared import INPUTS
+from rt_predictor.features.declared import HISTORY_INPUTS, INPUTS
 from rt_predictor.history.experts import SCOPES
 from rt_predictor.model.bounds import LEVELS, QUANTILES, TAILS
 from rt_predictor.model.ports import GraphInputs, GraphOutputs, input_sizes, output_sizes
@@ -23,6 +23,7 @@ def test_what_is_put_in_is_found_again(jobs: int, experts: int) -> None:
     for given in (joined, filled):
         assert given.matrix.shape == (jobs, sum(input_sizes(experts).values()))
         np.testing.assert_array_equal(given.inputs, inputs)
+        assert given.history.shape == (jobs, len(HISTORY_INPUTS))
         np.testing.assert_array_equal(given.expert_losses, losses)
         np.testing.assert_array_equal(given.offsets, offsets)
     assert len(joined.rows(slice(1, 3))) == len(range(jobs)[1:3])
