@@ -1,99 +1,141 @@
-"""Answers straight to bytes, many at once.
+"""Answers straight to bytes.
 
-To fill a message field by field and have it written costs 3 us an answer, as much as reading a job.
-But answers with the same flags, and ids of the same length, are the same bytes but for their
-numbers: so one is written, and the numbers of all are put into its copies.
+To fill a message field by field and have it written costs 3 us an answer, as much as reading a job,
+and several times that where answers come one by one. But answers with the same flags are the same
+bytes but for their numbers and ids: so one is written, and the numbers are put into copies of it.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from struct import Struct, pack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
-from rt_predictor.serving.predictions import Predictions
+from rt_predictor.serving.predictions import Flag, Predictions
+
+_FLAG_NUMBERS = tuple(
+    (int(flag), pb.PredictionFlag.Value(f"PREDICTION_FLAG_{flag.name}")) for flag in Flag
+)
+FLAG_NUMBERS: tuple[tuple[pb.PredictionFlag.ValueType, ...], ...] = tuple(
+    tuple(number for bit, number in _FLAG_NUMBERS if bits & bit) for bits in range(2 ** len(Flag))
+)
+"""Bits of `Flag` -> numbers of `PredictionFlag`."""
 
 _DOUBLE_BYTES = 8
+_A_NUMBER = pack("<d", 1.0)
+"""Any but 0, which is not written."""
+_KINDS = 1024
+"""Kinds of answers that are kept ready: each flag with each other, for some models and levels."""
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """What the bytes of an answer depend on, beside its numbers and the text of its id."""
+@lru_cache(_KINDS)
+def _before_numbers(
+    flags: int,
+    has_limit: bool,
+    level: float,
+    model_version: str,
+    member_names: tuple[str, ...],
+) -> tuple[bytes, ...]:
+    """What stands before each number of an answer, and before the first all that has none.
 
-    flags: tuple[pb.PredictionFlag.ValueType, ...]
-    has_limit: bool
-    id_bytes: int
-
-
-def answer_bytes(
-    predictions: Predictions,
-    request_ids: Sequence[str],
-    flag_numbers: Sequence[tuple[pb.PredictionFlag.ValueType, ...]],
-) -> list[bytes]:
-    """For each answer the bytes of a `PredictBatchResponse` that holds it alone, in order.
-
-    `flag_numbers` gives the numbers of `PredictionFlag` for the bits of `Predictions.flags`.
+    A field is written as what it is, then its value; a member's number stands at the end of its.
     """
-    ids = [request_id.encode() for request_id in request_ids]
-    keys = list(
-        zip(
-            predictions.flags.tolist(),
-            (~np.isnan(predictions.timeout_probability)).tolist(),
-            map(len, ids),
-            strict=True,
-        )
+    response = pb.PredictResponse
+    rest = response(confidence_level=level, model_version=model_version)
+    rest.flags.extend(FLAG_NUMBERS[flags])
+    numbers = [
+        response(predicted_runtime=1),
+        response(confidence_lower=1),
+        response(confidence_upper=1),
+        response(recommended_time_req=1),
+        *([response(timeout_probability=1)] if has_limit else []),
+        *(response(model_predictions={name: 1}) for name in member_names),
+    ]
+    first, *others = (number.SerializeToString()[:-_DOUBLE_BYTES] for number in numbers)
+    return (rest.SerializeToString() + first, *others)
+
+
+@lru_cache(_KINDS)
+def _writer(
+    flags: int,
+    has_limit: bool,
+    level: float,
+    model_version: str,
+    member_names: tuple[str, ...],
+) -> tuple[Struct, tuple[bytes | float, ...]]:
+    """What writes an answer, and what it takes: before each number what stands there."""
+    before = _before_numbers(flags, has_limit, level, model_version, member_names)
+    layout = "".join(f"{len(piece)}sd" for piece in before)
+    return Struct(f"<{layout}"), tuple(chain.from_iterable((piece, 0.0) for piece in before))
+
+
+def answer_bytes(predictions: Predictions, row: int, request_id: str) -> bytes:
+    """The bytes of the `PredictResponse` for one row."""
+    runtime, lower, upper, timeout, recommended, members, flags = predictions.answers[row]
+    limited = timeout == timeout  # noqa: PLR0124 - not NaN, and quicker than asking
+    writer, parts = _writer(
+        flags, limited, predictions.level, predictions.model_version, predictions.member_names
     )
+    chance = (timeout,) if limited else ()
+    filled = [*parts]
+    filled[1::2] = (runtime, lower, upper, recommended, *chance, *members)
+    written = writer.pack(*filled)
+    return written + _id_bytes(request_id) if request_id else written
+
+
+def answers_bytes(predictions: Predictions, request_ids: Sequence[str]) -> list[bytes]:
+    """For each answer the bytes of a `PredictBatchResponse` that holds it alone, in order."""
+    ids = [_id_bytes(request_id) for request_id in request_ids]
+    limited = ~np.isnan(predictions.timeout_probability)
+    keys = list(zip(predictions.flags.tolist(), limited.tolist(), map(len, ids), strict=True))
     written = [b""] * len(ids)
-    for key in set(keys):
+    for flags, has_limit, id_bytes in set(keys):
+        key = (flags, has_limit, id_bytes)
         places = [place for place, other in enumerate(keys) if other == key]
-        kind = _Kind(flag_numbers[key[0]], key[1], key[2])
         some = predictions.rows(np.array(places))
-        rows = _written(some, kind, [ids[place] for place in places])
+        rows = _written(some, flags, [ids[place] for place in places], has_limit=has_limit)
         for place, row in zip(places, rows, strict=True):
             written[place] = row
     return written
 
 
-def _written(predictions: Predictions, kind: _Kind, ids: Sequence[bytes]) -> Iterator[bytes]:
-    """The answers of one kind."""
-    slots = list(_slots(predictions, kind, ids))
-    same = pb.PredictResponse(
-        confidence_level=predictions.level,
-        model_version=predictions.model_version,
-        flags=kind.flags,
-    ).SerializeToString()
-    content = same + b"".join(piece for piece, _ in slots)
+def _id_bytes(request_id: str) -> bytes:
+    return pb.PredictResponse(request_id=request_id).SerializeToString()
+
+
+def _written(
+    predictions: Predictions, flags: int, ids: Sequence[bytes], *, has_limit: bool
+) -> Iterator[bytes]:
+    """Answers of one kind, with ids of the same length."""
+    kind = (flags, has_limit, predictions.level, predictions.model_version)
+    before = _before_numbers(*kind, predictions.member_names)
+    content = b"".join(piece + _A_NUMBER for piece in before) + ids[0]
     whole = pb.PredictBatchResponse(predictions=[pb.PredictResponse.FromString(content)])
-    head_bytes = whole.ByteSize() - len(content)
-    template = whole.SerializeToString()[:head_bytes] + content
+    head = whole.SerializeToString()[: -len(content)]
+    template = head + content
     rows = np.tile(np.frombuffer(template, np.uint8), (len(ids), 1))
-    end = head_bytes + len(same)
-    for piece, values in slots:
-        end += len(piece)
-        rows[:, end - values.shape[1] : end] = values
+    end = len(head)
+    for piece, values in zip(before, _columns(predictions, has_limit=has_limit), strict=True):
+        end += len(piece) + _DOUBLE_BYTES
+        rows[:, end - _DOUBLE_BYTES : end] = _doubles(values)
+    if ids[0]:
+        rows[:, end:] = np.frombuffer(b"".join(ids), np.uint8).reshape(len(ids), -1)
     raw, width = rows.tobytes(), len(template)
     return (raw[start : start + width] for start in range(0, len(raw), width))
 
 
-def _slots(
-    predictions: Predictions, kind: _Kind, ids: Sequence[bytes]
-) -> Iterator[tuple[bytes, NDArray[np.uint8]]]:
-    """Fields whose values differ: one as it is written, and the bytes [n, size] of its end."""
-    response = pb.PredictResponse
-    yield response(predicted_runtime=1).SerializeToString(), _doubles(predictions.runtime_s)
-    yield response(confidence_lower=1).SerializeToString(), _doubles(predictions.lower_s)
-    yield response(confidence_upper=1).SerializeToString(), _doubles(predictions.upper_s)
-    recommended = response(recommended_time_req=1).SerializeToString()
-    yield recommended, _doubles(predictions.recommended_time_req_s)
-    if kind.has_limit:
-        piece = response(timeout_probability=1).SerializeToString()
-        yield piece, _doubles(predictions.timeout_probability)
-    for name, values in zip(predictions.member_names, predictions.members_s.T, strict=True):
-        yield response(model_predictions={name: 1}).SerializeToString(), _doubles(values)
-    if kind.id_bytes:
-        texts = np.frombuffer(b"".join(ids), np.uint8).reshape(len(ids), kind.id_bytes)
-        yield response(request_id="x" * kind.id_bytes).SerializeToString(), texts
+def _columns(predictions: Predictions, *, has_limit: bool) -> Iterator[NDArray[np.float64]]:
+    """The numbers of answers, in the order of `_before_numbers`."""
+    yield predictions.runtime_s
+    yield predictions.lower_s
+    yield predictions.upper_s
+    yield predictions.recommended_time_req_s
+    if has_limit:
+        yield predictions.timeout_probability
+    yield from predictions.members_s.T
 
 
 def _doubles(values: NDArray[np.float64]) -> NDArray[np.uint8]:

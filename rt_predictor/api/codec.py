@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.api.answer_bytes import answer_bytes
+from rt_predictor.api.answer_bytes import answer_bytes, answers_bytes
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
@@ -21,21 +21,13 @@ from rt_predictor.features.rules import MAX_TEXT_CHARS, TextRule, check_job, inv
 from rt_predictor.model.bounds import check_level
 from rt_predictor.serving.batcher import Parts
 from rt_predictor.serving.isolation import Failed, Scored
-from rt_predictor.serving.predictions import Flag, Predictions
+from rt_predictor.serving.predictions import Predictions
 
 _ID_RULE = TextRule("request_id", required=False)
 _SHOWN_CHARS = 32
 """Of a text that is too long."""
 _SLICE_ROWS = 1024
 """Rows made into a frame or into bytes at once: the GIL is held meanwhile, and others wait."""
-_FLAG_NUMBERS = tuple(
-    (int(flag), pb.PredictionFlag.Value(f"PREDICTION_FLAG_{flag.name}")) for flag in Flag
-)
-FLAG_NUMBERS: tuple[tuple[pb.PredictionFlag.ValueType, ...], ...] = tuple(
-    tuple(number for bit, number in _FLAG_NUMBERS if bits & bit) for bits in range(2 ** len(Flag))
-)
-"""Bits of `Flag` -> numbers of `PredictionFlag`."""
-
 _Valid = TypeVar("_Valid", list[Row], pl.DataFrame)
 _Found = tuple[Predictions, int]
 """Where an answer is, and in which row of it."""
@@ -163,29 +155,26 @@ def check_batch_id(batch_id: str) -> None:
 
 def encode_answer(
     request_id: str, predictions: Predictions, level: float | None = None, *, row: int = 0
-) -> pb.PredictResponse:
+) -> bytes:
     """The answer for one job, which is in a row of predictions, at the level that it asks for."""
-    answer = pb.PredictResponse(request_id=request_id)
     found = predictions, row
-    _fill(answer, found if level is None else _at_level(found, level))
-    return answer
+    return answer_bytes(*(found if level is None else _at_level(found, level)), request_id)
 
 
-def encode_answers(jobs: Jobs[list[Row]], parts: Parts) -> list[pb.PredictResponse]:
+def encode_answers(jobs: Jobs[list[Row]], parts: Parts) -> list[bytes]:
     """The answers for all jobs of a stream's chunk; `parts` are those of the valid ones."""
     found = chain.from_iterable(map(_answers_of, parts))
     answers = []
     for place, request_id in enumerate(jobs.request_ids):
-        answer = pb.PredictResponse(request_id=request_id)
         invalid = jobs.errors.get(place)
         one = next(found) if invalid is None else _invalid_answer(invalid)
-        if place in jobs.levels and not isinstance(one, pb.ItemError):
-            one = _at_level(one, jobs.levels[place])
         if isinstance(one, pb.ItemError):
-            answer.error.CopyFrom(one)
-        else:
-            _fill(answer, one)
-        answers.append(answer)
+            refused = pb.PredictResponse(request_id=request_id, error=one)
+            answers.append(refused.SerializeToString())
+            continue
+        if place in jobs.levels:
+            one = _at_level(one, jobs.levels[place])
+        answers.append(answer_bytes(*one, request_id))
     return answers
 
 
@@ -217,12 +206,12 @@ def encode_batch(
             some = where[start : start + _SLICE_ROWS]
             ids = [jobs.request_ids[place] for place in some]
             answers = predictions.part(start, start + len(some))
-            for place, piece in zip(some, answer_bytes(answers, ids, FLAG_NUMBERS), strict=True):
+            for place, piece in zip(some, answers_bytes(answers, ids), strict=True):
                 pieces[place] = piece
             for row, place in enumerate(some if jobs.levels else ()):
                 if (level := jobs.levels.get(place)) is not None:
                     one = answers.part(row, row + 1).at_level(level)
-                    (pieces[place],) = answer_bytes(one, ids[row : row + 1], FLAG_NUMBERS)
+                    (pieces[place],) = answers_bytes(one, ids[row : row + 1])
     rest = pb.PredictBatchResponse(batch_id=batch_id, model_version=model_version, failed=failed)
     return b"".join((*pieces, rest.SerializeToString()))
 
@@ -248,24 +237,6 @@ def _at_level(found: _Found, level: float) -> _Found:
     """The same answer with the interval of another level."""
     predictions, row = found
     return predictions.part(row, row + 1).at_level(level), 0
-
-
-def _fill(answer: pb.PredictResponse, found: _Found) -> None:
-    predictions, row = found
-    runtime, lower, upper, timeout, recommended, members, flags = predictions.answers[row]
-    answer.predicted_runtime = runtime
-    answer.confidence_lower = lower
-    answer.confidence_upper = upper
-    answer.confidence_level = predictions.level
-    answer.model_version = predictions.model_version
-    answer.recommended_time_req = recommended
-    if timeout == timeout:  # noqa: PLR0124 - not NaN, and quicker than asking
-        answer.timeout_probability = timeout
-    said = answer.model_predictions
-    for name, value in zip(predictions.member_names, members, strict=True):
-        said[name] = value
-    if flags:
-        answer.flags.extend(FLAG_NUMBERS[flags])
 
 
 def _invalid_answer(error: InvalidJobError) -> pb.ItemError:

@@ -89,10 +89,10 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         self._limits = limits
         self._started_s = time.monotonic()
 
-    async def Predict(  # noqa: N802
+    async def Predict(  # type: ignore[override]  # noqa: N802
         self, request: pb.PredictRequest, context: Context
-    ) -> pb.PredictResponse:
-        """Predicts one job."""
+    ) -> bytes:
+        """Predicts one job. Returns the answer's bytes (`wire`)."""
         row, level = decode_job(request, time.time)
         (part,) = await self._batcher.score((row,), remaining_s=_remaining_s(context))
         if isinstance(part, Failed):

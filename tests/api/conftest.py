@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
 
 from rt_predictor.api.servicer import Limits, RuntimePredictorServicer
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.history.history import History
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving import batcher
@@ -20,20 +21,20 @@ from rt_predictor.serving.port import PredictorPort
 
 
 class FakeContext:
-    """The context of one call: what the client sent, and what it was sent."""
+    """The context of a stream of jobs: what the client sent, and what it was sent."""
 
     def __init__(self, requests: Iterable[Message] = (), *, remaining_s: float | None = None):
         self._requests = iter(requests)
         self._remaining_s = remaining_s
         self.reads = 0
-        self.written: list[Message] = []
+        self.written: list[pb.PredictResponse] = []
 
     async def read(self) -> object:
         self.reads += 1
         return next(self._requests, grpc.aio.EOF)
 
-    async def write(self, message: Message) -> None:
-        self.written.append(message)
+    async def write(self, answer: bytes) -> None:
+        self.written.append(pb.PredictResponse.FromString(answer))
 
     def time_remaining(self) -> float | None:
         return self._remaining_s

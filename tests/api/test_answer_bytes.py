@@ -4,8 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_predictor.api.answer_bytes import answer_bytes
-from rt_predictor.api.codec import FLAG_NUMBERS, encode_answer
+from rt_predictor.api.answer_bytes import FLAG_NUMBERS, answer_bytes, answers_bytes
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.serving.predictions import Flag, Predictions
 from tests.serving.fakes import ends_of
@@ -20,6 +19,25 @@ answers = st.lists(
     ),
     max_size=12,
 )
+
+
+def message(predictions: Predictions, row: int, request_id: str) -> pb.PredictResponse:
+    """The answer in a row, field by field."""
+    chance = predictions.timeout_probability[row]
+    return pb.PredictResponse(
+        predicted_runtime=predictions.runtime_s[row],
+        confidence_lower=predictions.lower_s[row],
+        confidence_upper=predictions.upper_s[row],
+        confidence_level=predictions.level,
+        timeout_probability=None if np.isnan(chance) else chance,
+        recommended_time_req=predictions.recommended_time_req_s[row],
+        model_predictions=dict(
+            zip(predictions.member_names, predictions.members_s[row], strict=True)
+        ),
+        model_version=predictions.model_version,
+        request_id=request_id,
+        flags=FLAG_NUMBERS[predictions.flags[row]],
+    )
 
 
 @given(answers)
@@ -40,11 +58,10 @@ def test_bytes_are_read_as_the_messages_of_the_same_answers(found: list) -> None
         model_version="v1",
     )
     ids = [request_id for _, _, _, request_id in found]
-    written = answer_bytes(predictions, ids, FLAG_NUMBERS)
-    expected = [
-        encode_answer(request_id, predictions.part(row, row + 1))
-        for row, request_id in enumerate(ids)
-    ]
+    expected = [message(predictions, row, request_id) for row, request_id in enumerate(ids)]
+    alone = [answer_bytes(predictions, row, request_id) for row, request_id in enumerate(ids)]
+    assert list(map(pb.PredictResponse.FromString, alone)) == expected
+    written = answers_bytes(predictions, ids)
     read = [pb.PredictBatchResponse.FromString(one).predictions for one in written]
     assert [list(one) for one in read] == [[one] for one in expected]
     together = pb.PredictBatchResponse.FromString(b"".join(written))

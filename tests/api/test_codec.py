@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_predictor.api import codec
+from rt_predictor.api.answer_bytes import FLAG_NUMBERS
 from rt_predictor.api.codec import (
-    FLAG_NUMBERS,
     check_batch_id,
     decode_job,
     decode_jobs,
@@ -29,6 +29,7 @@ from tests.serving.fakes import MEMBERS, FakePredictor, ends_of
 from tests.serving.harness import job
 
 NOW = 1_234_567.0
+read = pb.PredictResponse.FromString
 
 
 def _now() -> float:
@@ -193,7 +194,7 @@ def _predictions(count: int, *, flags: int = 0) -> Predictions:
 
 def test_an_answer_holds_what_was_predicted() -> None:
     answer = encode_answer("id", _predictions(1, flags=Flag.UNSEEN_QOS | Flag.NO_TIME_LIMIT))
-    assert answer == pb.PredictResponse(
+    assert read(answer) == pb.PredictResponse(
         predicted_runtime=1.0,
         confidence_lower=0.5,
         confidence_upper=2.0,
@@ -209,7 +210,7 @@ def test_an_answer_holds_what_was_predicted() -> None:
 
 def test_a_job_without_limit_has_no_timeout_probability() -> None:
     jobs = decode_jobs([job(), job()], _now)
-    first, second = encode_answers(jobs, [Scored(range(2), _predictions(2))])
+    first, second = map(read, encode_answers(jobs, [Scored(range(2), _predictions(2))]))
     assert first.HasField("timeout_probability")
     assert not second.HasField("timeout_probability")
 
@@ -248,7 +249,7 @@ def test_answers_come_in_the_order_of_the_jobs_however_they_were_found(
             else:
                 parts.append(Failed(rows, RuntimeError("secret")))
                 failed_rows |= set(rows)
-        answers = encode_answers(jobs, parts)
+        answers = list(map(read, encode_answers(jobs, parts)))
         batch = pb.PredictBatchResponse.FromString(encode_batch("b", "v1", jobs, parts))
 
     assert [answer.request_id for answer in answers] == [str(n) for n in range(len(kinds))]
@@ -284,6 +285,6 @@ def test_every_job_is_answered_at_the_level_that_it_asks_for() -> None:
         uppers = [answer.confidence_upper for answer in batch.predictions]
         assert uppers == [2.0, 3.0, 9.0, 0.0, 8.0]
     streamed = encode_answers(decode_jobs(requests, _now), parts)
-    assert streamed == list(batch.predictions)
-    alone = encode_answer("1", predictions.part(1, 2), 0.5)
+    assert list(map(read, streamed)) == list(batch.predictions)
+    alone = read(encode_answer("1", predictions.part(1, 2), 0.5))
     assert alone == batch.predictions[1]

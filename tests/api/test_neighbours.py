@@ -31,7 +31,7 @@ jobs = st.builds(
 async def _alone(servicer: RuntimePredictorServicer, request: pb.PredictRequest, context):
     """The answer of the unary method; None for a job that it refuses or fails on."""
     try:
-        return await servicer.Predict(request, context)
+        return pb.PredictResponse.FromString(await servicer.Predict(request, context))
     except (InvalidJobError, RuntimeError):
         return None
 
