@@ -3,9 +3,9 @@
 A run costs about as much for eight jobs as for one, so jobs that wait are scored together. Nothing
 waits for company: an idle batcher starts at once, and what arrives meanwhile is the next run.
 
-A job that is alone is scored on the event loop, which is the quickest. But while the loop scores it
-takes in nothing, and would go on one by one however many calls wait outside; so now and then a run
-goes to a thread, and as long as others arrive during such runs, all go there.
+A job that is alone is scored on the event loop, at once, which is the quickest. But while the loop
+scores it takes in nothing, and would go on one by one however many calls wait outside; so now and
+then a run goes to a thread, and as long as others arrive during such runs, all go there.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 import polars as pl
 
@@ -46,7 +47,6 @@ class _Waiting:
     found: asyncio.Future[Parts]
     deadline_s: float | None
     """By the event loop's clock."""
-    more_coming: bool
     span: CallSpan | None
     """Of the caller, where it is traced."""
 
@@ -82,9 +82,13 @@ class Batcher:
             return ()
         if self._waiting_jobs + len(rows) > self._max_waiting_jobs and self._waiting_jobs:
             raise OverloadedError(RETRY_AFTER_S)
+        if not (more_coming or self._queue or self._runs) and self._stays_here(len(rows)):
+            span = queued()
+            with nullcontext() if span is None else model_run([span], len(rows)):
+                return await predict_isolated(self._dispatcher.predict, rows)
         loop = asyncio.get_running_loop()
         deadline_s = None if remaining_s is None else loop.time() + remaining_s
-        waiting = _Waiting(rows, loop.create_future(), deadline_s, more_coming, queued())
+        waiting = _Waiting(rows, loop.create_future(), deadline_s, queued())
         self._queue.append(waiting)
         self._waiting_jobs += len(rows)
         self._start_soon()
@@ -123,8 +127,8 @@ class Batcher:
         run.add_done_callback(self._ended)
 
     def _ended(self, run: asyncio.Task[None]) -> None:
-        del self._runs[run]
-        self._start_soon()
+        if self._runs.pop(run, 0):
+            self._start_soon()
 
     def _take(self) -> Iterator[_Waiting]:
         """Those who have waited longest, as many as one run may have; without the expired."""
@@ -146,7 +150,10 @@ class Batcher:
             rows = list(itertools.chain.from_iterable(waiting.rows for waiting in batch))
             traced = [waiting.span for waiting in batch if waiting.span is not None]
             with model_run(traced, len(rows)) if traced else nullcontext():
-                parts = await self._predict(batch, rows)
+                parts = await predict_isolated(self._dispatcher.predict_meanwhile, rows)
+            self._look_round(alone=len(batch) == 1 and not self._queue)
+            # Before its callers go on: one that asks again at once finds nobody in its way.
+            self._ended(cast("asyncio.Task[None]", asyncio.current_task()))
             shares = shared(parts, [len(waiting.rows) for waiting in batch])
             for waiting, share in zip(batch, shares, strict=True):
                 if not waiting.found.done():
@@ -160,23 +167,15 @@ class Batcher:
                 if not waiting.found.done():
                     waiting.found.set_exception(error)
 
-    async def _predict(self, batch: Sequence[_Waiting], rows: Sequence[Row]) -> Parts:
-        if self._stays_here(batch, len(rows)):
-            return await predict_isolated(self._dispatcher.predict, rows)
-        parts = await predict_isolated(self._dispatcher.predict_meanwhile, rows)
-        self._look_round()
-        return parts
-
-    def _stays_here(self, batch: Sequence[_Waiting], jobs: int) -> bool:
-        """Whether a run is made on the event loop."""
-        if jobs > INLINE_JOBS or any(waiting.more_coming for waiting in batch):
+    def _stays_here(self, jobs: int) -> bool:
+        """Whether a run that nobody else waits for is made on the event loop."""
+        if jobs > INLINE_JOBS or not self._inline_left:
             return False
         self._inline_left -= 1
-        return self._inline_left >= 0
+        return True
 
-    def _look_round(self) -> None:
-        """After a run on a thread: the longer nobody comes meanwhile, the more runs stay here."""
-        alone = not self._queue
+    def _look_round(self, *, alone: bool) -> None:
+        """After a run on a thread: the longer its caller is alone, the more runs stay here."""
         self._inline_runs = min(2 * self._inline_runs + 1, INLINE_RUNS) if alone else 0
         self._inline_left = self._inline_runs
 
