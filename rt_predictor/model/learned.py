@@ -13,11 +13,13 @@ from rt_predictor.history.offsets import OffsetState
 from rt_predictor.model.documents import (
     CalibrationDocument,
     CategoryDocument,
+    EnsembleConfig,
     FeaturesDocument,
     RangeDocument,
     ReferenceDocument,
     WatchedColumnDocument,
 )
+from rt_predictor.model.ports import input_sizes, output_sizes
 from rt_predictor.model.reference import NO_REFERENCE, Reference, WatchedColumn
 
 
@@ -74,6 +76,24 @@ def reference_from(document: ReferenceDocument | None) -> Reference:
 def range_documents(ranges: Mapping[str, Range]) -> dict[str, RangeDocument]:
     """Ranges as they are written."""
     return {name: RangeDocument(**asdict(found)) for name, found in ranges.items()}
+
+
+def check_graph(config: EnsembleConfig) -> None:
+    """Raises BundleError where the graph was made for other matrices than this program's."""
+    experts = len(config.models)
+    for what, found, expected in (
+        ("takes", config.graph_inputs, input_sizes(experts)),
+        ("gives", config.graph_outputs, output_sizes(experts)),
+    ):
+        if list(found.items()) != list(expected.items()):
+            raise BundleError(
+                f"ensemble_config.json: the graph {what} {_sizes(found)}, this program expects "
+                f"{_sizes(expected)}: train a new bundle with `rt-predictor train`"
+            )
+
+
+def _sizes(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{size} {name}" for name, size in sizes.items())
 
 
 def assembler_from(document: FeaturesDocument) -> Assembler:

@@ -91,12 +91,6 @@ class ModelSession:
         self._outputs = [output]
         self._sole = _Sole(self._session, output)
 
-    @property
-    def input_width(self) -> int:
-        """Columns of the rows that it takes."""
-        (item,) = self._session.get_inputs()
-        return int(item.shape[1])
-
     def run(self, rows: Float32) -> Float32:
         """What the graph says of n rows."""
         if len(rows) == 1:

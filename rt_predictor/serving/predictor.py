@@ -22,7 +22,7 @@ from rt_predictor.history.history import History, Known
 from rt_predictor.history.judge import Told, Verdict
 from rt_predictor.model.bounds import LEVELS, TAILS
 from rt_predictor.model.bundle import Bundle, read_bundle
-from rt_predictor.model.learned import assembler_from, reference_from, start_offsets
+from rt_predictor.model.learned import assembler_from, check_graph, reference_from, start_offsets
 from rt_predictor.model.ports import GRAPH_OUTPUT, GraphInputs, GraphOutputs
 from rt_predictor.model.said import Said, said_of
 from rt_predictor.model.session import ModelSession
@@ -74,6 +74,7 @@ class Predictor:
 
         Raises BundleError where the bundle was made for other inputs than this program assembles.
         """
+        check_graph(bundle.ensemble)
         self.bundle = bundle
         self.session = session
         self._history = history

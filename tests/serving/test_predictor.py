@@ -192,11 +192,22 @@ def test_without_history_experts_vote_by_what_they_were_worth_in_training(
     assert (least == most).mean() > 0.9
 
 
-def test_a_bundle_for_other_inputs_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "old", "new", "complaint"),
+    [
+        ("features.json", '"mem_req"', '"memory"', "for the inputs"),
+        ("ensemble_config.json", '"offsets": 6', '"offsets": 7', "takes .* 7 offsets, this"),
+        ("ensemble_config.json", '"upper": 3', '"upper": 2', "gives .* 2 upper, .* expects"),
+    ],
+)
+def test_a_bundle_for_other_inputs_or_outputs_is_refused(
+    tiny_bundle: Path, tmp_path: Path, file: str, old: str, new: str, complaint: str
+) -> None:
     for item in tiny_bundle.iterdir():
         (tmp_path / item.name).write_bytes(item.read_bytes())
-    features = tmp_path / "features.json"
-    features.write_text(features.read_text().replace('"mem_req"', '"memory"', 1))
+    text = (tmp_path / file).read_text()
+    assert old in text
+    (tmp_path / file).write_text(text.replace(old, new, 1))
     chosen = Settings().with_overrides({"model.path": tmp_path, "model.verify_hashes": False})
-    with pytest.raises(BundleError, match="for the inputs"):
+    with pytest.raises(BundleError, match=complaint):
         Predictor.load(chosen)
