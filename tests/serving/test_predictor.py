@@ -193,21 +193,21 @@ def test_without_history_experts_vote_by_what_they_were_worth_in_training(
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "complaint"),
+    ("file", "change", "complaint"),
     [
-        ("features.json", '"mem_req"', '"memory"', "for the inputs"),
-        ("ensemble_config.json", '"offsets": 6', '"offsets": 7', "takes .* 7 offsets, this"),
-        ("ensemble_config.json", '"upper": 3', '"upper": 2', "gives .* 2 upper, .* expects"),
+        ("features.json", ('"mem_req"', '"memory"'), "for the inputs"),
+        ("ensemble_config.json", ('"offsets": 6', '"offsets": 7'), "takes .* 7 offsets, this"),
+        ("ensemble_config.json", ('"upper": 3', '"upper": 2'), "gives .* 2 upper, .* expects"),
     ],
 )
 def test_a_bundle_for_other_inputs_or_outputs_is_refused(
-    tiny_bundle: Path, tmp_path: Path, file: str, old: str, new: str, complaint: str
+    tiny_bundle: Path, tmp_path: Path, file: str, change: tuple[str, str], complaint: str
 ) -> None:
     for item in tiny_bundle.iterdir():
         (tmp_path / item.name).write_bytes(item.read_bytes())
     text = (tmp_path / file).read_text()
-    assert old in text
-    (tmp_path / file).write_text(text.replace(old, new, 1))
+    assert change[0] in text
+    (tmp_path / file).write_text(text.replace(*change, 1))
     chosen = Settings().with_overrides({"model.path": tmp_path, "model.verify_hashes": False})
     with pytest.raises(BundleError, match=complaint):
         Predictor.load(chosen)
