@@ -42,7 +42,7 @@ def checked(message: _T | _Malformed) -> _T:
 
 
 def ready_made(serialize: Callable[[_T], bytes]) -> Callable[[_T | bytes], bytes]:
-    """A serializer that leaves bytes as they are: large answers are made into bytes on threads."""
+    """A serializer that leaves bytes as they are: most answers are made by templates, as bytes."""
 
     def write(answer: _T | bytes) -> bytes:
         return answer if isinstance(answer, bytes) else serialize(answer)

@@ -39,7 +39,7 @@ _SOLE_JOBS = 4
 """Jobs whose keys are summed up one by one: it costs less than to set NumPy to work."""
 
 _CACHED_SHARES = 1 << 14
-"""Values whose shares are remembered; about 350 bytes each."""
+"""Values whose shares are remembered; about 250 bytes each, and the text."""
 
 _USED = {name for key in KEYS for name in key.fields}
 _TEXTS = tuple(sorted(_USED & TEXT_FIELDS))

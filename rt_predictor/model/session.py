@@ -89,11 +89,13 @@ class ModelSession:
             )
         (self._input,) = given
         self._outputs = [output]
-        self._sole = _Sole(self._session, output)
+        # What is bound once is read where it lies, which other devices do not do.
+        on_cpu = self._session.get_providers() == [CPU]
+        self._sole = _Sole(self._session, output) if on_cpu else None
 
     def run(self, rows: Float32) -> Float32:
         """What the graph says of n rows."""
-        if len(rows) == 1:
+        if len(rows) == 1 and self._sole is not None:
             return self._sole.run(rows)
         found: Float32 = self._session.run(self._outputs, {self._input: rows})[0]
         return found
@@ -117,7 +119,11 @@ class _Sole(threading.local):
         (given,) = session.get_inputs()
         (said,) = (item for item in session.get_outputs() if item.name == output)
         self._session = session
-        self._row, self._answer = _one_of(given.shape), _one_of(said.shape)
+        self._row, self._answer = (
+            # The number of rows is the only size that a graph leaves open.
+            np.zeros([size if isinstance(size, int) else 1 for size in shape], np.float32)
+            for shape in (given.shape, said.shape)
+        )
         self._binding = session.io_binding()
         self._binding.bind_cpu_input(given.name, self._row)
         self._binding.bind_output(
@@ -128,11 +134,6 @@ class _Sole(threading.local):
         self._row[:] = rows
         self._session.run_with_iobinding(self._binding)
         return self._answer.copy()
-
-
-def _one_of(shape: Sequence[int | str]) -> Float32:
-    """Room for one; the number of them is the only size that a graph leaves open."""
-    return np.zeros([1 if isinstance(size, str) else size for size in shape], np.float32)
 
 
 def _first_line(error: Exception) -> str:

@@ -32,7 +32,9 @@ def keep_memory_small() -> bool:
     """Has the C library give large buffers back as soon as they are free: whether it does so.
 
     Without this glibc keeps a heap for each thread, as large as the largest batch that it has seen,
-    and soon takes even buffers of many megabytes from there. Before threads are started.
+    and soon takes even buffers of many megabytes from there. With it there are two heaps, buffers
+    of `_LARGE_BUFFER_BYTES` lie outside of them, and `_KEPT_BYTES` of each stay for the next batch.
+    Before threads are started.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

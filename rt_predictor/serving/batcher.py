@@ -1,7 +1,7 @@
 """The micro-batcher: jobs of many callers become one run of the model.
 
 A run costs about as much for eight jobs as for one, so jobs that wait are scored together. Nothing
-waits for company: an idle batcher starts at once, and what arrives meanwhile is the next run.
+waits for company: an idle batcher starts at once, and what waits by then is the next run.
 
 A job that is alone is scored on the event loop, at once, which is the quickest. But while the loop
 scores it takes in nothing, and would go on one by one however many calls wait outside; so now and
@@ -30,7 +30,8 @@ Parts = Sequence[Scored | Failed]
 MAX_BATCH_JOBS = 512
 """Jobs of one run at most: about as long as another caller may wait for it."""
 INLINE_JOBS = 8
-"""Jobs of a run on the event loop at most; the way to a thread and back costs as much."""
+"""Jobs of a run on the event loop at most; the way to a thread and back costs as much. Below the
+dispatcher's number of the same name, so that such a run is over when it returns."""
 LONG_RUN_JOBS = 64
 """From so many jobs on a run takes so long that another one is started beside it."""
 INLINE_RUNS = 3
@@ -63,6 +64,7 @@ class Batcher:
         self._starting = False
         self._inline_runs = 0
         self._inline_left = 0
+        self._turn_taken = False
 
     async def score(
         self, rows: Sequence[Row], *, remaining_s: float | None = None, more_coming: bool = False
@@ -82,11 +84,13 @@ class Batcher:
             return ()
         if self._waiting_jobs + len(rows) > self._max_waiting_jobs and self._waiting_jobs:
             raise OverloadedError(RETRY_AFTER_S)
-        if not (more_coming or self._queue or self._runs) and self._stays_here(len(rows)):
+        loop = asyncio.get_running_loop()
+        expired = remaining_s is not None and remaining_s <= 0
+        if not (more_coming or expired) and self._stays_here(len(rows)):
+            loop.call_soon(self._take_a_turn)
             span = queued()
             with nullcontext() if span is None else model_run([span], len(rows)):
                 return await predict_isolated(self._dispatcher.predict, rows)
-        loop = asyncio.get_running_loop()
         deadline_s = None if remaining_s is None else loop.time() + remaining_s
         waiting = _Waiting(rows, loop.create_future(), deadline_s, queued())
         self._queue.append(waiting)
@@ -168,11 +172,19 @@ class Batcher:
                     waiting.found.set_exception(error)
 
     def _stays_here(self, jobs: int) -> bool:
-        """Whether a run that nobody else waits for is made on the event loop."""
-        if jobs > INLINE_JOBS or not self._inline_left:
+        """Whether jobs are scored on the event loop, at once: a few, while no others wait.
+
+        Once a turn of the loop: what else is ready in it is scored together.
+        """
+        busy = self._queue or self._runs or self._turn_taken
+        if busy or jobs > INLINE_JOBS or not self._inline_left:
             return False
         self._inline_left -= 1
+        self._turn_taken = True
         return True
+
+    def _take_a_turn(self) -> None:
+        self._turn_taken = False
 
     def _look_round(self, *, alone: bool) -> None:
         """After a run on a thread: the longer its caller is alone, the more runs stay here."""

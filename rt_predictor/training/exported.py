@@ -11,7 +11,7 @@ from onnx import ModelProto
 from rt_predictor.errors import ParityError
 from rt_predictor.features.declared import FEATURES
 from rt_predictor.model.bounds import QUANTILES, TAILS
-from rt_predictor.model.ports import GRAPH_OUTPUT, GraphInputs
+from rt_predictor.model.ports import GRAPH_OUTPUT
 from rt_predictor.model.session import CPU, ModelSession
 from rt_predictor.training.boosters import FittedBooster, Progress
 from rt_predictor.training.combine import expert_weights, weighted_median
@@ -124,7 +124,7 @@ def _verify_answers(
     Raises ParityError where they differ by more than float32 rounding.
     """
     ensemble, models = exported.ensemble, exported.models
-    found = answers(exported.session, GraphInputs.of(encoded.inputs, losses, offsets))
+    found = answers(exported.session, encoded.inputs, losses, offsets)
     experts = ensemble.experts_s(encoded)
     rounding = ensemble.combination.max_runtime_s * _ANSWER_TOLERANCE / 100
     _check_close("experts", found.experts, (experts, experts), rounding)

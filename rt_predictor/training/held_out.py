@@ -18,7 +18,6 @@ from rt_predictor.history.replay import user_runs
 from rt_predictor.history.siblings import outcome_weights, replayed_siblings
 from rt_predictor.model.bounds import LEVELS, MISS_SHARES, TAILS, history_group
 from rt_predictor.model.learned import start_offsets
-from rt_predictor.model.ports import GraphInputs
 from rt_predictor.model.said import Said, said_of
 from rt_predictor.training.combine import EXPERTS
 from rt_predictor.training.ensemble import Ensemble, nothing_known, replayed_sums
@@ -47,9 +46,9 @@ def replay_held_out(
     tested = (later["submit_time"] >= split.mark_s).to_numpy()
     encoded = exported.ensemble.encoder.encode(log, later)
     unknown = nothing_known(len(later)), np.zeros((len(later), TAILS), dtype=np.float32)
-    raw = answers(session, GraphInputs.of(encoded.inputs, *unknown))
+    raw = answers(session, encoded.inputs, *unknown)
     sums = replayed_sums(later, raw.experts.astype(np.float64))
-    raw = answers(session, GraphInputs.of(encoded.inputs, sums, unknown[1]))
+    raw = answers(session, encoded.inputs, sums, unknown[1])
     said_then = said_of(raw, encoded.inputs, calibration, enforced=False)
     offsets = _replayed_offsets(log, later, said_then, start_offsets(calibration))
     lower, upper = said_then.rows(tested).ends_s(offsets[tested])

@@ -1,7 +1,7 @@
 """A log made ready to learn from: cut up by time, and every job with what was known then."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,7 +81,9 @@ class Encoder:
     def encode(self, log: PreparedLog, part: pl.DataFrame) -> "Encoded":
         """Some of the jobs of a log."""
         inputs = self.assembler.assemble(part, log.known(part))
-        features = np.concatenate(_in_chunks(self.arithmetic, inputs))
+        features = np.concatenate(
+            [self.arithmetic.run(inputs[rows]) for rows in _chunks(len(inputs))]
+        )
         return Encoded(inputs, features, numbers(part, "time_req"))
 
 
@@ -121,12 +123,17 @@ class Encoded:
         )
 
 
-def answers(session: ModelSession, given: GraphInputs) -> GraphOutputs:
-    """What a whole graph says of any number of jobs."""
-    return GraphOutputs.joined(map(GraphOutputs, _in_chunks(session, given.matrix)))
+def answers(
+    session: ModelSession, inputs: Float32, expert_losses: Float32, offsets: Float32
+) -> GraphOutputs:
+    """What a whole graph says of any number of jobs, given the parts of `GraphInputs`."""
+    given = (inputs, expert_losses, offsets)
+    return GraphOutputs.joined(
+        GraphOutputs(session.run(GraphInputs.of(*(part[rows] for part in given)).matrix))
+        for rows in _chunks(len(inputs))
+    )
 
 
-def _in_chunks(session: ModelSession, rows: Float32) -> list[Float32]:
-    """Runs rows in chunks, so that memory for intermediate columns stays small."""
-    starts = range(0, max(len(rows), 1), _CHUNK_ROWS)
-    return [session.run(rows[at : at + _CHUNK_ROWS]) for at in starts]
+def _chunks(rows: int) -> Iterable[slice]:
+    """Rows that are run together, so that memory for intermediate columns stays small."""
+    return (slice(at, at + _CHUNK_ROWS) for at in range(0, max(rows, 1), _CHUNK_ROWS))

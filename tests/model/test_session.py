@@ -35,6 +35,8 @@ def test_one_row_is_answered_as_among_many_on_any_thread(doubling: bytes) -> Non
     with ThreadPoolExecutor(4) as threads:
         alone = list(threads.map(lambda row: session.run(rows[row : row + 1]), range(len(rows))))
     np.testing.assert_array_equal(np.concatenate(alone), session.run(rows))
+    session._sole = None  # as where another provider than the CPU's may run it
+    np.testing.assert_array_equal(session.run(rows[:1]), alone[0])
 
 
 def test_a_row_of_another_width_is_refused(doubling: bytes) -> None:

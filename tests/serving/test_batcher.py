@@ -16,6 +16,7 @@ from rt_predictor.errors import DeadlineExceededError, OverloadedError
 from rt_predictor.features.jobs import REQUEST_SCHEMA, Jobs
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving import batcher as module
+from rt_predictor.serving import dispatch
 from rt_predictor.serving.batcher import (
     INLINE_JOBS,
     INLINE_RUNS,
@@ -108,6 +109,33 @@ async def test_calls_that_are_there_already_are_scored_together() -> None:
     serving.close()
 
 
+async def test_after_a_quiet_time_too_calls_that_are_there_already_are_scored_together() -> None:
+    serving = _Serving(FakePredictor())
+    for _ in range(10):
+        await serving.batcher.score([_row()])
+        await asyncio.sleep(0)
+    serving.predictor.asked.clear()
+    await asyncio.gather(*(serving.batcher.score([_row(2.0 * n)]) for n in range(1, 9)))
+    assert _sizes(serving.predictor) == [1, 7]
+    serving.close()
+
+
+async def test_a_job_whose_deadline_has_passed_is_not_scored_however_quiet_it_is() -> None:
+    serving = _Serving(FakePredictor())
+    for _ in range(10):
+        await serving.batcher.score([_row()])
+        await asyncio.sleep(0)
+    for _ in range(INLINE_RUNS + 1):
+        with pytest.raises(DeadlineExceededError):
+            await serving.batcher.score([_row(99.0)], remaining_s=0.0)
+    assert all(99.0 not in frame["time_req"] for frame in serving.predictor.asked)
+    serving.close()
+
+
+def test_a_run_on_the_event_loop_is_over_when_it_returns() -> None:
+    assert INLINE_JOBS <= dispatch.INLINE_JOBS
+
+
 async def test_what_arrives_meanwhile_is_the_next_run(busy: _Serving) -> None:
     calls = []
     for n in range(20):
@@ -198,6 +226,7 @@ async def test_a_caller_that_is_alone_is_soon_scored_on_the_event_loop() -> None
     serving = _Serving(_Where())
     for _ in range(100):
         await serving.batcher.score([_row()])
+        await asyncio.sleep(0)  # calls come from outside, one a turn of the loop
     here = threading.get_ident()
     assert threads[0] != here
     assert threads.count(here) > 70

@@ -139,11 +139,12 @@ def _first_present(parts: GraphParts, first: str, second: str, name: str) -> str
 
 
 def _limits(parts: GraphParts, combination: Combination, overrun: float) -> None:
-    """Four multiples of the limit, each at least MIN_RUNTIME_S, or what stands in its place.
+    """Multiples of the limit, each at least MIN_RUNTIME_S, or what stands in its place.
 
-    `cap`: `Combination.cap`; `ceiling`: `bounds.limit_ceiling_s`; `scale`:
-    `bounds.quantile_scale_s`; `limit`: the limit itself. Limits are at least MIN_RUNTIME_S, and so
-    is the overrun at least 1, so that the last three are what those say.
+    `cap`: `Combination.cap`, one number for all where limits are not enforced; `ceiling`:
+    `bounds.limit_ceiling_s`; `scale`: `bounds.quantile_scale_s`; `limit`: the limit itself. Where a
+    limit is below MIN_RUNTIME_S, ceiling and limit are higher than these say, but no answer is: all
+    are at least MIN_RUNTIME_S.
     """
     cap, longest = combination.limit_cap, combination.max_runtime_s
     typical = max(combination.typical_runtime_s, MIN_RUNTIME_S)
