@@ -75,22 +75,6 @@ class PlacedTree:
 IDLE = -1
 
 
-def tree_model(heads: Sequence[Head]) -> onnx.ModelProto:
-    """A model of the trees alone: "features" float32 [N, F] -> "scores" float32 [N, outputs].
-
-    Raises:
-        TrainingError: the heads do not fit together.
-    """
-    nodes, initializers = tree_nodes(heads, "columns", "scores")
-    outputs = sum(len(head.outputs) for head in heads)
-    return model_of(
-        [helper.make_node("Transpose", ["features"], ["columns"]), *nodes],
-        initializers,
-        ("features", _n_features(heads)),
-        ("scores", outputs),
-    )
-
-
 def model_of(
     nodes: Sequence[onnx.NodeProto],
     initializers: Sequence[onnx.TensorProto],

@@ -5,8 +5,9 @@ from onnx import helper
 from rt_predictor.errors import ParityError
 from rt_predictor.training.export import compiled as module
 from rt_predictor.training.export.compiled import take_out_trees
-from rt_predictor.training.export.fuse import Head, model_of, tree_model, tree_nodes
+from rt_predictor.training.export.fuse import Head, model_of, tree_nodes
 from rt_predictor.training.export.normalise import normalise
+from tests.training.export.tree_models import tree_model
 
 
 def test_each_tree_shows_the_leaf_it_takes(ensemble):

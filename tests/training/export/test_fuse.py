@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from rt_predictor.errors import TrainingError
-from rt_predictor.training.export.fuse import Head, model_of, tree_model, tree_nodes
+from rt_predictor.training.export.fuse import Head, model_of, tree_nodes
 from rt_predictor.training.export.native import native
 from rt_predictor.training.export.normalise import normalise
+from tests.training.export.tree_models import tree_model
 
 
 def session_of(model):

@@ -7,10 +7,11 @@ import xgboost
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rt_predictor.training.export.fuse import Head, tree_model
+from rt_predictor.training.export.fuse import Head
 from rt_predictor.training.export.native import native
 from rt_predictor.training.export.normalise import normalise
 from rt_predictor.training.export.verify import verify
+from tests.training.export.tree_models import tree_model
 
 EXAMPLES = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True

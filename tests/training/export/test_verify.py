@@ -9,11 +9,12 @@ import pytest
 from onnx import helper, numpy_helper
 
 from rt_predictor.errors import ParityError, TrainingError
-from rt_predictor.training.export.fuse import Head, model_of, tree_model, tree_nodes
+from rt_predictor.training.export.fuse import Head, model_of, tree_nodes
 from rt_predictor.training.export.native import native
 from rt_predictor.training.export.normalise import normalise
 from rt_predictor.training.export.trees import LEAF
 from rt_predictor.training.export.verify import verify
+from tests.training.export.tree_models import tree_model
 
 DOWN, UP = np.float32(-np.inf), np.float32(np.inf)
 
