@@ -8,20 +8,18 @@ users of short jobs are heard too. What was known at an earlier time can be aske
 is scored with what stood when it was submitted.
 """
 
-from array import array
-from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from threading import Lock
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.history.eviction import is_eviction_due, pieces_between_evictions, room
+from rt_predictor.history.growth import FIRST_ROWS, FOLDED_EVENTS, GROWTH, grown
 from rt_predictor.history.key_ids import NO_KEY, Ids
 from rt_predictor.history.sorted_runs import Times
+from rt_predictor.history.user_rows import NO_ROW, Numbers, UserRows, each_user
 from rt_predictor.history.windows import Float
 
 GLOBAL, USER = 0, 1
@@ -29,19 +27,8 @@ GLOBAL, USER = 0, 1
 
 SCOPES = 2
 
-_FIRST_ROWS = 1024
-_GROWTH = 1.25
-_FOLDED_EVENTS = 512
-"""Events that are folded before readers see them: they wait while so many rows are shown."""
-
 _FEW_JOBS = 64
 """Jobs that are looked up one by one."""
-
-_NO_ROW = -1
-
-Numbers = NDArray[np.int64]
-
-_F = TypeVar("_F", np.float32, np.float64)
 
 
 @dataclass(frozen=True)
@@ -73,35 +60,9 @@ class LossRows:
         return len(self.users)
 
 
-@dataclass
-class _UserRows:
-    """The rows of one user's jobs, in the order of arrival."""
-
-    visible_s: "array[float]" = field(default_factory=lambda: array("d"))
-    numbers: "array[int]" = field(default_factory=lambda: array("q"))
-
-    def last_at(self, at_s: float) -> int:
-        place = bisect_right(self.visible_s, at_s)
-        return self.numbers[place - 1] if place else _NO_ROW
-
-    def last_at_each(self, at_s: Times) -> Numbers:
-        """The same for each of several times.
-
-        No view of the arrays may outlive this: while there is one they cannot grow.
-        """
-        places = np.frombuffer(self.visible_s).searchsorted(at_s, side="right")
-        numbers = np.frombuffer(self.numbers, dtype=np.int64)[places - 1]
-        return np.where(places > 0, numbers, _NO_ROW)
-
-    def between(self, at_s: Times, before: Numbers) -> Numbers:
-        """How many rows there are after those that counted at each time, and before each number."""
-        known = np.frombuffer(self.visible_s).searchsorted(at_s, side="right")
-        return np.frombuffer(self.numbers, dtype=np.int64).searchsorted(before) - known
-
-
 def bytes_a_row(experts: int) -> int:
     """Memory of one event: sums in two scopes, two times, its number; and room to grow."""
-    return int(_GROWTH * (2 * 4 * (experts + 1) + 8 + 8 + 8))
+    return int(GROWTH * (2 * 4 * (experts + 1) + 8 + 8 + 8))
 
 
 class ExpertLosses:
@@ -121,9 +82,9 @@ class ExpertLosses:
         self._lock = Lock()
         self._first = 0
         self._count = 0
-        self._visible_s = np.empty(_FIRST_ROWS)
-        self._sums = np.empty((_FIRST_ROWS, 2, experts + 1), dtype=np.float32)
-        self._users: dict[int, _UserRows] = {}
+        self._visible_s = np.empty(FIRST_ROWS)
+        self._sums = np.empty((FIRST_ROWS, 2, experts + 1), dtype=np.float32)
+        self._users: dict[int, UserRows] = {}
 
     @classmethod
     def restored(
@@ -158,7 +119,7 @@ class ExpertLosses:
             raise ValueError("losses hold a value that is not finite: give each expert an answer")
         pieces = [self._fold(users[:0], end_s[:0], losses[:0])]
         arrived = self.arrived
-        for piece in pieces_between_evictions(arrived, len(users), _FOLDED_EVENTS):
+        for piece in pieces_between_evictions(arrived, len(users), FOLDED_EVENTS):
             if is_eviction_due(arrived + piece.start):
                 self.evict()
             pieces.append(self._fold(users[piece], end_s[piece], losses[piece]))
@@ -191,16 +152,16 @@ class ExpertLosses:
         return found
 
     def _few_own_rows(self, users: Ids, submit_s: Times) -> Numbers:
-        """[n] number of the last row of each user that counts at the time, or `_NO_ROW`."""
+        """[n] number of the last row of each user that counts at the time, or `NO_ROW`."""
         numbers = [
-            self._users[user].last_at(at_s) if user in self._users else _NO_ROW
+            self._users[user].last_at(at_s) if user in self._users else NO_ROW
             for user, at_s in zip(users.tolist(), submit_s.tolist(), strict=True)
         ]
         return np.array(numbers, dtype=np.int64)
 
     def _many_own_rows(self, users: Ids, submit_s: Times) -> Numbers:
         """The same, user by user."""
-        numbers = np.full(len(users), _NO_ROW)
+        numbers = np.full(len(users), NO_ROW)
         for mine, places in self._each_user(users):
             numbers[places] = mine.last_at_each(submit_s[places])
         return numbers
@@ -214,15 +175,11 @@ class ExpertLosses:
             found[places] = mine.between(submit_s[places], numbers[places])
         return found
 
-    def _each_user(self, users: Ids) -> Iterator[tuple[_UserRows, NDArray[np.intp]]]:
+    def _each_user(self, users: Ids) -> Iterator[tuple[UserRows, NDArray[np.intp]]]:
         """The rows of each user of whom there are any, and places of the user in `users`."""
-        order = np.argsort(users, kind="stable")
-        owners = users[order]
-        starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1])[: len(owners)])
-        for start, stop in pairwise([*starts.tolist(), len(users)]):
-            mine = self._users.get(int(owners[start]))
-            if mine is not None:
-                yield mine, order[start:stop]
+        for user, places in each_user(users):
+            if user in self._users:
+                yield self._users[user], places
 
     def evict(self) -> None:
         """Drops the rows beyond the limit. On the writer's thread."""
@@ -281,15 +238,15 @@ class ExpertLosses:
             return np.full(self._experts + 1, np.nan, dtype=np.float32), np.nan
         mine = self._users.get(user)
         if mine is None:
-            return self._last_row(_NO_ROW, USER), -np.inf
+            return self._last_row(NO_ROW, USER), -np.inf
         return self._last_row(mine.numbers[-1] - self._first, USER), mine.visible_s[-1]
 
     def _append(self, rows: LossRows) -> None:
         start, stop = self._count, self._count + len(rows)
         visible_s, sums = self._visible_s, self._sums
         if stop > len(visible_s):
-            room = max(stop, int(len(visible_s) * _GROWTH))
-            visible_s, sums = _grown(visible_s, room), _grown(sums, room)
+            room = max(stop, int(len(visible_s) * GROWTH))
+            visible_s, sums = grown(visible_s, room), grown(sums, room)
         visible_s[start:stop] = rows.visible_s  # readers do not look past the count
         sums[start:stop] = rows.sums
         with self._lock:
@@ -298,14 +255,16 @@ class ExpertLosses:
             of_rows = zip(rows.users.tolist(), rows.user_visible_s.tolist(), numbers, strict=True)
             for user, at_s, number in of_rows:
                 if user != NO_KEY:
-                    mine = self._users.setdefault(user, _UserRows())
-                    mine.visible_s.append(at_s)
-                    mine.numbers.append(number)
+                    self._users.setdefault(user, UserRows()).append(at_s, number)
 
     def _replace(self, rows: LossRows, dropped: int) -> None:
         """Makes rows all there are, without the first of them."""
         first = self._first + dropped
-        users = _rows_by_user(rows, dropped, self._first)
+        users = {
+            user: UserRows.of(rows.user_visible_s[dropped:][places], places + first)
+            for user, places in each_user(rows.users[dropped:])
+            if user != NO_KEY
+        }
         visible_s, sums = rows.visible_s[dropped:].copy(), rows.sums[dropped:].copy()
         with self._lock:
             self._users, self._visible_s, self._sums = users, visible_s, sums
@@ -333,24 +292,3 @@ def losses_of(experts_s: Float, runtime_s: Float) -> Float:
     runtime_s = runtime_s[:, None]
     error_s = np.abs(experts_s - runtime_s)
     return np.stack((error_s, error_s / np.maximum(experts_s, runtime_s)), axis=1)
-
-
-def _grown(array: NDArray[_F], rows: int) -> NDArray[_F]:
-    new = np.empty((rows, *array.shape[1:]), dtype=array.dtype)
-    new[: len(array)] = array
-    return new
-
-
-def _rows_by_user(rows: LossRows, dropped: int, first: int) -> dict[int, _UserRows]:
-    """The rows of each user, without those dropped; `first` is the number of the first row."""
-    order = np.argsort(rows.users, kind="stable")
-    order = order[(order >= dropped) & (rows.users[order] != NO_KEY)]
-    owners = rows.users[order]
-    starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1])[: len(owners)])
-    visible_s, numbers = rows.user_visible_s[order], order + first
-    return {
-        int(owners[start]): _UserRows(
-            array("d", visible_s[start:stop].tobytes()), array("q", numbers[start:stop].tobytes())
-        )
-        for start, stop in pairwise([*starts.tolist(), len(owners)])
-    }

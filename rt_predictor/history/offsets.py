@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.history.eviction import is_eviction_due, pieces_between_evictions, room
+from rt_predictor.history.growth import FIRST_ROWS, FOLDED_EVENTS, GROWTH, grown
 from rt_predictor.history.sorted_runs import Times
 
 Array = NDArray[np.float64]
@@ -56,11 +57,6 @@ _LATENESS_MEMORY = 0.002
 
 BYTES_AN_OFFSET = 8 * 9
 """Memory of one event: six tails, count, lateness, and the time from which they count."""
-
-_FIRST_ROWS = 1024
-_GROWTH = 1.25
-_FOLDED_EVENTS = 512
-"""Events that are folded before readers see them."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +141,8 @@ class _GroupRows:
     """The rows of one group. They are only ever added to, or replaced by a copy."""
 
     def __init__(self, start: Array) -> None:
-        self.visible_s = np.empty(_FIRST_ROWS)
-        self.states = np.empty((_FIRST_ROWS, len(start)))
+        self.visible_s = np.empty(FIRST_ROWS)
+        self.states = np.empty((FIRST_ROWS, len(start)))
         self.visible_s[0], self.states[0] = -np.inf, start
         self.count = 1
 
@@ -157,9 +153,9 @@ class _GroupRows:
 
     def append(self, visible_s: float, state: Array) -> None:
         if self.count == len(self.visible_s):
-            rows = int(self.count * _GROWTH) + _FIRST_ROWS
-            self.visible_s = _grown(self.visible_s, rows)
-            self.states = _grown(self.states, rows)
+            rows = int(self.count * GROWTH) + FIRST_ROWS
+            self.visible_s = grown(self.visible_s, rows)
+            self.states = grown(self.states, rows)
         self.visible_s[self.count], self.states[self.count] = visible_s, state
         self.count += 1
 
@@ -230,7 +226,7 @@ class TailOffsets:
 
     def fold(self, jobs: Scored) -> None:
         """Takes finished jobs in, in the order given."""
-        for piece in pieces_between_evictions(self._arrived, len(jobs), _FOLDED_EVENTS):
+        for piece in pieces_between_evictions(self._arrived, len(jobs), FOLDED_EVENTS):
             if is_eviction_due(self._arrived):
                 self._evict()
             part = jobs.take(piece)
@@ -307,9 +303,3 @@ def replay_offsets(
     offsets = TailOffsets(start, miss_shares, len(jobs) + 1)
     offsets.fold(jobs.take(np.argsort(jobs.end_s, kind="stable")))
     return offsets.as_of(jobs.groups, jobs.submit_s), offsets.state
-
-
-def _grown(array: Array, rows: int) -> Array:
-    new = np.empty((rows, *array.shape[1:]))
-    new[: len(array)] = array
-    return new

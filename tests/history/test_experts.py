@@ -256,7 +256,7 @@ def test_pieces_in_which_events_are_folded_do_not_matter(monkeypatch: pytest.Mon
     jobs = Jobs([(*map(int, rng.integers(0, 50, 3)), loss) for loss in rng.random(3000)]).by_end()
     asked = jobs.users, jobs.submit_s, jobs.end_s, jobs.losses
     at_once = replay_losses(*asked)
-    monkeypatch.setattr(experts, "_FOLDED_EVENTS", 17)
+    monkeypatch.setattr(experts, "FOLDED_EVENTS", 17)
     np.testing.assert_array_equal(replay_losses(*asked), at_once)
 
 
