@@ -56,7 +56,7 @@ def _run(
         return exit_code_of(supervise(settings, predictor_factory, shadow, reread))
     if settings.server.max_workers > 1:
         logger.warning("this system cannot share a port between processes: serving from one")
-    from rt_predictor.serving.server import serve
+    from rt_predictor.serving.alone import serve
 
     return exit_code_of(serve(settings, predictor_factory, shadow))
 

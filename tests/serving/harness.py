@@ -16,8 +16,9 @@ from rt_predictor.history.history import History
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.observability.spans import Tracer
 from rt_predictor.security.security import OPEN, Security
+from rt_predictor.serving.alone import page_check
 from rt_predictor.serving.port import PredictorPort
-from rt_predictor.serving.server import Server, page_check
+from rt_predictor.serving.server import Server
 from rt_predictor.settings import ServerSettings
 
 HOST = "127.0.0.1"

@@ -5,8 +5,8 @@ from loguru import logger
 
 from rt_predictor.errors import BundleError, TraceError
 from rt_predictor.history.history import History
+from rt_predictor.serving import alone
 from rt_predictor.serving import run as module
-from rt_predictor.serving import server
 from rt_predictor.serving import supervise as supervise_module
 from rt_predictor.serving.run import exit_code_of, load_predictor, run
 from rt_predictor.settings import LoggingSettings, ModelSettings, ServerSettings, Settings
@@ -80,7 +80,7 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         taken.append("supervisor")
         return 0
 
-    monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(alone, "serve", serve)
     monkeypatch.setattr(supervise_module, "supervise", supervise)
     return taken
 

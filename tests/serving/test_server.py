@@ -21,9 +21,10 @@ from rt_predictor.history.history import History, HistoryState
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.observability.page import open_metrics_page
 from rt_predictor.serving import server as server_module
+from rt_predictor.serving.alone import page_check, serve
 from rt_predictor.serving.health import State
 from rt_predictor.serving.port import PredictorPort
-from rt_predictor.serving.server import Server, page_check, serve
+from rt_predictor.serving.server import Server
 from rt_predictor.settings import HistorySettings, ServerSettings, Settings
 from tests.serving.fakes import FakePredictor, fake_predictor
 from tests.serving.harness import HOST, job, running
