@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.waiting import PATIENCE_S, until
 
 from .agents import agent, ask
@@ -39,9 +40,9 @@ def test_submissions_go_on_without_a_service_and_with_it_again(bundle: Path, pat
         "RT_PREDICTOR_AGENT__BACKOFF_MAX_S": "0.2",
         "RT_PREDICTOR_AGENT__CACHE_ANSWERS": "0",
     }
-    with running(bundle) as first:
+    port = free_port()  # the agent knocks at it all the while
+    with running(bundle, "--port", port) as first:
         target = first.target
-        port = target.partition(":")[2]
         with agent(path, target, **quick) as asked:
             assert "prediction" in ask(path, ASK)
             first.process.kill()

@@ -5,7 +5,6 @@ import itertools
 import json
 import math
 import re
-import socket
 import subprocess
 import time
 import urllib.request
@@ -20,6 +19,7 @@ import pytest
 from rt_predictor.client import Access, Client, Job, Outcome
 from rt_predictor.errors import InvalidRequestError
 from rt_predictor.security.tokens import hash_of, new_token
+from tests.ports import free_port
 from tests.security.files import Place
 from tests.waiting import PATIENCE_S
 
@@ -35,6 +35,8 @@ JOB = Job(
 NOW_S = time.time() - 3600
 """Live figures are of jobs that ended after training."""
 ROUNDS = 4
+OF_A_BUSY_MACHINE = ("RTPredictorSlow",)
+"""What may be about to fire where much else runs beside the service."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +94,12 @@ def _secured(folder: Path) -> tuple[dict[str, str], Access]:
 @pytest.fixture(scope="module")
 def watched(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     found("prometheus")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
     beside = ("--workers", "2", "--shadow", tiny_bundle)
     folder = tmp_path_factory.mktemp("prometheus")
     settings, access = _secured(folder)
     with (
         running(tiny_bundle, *beside, **settings) as service,
-        scraping(service.metrics_url, folder, port) as prometheus,
+        scraping(service.metrics_url, folder, free_port()) as prometheus,
     ):
         _load(service, prometheus, access)
         yield Watched(prometheus, service.metrics_url)
@@ -149,7 +148,17 @@ def test_every_rule_is_evaluated_and_no_alert_fires_on_a_sound_service(watched: 
     until(lambda: all(rule["health"] == "ok" for rule in watched.prometheus.rules()))
     alerts = [rule for rule in watched.prometheus.rules() if rule["type"] == "alerting"]
     assert len(alerts) > 10
-    assert [rule["name"] for rule in alerts if rule["state"] != "inactive"] == []
+    assert [rule["name"] for rule in alerts if rule["state"] == "firing"] == []
+    # One look at the page may have taken too long: that is over with the next one.
+    until(lambda: not _about_to_fire(watched.prometheus))
+
+
+def _about_to_fire(prometheus: Prometheus) -> list[object]:
+    return [
+        rule["name"]
+        for rule in prometheus.rules()
+        if rule.get("state", "inactive") != "inactive" and rule["name"] not in OF_A_BUSY_MACHINE
+    ]
 
 
 def test_every_metric_that_rules_and_dashboard_name_is_on_the_page(watched: Watched) -> None:

@@ -26,6 +26,7 @@ from rt_predictor.serving.health import State
 from rt_predictor.serving.port import PredictorPort
 from rt_predictor.serving.server import Server
 from rt_predictor.settings import HistorySettings, ServerSettings, Settings
+from tests.ports import free_port
 from tests.serving.fakes import FakePredictor, fake_predictor
 from tests.serving.harness import HOST, job, running
 from tests.waiting import PATIENCE_S
@@ -164,9 +165,7 @@ async def test_a_bundle_that_cannot_be_read_leaves_no_port_taken() -> None:
     def broken(settings: Settings, history: History) -> PredictorPort:
         raise BundleError("damaged")
 
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with pytest.raises(BundleError):
         await serve(_settings(metrics_port=port), broken)
     with socket.socket() as probe:
