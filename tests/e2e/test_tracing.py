@@ -1,7 +1,6 @@
 """A real service sends its spans to a real OTLP receiver, and lives without one."""
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as col
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from rt_predictor.client import Client, Job
+from tests.ports import free_port
 from tests.waiting import PATIENCE_S
 
 from .conftest import running
@@ -71,12 +71,12 @@ def receiving(port: int = 0) -> Iterator[tuple[Receiver, int]]:
         server.stop(None).wait()
 
 
-def _settings(port: int) -> dict[str, str]:
+def _settings(port: int, export_timeout_s: float) -> dict[str, str]:
     return {
         "RT_PREDICTOR_TRACING__ENABLED": "true",
         "RT_PREDICTOR_TRACING__ENDPOINT": f"http://127.0.0.1:{port}",
         "RT_PREDICTOR_TRACING__SAMPLE_RATIO": "1",
-        "RT_PREDICTOR_TRACING__EXPORT_TIMEOUT_S": "0.5",
+        "RT_PREDICTOR_TRACING__EXPORT_TIMEOUT_S": str(export_timeout_s),
     }
 
 
@@ -84,7 +84,7 @@ def _settings(port: int) -> dict[str, str]:
 async def test_spans_of_calls_arrive_at_a_receiver(bundle: Path, workers: int) -> None:
     with (
         receiving() as (receiver, port),
-        running(bundle, "--workers", workers, **_settings(port)) as service,
+        running(bundle, "--workers", workers, **_settings(port, PATIENCE_S)) as service,
     ):
         jobs = [replace(JOB, time_req=60.0 * n) for n in range(1, 9)]
         async with Client(service.target, timeout_s=PATIENCE_S) as client:
@@ -108,10 +108,9 @@ async def test_spans_of_calls_arrive_at_a_receiver(bundle: Path, workers: int) -
 
 
 async def test_a_receiver_that_is_away_costs_no_call_and_two_lines(bundle: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    with running(bundle, **_settings(port)) as service:
+    port = free_port()
+    # Within less, a pause of the machine would be taken for a receiver that is away.
+    with running(bundle, **_settings(port, export_timeout_s=5.0)) as service:
         async with Client(service.target, timeout_s=PATIENCE_S) as client:
             for _ in range(20):
                 await client.predict(JOB)
