@@ -11,14 +11,18 @@ from tests.waiting import PATIENCE_S
 
 from .conftest import Service, started
 
-LONG_MS = "10000"
+LONG_S = 60
 """A deadline that no answer misses, where speed is not what is tested."""
 
 
 @contextmanager
 def agent(path: Path, target: str, *arguments: object, **settings: str) -> Iterator[Service]:
     """An agent that listens; it is gone afterwards."""
-    given = {"RT_PREDICTOR_AGENT__DEADLINE_MS": LONG_MS, **settings}
+    patient = {
+        "RT_PREDICTOR_AGENT__DEADLINE_MS": str(LONG_S * 1000),
+        "RT_PREDICTOR_AGENT__CALL_TIMEOUT_S": str(LONG_S),
+    }
+    given = {**patient, **settings}
     with started("agent", "--socket", path, "--target", target, *arguments, **given) as process:
         process.wait_for("listening")
         yield process
