@@ -35,13 +35,21 @@ def kept_ids(path: Path) -> list[str]:
 
 def workers_of(service: Service) -> list[int]:
     """Processes of a supervisor's workers."""
-    pid = service.process.pid
+    return workers_below(service.process.pid)
+
+
+def workers_below(pid: int) -> list[int]:
+    """Children of a supervisor that are not the tracker of multiprocessing."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [
-        int(child)
-        for child in found
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-    ]
+    return [int(child) for child in found if b"spawn_main" in _command(child)]
+
+
+def _command(pid: str) -> bytes:
+    """How a process was called; nothing of one that has just gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def server_of(service: Service) -> int:

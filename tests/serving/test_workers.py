@@ -20,6 +20,7 @@ from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.serving.worker import Start, WorkerTask
 from rt_predictor.serving.worker_process import WorkerProcess
 from rt_predictor.settings import Settings
+from tests.e2e.observed import workers_below
 from tests.serving.fakes import fake_predictor
 from tests.serving.harness import HOST, job
 from tests.waiting import PATIENCE_S
@@ -156,16 +157,6 @@ async def _metrics(port: object) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
-def _children(pid: int) -> list[int]:
-    """The workers: children that are not the tracker of multiprocessing."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [
-        int(child)
-        for child in found
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-    ]
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 async def test_workers_share_a_port_outlive_one_another_and_stop_together(
     start, tmp_path: Path
@@ -181,17 +172,17 @@ async def test_workers_share_a_port_outlive_one_another_and_stop_together(
     assert metrics["rt_predictor_workers_up"] == 2
     assert metrics['rt_predictor_model_info{version="fake-1"}'] == 1
 
-    for victim in _children(service.process.pid):
+    for victim in workers_below(service.process.pid):
         os.kill(victim, signal.SIGKILL)
         ended = await service.until("worker ended")
         assert ended["exit_code"] == -signal.SIGKILL
         await service.until("worker ready")
         await _ask(serving["port"])
 
-    before = set(_children(service.process.pid))
+    before = set(workers_below(service.process.pid))
     service.process.send_signal(signal.SIGHUP)
     await service.until("workers replaced")
-    assert before.isdisjoint(_children(service.process.pid))
+    assert before.isdisjoint(workers_below(service.process.pid))
     await _ask(serving["port"])
 
     metrics = await _metrics(serving["metrics_port"])
@@ -226,7 +217,7 @@ async def test_a_worker_that_hangs_is_killed_and_says_where_and_one_that_is_busy
     serving = await service.until("serving")
     await _ask(serving["port"], INLINE_JOBS + 1, job_name="busy")
     # All of it stands still, as in a container that is paused: no worker is to blame.
-    everybody = (service.process.pid, *_children(service.process.pid))
+    everybody = (service.process.pid, *workers_below(service.process.pid))
     for number, for_s in ((signal.SIGSTOP, 2.0), (signal.SIGCONT, 0.5)):
         for pid in everybody:
             os.kill(pid, number)
