@@ -22,6 +22,7 @@ from rt_predictor.client import Client, Job, Prediction
 from rt_predictor.errors import InvalidRequestError, ServiceError
 from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
+from tests.waiting import PATIENCE_S
 
 COUNTS = ("processors_req", "nodes_req", "gpus_req")
 TIMES = ("submit_time", "start_time", "end_time")
@@ -229,7 +230,7 @@ async def load(
     *,
     callers: int = 4,
     attempts: int = 4,
-    timeout_s: float = 30.0,
+    timeout_s: float = PATIENCE_S,
     kinds: Sequence[str] = (),
     name: str = "load",
 ) -> AsyncIterator[None]:

@@ -75,8 +75,8 @@ async def test_kill_9_loses_no_acknowledged_outcome_and_counts_none_twice(
                 enough.set()
 
     with running(bundle, **at(path)) as service:
-        async with Client(service.target, timeout_s=1.0) as fast:
-            recording = asyncio.create_task(record_all(fast))
+        async with client(service) as some:
+            recording = asyncio.create_task(record_all(some))
             await asyncio.wait_for(enough.wait(), PATIENCE_S)
             service.process.kill()
             with pytest.raises(ServiceError):
@@ -139,7 +139,7 @@ async def test_a_damaged_log_stops_nothing_and_is_told_of(bundle: Path, path: Pa
 async def test_a_log_that_cannot_be_written_stops_nothing(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with running(bundle, **at(tmp_path / "file" / "history.sqlite")) as service:
-        async with Client(service.target, timeout_s=2.0) as some:
+        async with client(service) as some:
             assert (await some.predict(JOB)).predicted_runtime > 0
             with pytest.raises(ServiceError, match="cannot be opened"):
                 await some.record(EVENTS[:5])

@@ -96,7 +96,7 @@ def test_a_service_and_its_bundle_say_the_same_of_the_model(
 
 def test_health_is_the_exit_code(program: Program, service: Service) -> None:
     assert program("health", "--target", service.target).returncode == 0
-    away = program("health", "--target", "localhost:1", "--timeout", 2)
+    away = program("health", "--target", "localhost:1", "--timeout", PATIENCE_S)
     assert away.returncode == 1
     assert away.stderr.startswith("error: no service answers at localhost:1 (")
     assert away.stderr.count("\n") == 1

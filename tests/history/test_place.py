@@ -113,7 +113,7 @@ def test_closing_a_log_set_aside_takes_nothing_from_the_new_one(path: Path) -> N
 
 
 def _replace(path: Path, start: "multiprocessing.synchronize.Barrier", ids: object) -> None:
-    start.wait(60)
+    start.wait(PATIENCE_S)
     log = open_or_replace_log(path)
     log.append(EVENTS[:1])
     ids.put(log.log_id)

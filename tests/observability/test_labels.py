@@ -14,6 +14,7 @@ from rt_predictor.observability.metrics import METHODS
 from rt_predictor.settings import HistorySettings
 from tests.serving.fakes import POISON, FakePredictor
 from tests.serving.harness import job, running
+from tests.waiting import PATIENCE_S
 
 _TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=300)
 _JOBS = st.builds(
@@ -44,7 +45,7 @@ def _series(registry: CollectorRegistry) -> set[str]:
 
 async def _finished(call) -> None:
     try:
-        await asyncio.wait_for(call, 30)
+        await asyncio.wait_for(call, PATIENCE_S)
     except grpc.aio.AioRpcError:
         return
 
@@ -69,7 +70,7 @@ def test_whatever_clients_send_no_series_is_added(
             await _finished(service.stub.PredictBatch(pb.PredictBatchRequest(jobs=jobs)))
             for method in methods:
                 raw = service.channel.unary_unary(f"/{method}", request_serializer=bytes)
-                await _finished(raw(body, timeout=10))
+                await _finished(raw(body, timeout=PATIENCE_S))
             call = service.stub.RecordOutcomes()
             await call.write(pb.RecordOutcomesRequest(outcomes=outcomes))
             await call.done_writing()

@@ -24,7 +24,7 @@ def _security(place: Place, *, mutual: bool = False) -> Security:
 
 
 async def _refused(port: int, access: Access) -> str:
-    async with Client(f"{HOST}:{port}", access=access, timeout_s=1.0) as client:
+    async with Client(f"{HOST}:{port}", access=access, timeout_s=PATIENCE_S) as client:
         with pytest.raises(ServiceError) as raised:
             await client.health()
     return str(raised.value)
