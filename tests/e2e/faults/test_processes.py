@@ -22,8 +22,10 @@ pytestmark = pytest.mark.skipif(not shares_ports(), reason="this system does not
 WORKERS = 2
 ONCE_MORE = 2
 """Attempts of a client that makes a failed call again, once."""
-PATIENT = 9
-"""Attempts of a client that waits until there is a service again."""
+PATIENT = 12
+"""Attempts of a client that waits until there is a service again: for minutes, if need be."""
+MANY = 16
+"""Connections of which some are with another worker than the one that stands still."""
 HUNG = "rt_predictor_hung_workers_total"
 CLEAN = ("(UNAVAILABLE)", "no service answers", "before it was answered: try again")
 
@@ -61,7 +63,7 @@ async def test_no_call_of_a_patient_client_fails_when_all_workers_are_killed_at_
     bundle: Path, path: Path, ledger: Ledger
 ) -> None:
     with running(bundle, "--workers", WORKERS, **at(path)) as service:
-        async with load(service.target, ledger, attempts=PATIENT, timeout_s=PATIENCE_S):
+        async with load(service.target, ledger, attempts=PATIENT):
             await until_answered(ledger, 20)
             for victim in workers_of(service):
                 os.kill(victim, signal.SIGKILL)
@@ -78,12 +80,11 @@ async def test_a_worker_that_stands_still_delays_its_own_calls_and_fails_none(
     settings = at(path) | hung_after(0)
     with running(bundle, "--workers", WORKERS, **settings) as service:
         victim = workers_of(service)[0]
-        async with load(service.target, ledger, callers=8, timeout_s=PATIENCE_S):
+        async with load(service.target, ledger, callers=8):
             await until_answered(ledger, 20)
             os.kill(victim, signal.SIGSTOP)
             try:
-                # Of so many connections, some are with the other worker.
-                async with load(service.target, still, callers=8, timeout_s=PATIENCE_S, name="new"):
+                async with load(service.target, still, callers=MANY, name="new"):
                     await until_answered(still, 20)
                     os.kill(victim, signal.SIGCONT)
             finally:
@@ -100,17 +101,13 @@ async def test_a_worker_that_stands_still_for_too_long_is_replaced_while_others_
     bundle: Path, path: Path, ledger: Ledger
 ) -> None:
     meanwhile = Ledger(ledger.site, ledger.reference)
-    settings = at(path) | hung_after(4)
+    settings = at(path) | hung_after(10)
     with running(bundle, "--workers", WORKERS, **settings) as service:
         victim = workers_of(service)[0]
-        async with load(service.target, ledger, callers=8, attempts=PATIENT, timeout_s=PATIENCE_S):
+        async with load(service.target, ledger, callers=8, attempts=PATIENT):
             await until_answered(ledger, 20)
             os.kill(victim, signal.SIGSTOP)
-            # Of so many connections, some are with the other worker.
-            async with load(
-                service.target, meanwhile,
-                callers=8, attempts=PATIENT, timeout_s=PATIENCE_S, name="new",
-            ):  # fmt: skip
+            async with load(service.target, meanwhile, callers=MANY, attempts=PATIENT, name="new"):
                 await until_answered(meanwhile, 5)
                 assert metric(service, HUNG) == 0
                 await both_up(service, 1)
