@@ -129,7 +129,7 @@ async def test_what_is_counted_is_what_clients_saw_also_when_workers_are_killed(
     # Neither calls of a dead worker nor its share of the limit nor its memory are left.
     assert page["rt_predictor_active_connections"] == page["rt_predictor_jobs_in_flight"] == 0
     assert page["rt_predictor_max_concurrent_calls"] == limit
-    assert len([s for s in page if s.startswith("rt_predictor_resident_memory")]) == WORKERS
+    assert _memories(page) == WORKERS
     lost = sum(seen.values()) - seen["OK"] - seen["INVALID_ARGUMENT"]
     for status in ("OK", "INVALID_ARGUMENT"):
         # Each call is counted before it is answered, so a call that was lost may have been, too.
@@ -144,6 +144,18 @@ async def test_what_is_counted_is_what_clients_saw_also_when_workers_are_killed(
     assert watch.reads > 10
 
 
+def _memories(page: Mapping[str, float]) -> int:
+    """Of how many workers the page shows the memory."""
+    return len([series for series in page if series.startswith("rt_predictor_resident_memory")])
+
+
+async def _page_of_all(service: Service, replaced: int) -> dict[str, float]:
+    """The page after so many replacements, once each new worker has measured itself."""
+    await until(lambda: told(service, "workers replaced") == replaced)
+    await until(lambda: _memories(_page(service)) == WORKERS)
+    return await asyncio.to_thread(_page, service)
+
+
 async def test_workers_that_are_replaced_over_and_over_leave_no_longer_page(
     bundle: Path,
 ) -> None:
@@ -151,12 +163,8 @@ async def test_workers_that_are_replaced_over_and_over_leave_no_longer_page(
         async with grpc.aio.insecure_channel(service.target) as channel:
             await pb_grpc.RuntimePredictorStub(channel).GetModelInfo(pb.GetModelInfoRequest())
         service.process.send_signal(signal.SIGHUP)
-        await until(lambda: told(service, "workers replaced") == 1)
-        after_one = set(_page(service))
+        after_one = set(await _page_of_all(service, replaced=1))
         service.process.send_signal(signal.SIGHUP)
-        await until(lambda: told(service, "workers replaced") == 2)
-        page = _page(service)
-    by_worker = {s for s in page if 'worker="' in s}
+        page = await _page_of_all(service, replaced=2)
     assert len(set(page)) == len(after_one)
-    assert len([s for s in by_worker if "resident_memory" in s]) == WORKERS
     assert page['rt_predictor_requests_total{method="GetModelInfo",status="OK"}'] == 1

@@ -10,6 +10,7 @@ from rt_predictor.errors import FeedError, ServiceError, StartupError, TraceErro
 from rt_predictor.follow import sacct
 from rt_predictor.follow.run import Pace, follow
 from rt_predictor.follow.sacct import SacctFeed
+from tests.waiting import PATIENCE_S
 
 from .jobs import HEADER, Recorder, line, moment
 
@@ -160,15 +161,18 @@ async def test_a_sacct_that_fails_is_told_in_one_line(
 async def test_a_script_around_a_sacct_that_hangs_is_ended_with_it(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sacct, "_SACCT_TIMEOUT_S", 0.3)
     pid = cluster.folder / "pid"
     script = cluster.folder / "wrapped"
     script.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {pid}.new; mv {pid}.new {pid}; wait\n")
     script.chmod(0o755)
     feed = SacctFeed((str(script),), cluster.folder / "state.json", NOW_S)
-    async with asyncio.timeout(60):
+    for timeout_s in (0.3, 3.0, 30.0):  # the script must have come to its sleep by then
+        monkeypatch.setattr(sacct, "_SACCT_TIMEOUT_S", timeout_s)
         with pytest.raises(FeedError, match="did not end within"):
             await feed.read()
+        if pid.exists():
+            break
+    async with asyncio.timeout(PATIENCE_S):
         while is_running(int(pid.read_text())):
             await asyncio.sleep(0.01)
 

@@ -140,7 +140,7 @@ async def test_calls_that_are_scored_together_say_so_and_name_one_another(
         predictor.entered.clear()
         predictor.gate.clear()
         first = asyncio.ensure_future(_predict(service, 0))
-        await asyncio.to_thread(predictor.entered.wait, 60)
+        await asyncio.to_thread(predictor.entered.wait, PATIENCE_S)
         others = [asyncio.ensure_future(_predict(service, n)) for n in range(1, count)]
         await in_progress(service, count)
         predictor.gate.set()
@@ -191,8 +191,10 @@ async def test_jobs_that_the_model_never_saw_have_waited_in_vain(
         predictor.entered.clear()
         predictor.gate.clear()
         first = asyncio.ensure_future(_predict(service, 0))
-        await asyncio.to_thread(predictor.entered.wait, 60)
-        late = service.stub.Predict(job(), timeout=0.05)
+        await asyncio.to_thread(predictor.entered.wait, PATIENCE_S)
+        # Long enough to come to the queue; gRPC would round up what is not less than a second,
+        # and the client would be gone before the service knows why.
+        late = service.stub.Predict(job(), timeout=0.9)
         assert (await _refused(late)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
         predictor.gate.set()
         await first
@@ -216,7 +218,7 @@ async def test_a_run_that_outlives_its_call_leaves_no_span_behind_it(
         predictor.entered.clear()
         predictor.gate.clear()
         left = service.stub.Predict(job())
-        await asyncio.to_thread(predictor.entered.wait, 60)
+        await asyncio.to_thread(predictor.entered.wait, PATIENCE_S)
         left.cancel()
         await in_progress(service, 0)
         predictor.gate.set()
@@ -326,7 +328,7 @@ class _Down(SpanExporter):
         self.closed.set()
 
     def hang(self) -> SpanExportResult:
-        assert self.closed.wait(60)
+        assert self.closed.wait(PATIENCE_S)
         return SpanExportResult.FAILURE
 
     def _fail(self) -> SpanExportResult:
