@@ -1,5 +1,6 @@
 """The candidate's process is kept running, and never keeps anything else from it."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -99,7 +100,7 @@ def test_one_that_cannot_start_stays_away_until_there_is_another_bundle(
 
 def test_another_bundle_is_taken_up_once_it_is_whole(keeper: ShadowKeeper, bundle: Bundle) -> None:
     first = bundle.after(1)
-    looked = iter(range(100))
+    looked = itertools.count()
     writing = threading.Event()
     writing.set()
     keeper._look = lambda: next(looked) if writing.is_set() else "whole"
