@@ -135,7 +135,11 @@ def running(bundle: Path, *arguments: object, **settings: str) -> Iterator[Servi
     """A service on free ports that is ready; it is gone afterwards."""
     command = ("serve", "--bundle", bundle, "--port", 0, "--metrics-port", 0, *arguments)
     with tempfile.TemporaryDirectory() as folder:
-        kept = {"RT_PREDICTOR_HISTORY__PATH": f"{folder}/history.sqlite"}
+        kept = {
+            "RT_PREDICTOR_HISTORY__PATH": f"{folder}/history.sqlite",
+            # Before all of the log is read, answers are others.
+            "RT_PREDICTOR_HISTORY__CATCH_UP_TIMEOUT_S": str(PATIENCE_S),
+        }
         with started(*command, **{**kept, **settings}) as service:
             service.wait_for("serving")
             yield service

@@ -97,7 +97,8 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
 
 def service(folder: Path) -> tuple[Predictor, History]:
     """The committed model over a log, as a worker has them."""
-    history = History(HistorySettings(path=folder / "history.sqlite"))
+    patient = HistorySettings(path=folder / "history.sqlite", catch_up_timeout_s=PATIENCE_S)
+    history = History(patient)
     one_thread = {"model.path": BUNDLE, "features.optimization.n_jobs": 1}
     predictor = Predictor.load(Settings().with_overrides(one_thread), history)
     history.start()
