@@ -524,7 +524,7 @@ async def test_a_worker_that_does_not_become_ready_in_time_is_killed(
     workers, registry, directory: Path, source: Path
 ) -> None:
     supervisor = Supervisor(
-        workers.start, WorkerMetrics(registry), directory, source, Patience(0.05, 1e6, 0)
+        workers.start, WorkerMetrics(registry), directory, source, Patience(0.5, 1e6, 0)
     )
     await supervisor.start(1)
     workers.at_start = FakeWorker.wait
