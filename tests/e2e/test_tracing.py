@@ -82,6 +82,7 @@ def _settings(port: int, export_timeout_s: float) -> dict[str, str]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_spans_of_calls_arrive_at_a_receiver(bundle: Path, workers: int) -> None:
+    call = "rt_predictor.v1.RuntimePredictor"
     with (
         receiving() as (receiver, port),
         running(bundle, "--workers", workers, **_settings(port, PATIENCE_S)) as service,
@@ -90,11 +91,10 @@ async def test_spans_of_calls_arrive_at_a_receiver(bundle: Path, workers: int) -
         async with Client(service.target, timeout_s=PATIENCE_S) as client:
             await client.predict(JOB)
             assert len([answer async for answer in client.predict_many(jobs)]) == len(jobs)
-        found = receiver.until("predict", 2)
+        found = receiver.until(f"{call}/PredictBatch", 1)  # it ends last
         service.process.terminate()
         assert service.process.wait(PATIENCE_S) == 0
     names = {span.name for _, span in found}
-    call = "rt_predictor.v1.RuntimePredictor"
     assert {"queue", "predict", f"{call}/Predict", f"{call}/PredictBatch"} <= names
     own = {attribute.key: attribute.value for attribute in found[0][0].resource.attributes}
     assert own["service.name"].string_value == "rt-predictor"
