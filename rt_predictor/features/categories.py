@@ -18,7 +18,7 @@ from rt_predictor.features.declared import FIRST_KNOWN_CODE, MISSING_CODE, STATI
 HASHED_FIELDS: frozenset[str] = frozenset({"account"})
 """Fields whose names a bundle must not carry."""
 _HASH_BYTES = 10
-_FEW_VALUES = 64
+_FEW_VALUES = 2048
 """Values that are looked up one by one: it costs less than to set Polars to work."""
 
 
@@ -37,7 +37,9 @@ class Category:
     def codes(self, values: pl.Series) -> NDArray[np.float32]:
         """Codes of the values of one column: [n]."""
         if len(values) <= _FEW_VALUES:
-            return np.array([self.code(value) for value in values.to_list()], dtype=np.float32)
+            given = values.to_list()
+            code_of = {value: self.code(value) for value in set(given)}
+            return np.fromiter(map(code_of.__getitem__, given), np.float32, len(given))
         if self.salt:
             values = _hashed(values, self.salt)
         known = values.cast(pl.Enum(self.names), strict=False).to_physical().cast(pl.Float32)
