@@ -39,6 +39,8 @@ from rt_predictor.settings import PredictionSettings, Settings
 
 _LEAST_CHUNK_ROWS = 64
 """Rows that are worth the way to a thread."""
+_LEAST_SORTED_ROWS = 128
+"""Rows of which those that are alike are worth bringing together."""
 _Map = Callable[..., Iterable[NDArray[np.float32]]]
 """`map`, on whatever threads"""
 _MOST_ROWS = 64
@@ -248,7 +250,7 @@ class Predictor:
 
     def _in_chunks(self, given: GraphInputs, chunks: int, in_turn: _Map) -> GraphOutputs:
         """What the graph says, in so many chunks; `in_turn` says on which threads."""
-        if chunks <= 1:
+        if chunks <= 1 and len(given) < _LEAST_SORTED_ROWS:
             return GraphOutputs(self.session.run(given.matrix))
         order = by_likeness(given.inputs)
 
