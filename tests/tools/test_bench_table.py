@@ -1,4 +1,4 @@
-"""The table of measured figures in the README."""
+"""The tables of measured figures in the README."""
 
 import json
 from collections.abc import Callable
@@ -11,6 +11,12 @@ DOCUMENT = {
     "rounds": 3,
     "scale": 1.0,
     "machine": {"cores": 2, "processor": "x86_64", "system": "Linux", "python": "3.11.7"},
+    "figures": {
+        "calls.service.alone_p50_ms": {"median": 1.25, "min": 1, "max": 2, "unit": "ms"},
+        "mlserver.alone_p50_ms": {"skipped": "not there"},
+        "growth.batch_1_us": {"median": 250.4, "min": 1, "max": 2, "unit": "us"},
+        "growth.batch_10_us": {"median": 50.44, "min": 1, "max": 2, "unit": "us"},
+    },
     "promises": [
         {
             "promise": "fast",
@@ -21,7 +27,10 @@ DOCUMENT = {
         {"promise": "small", "limit": 1, "measured": {"skipped": "no room"}, "holds": None},
     ],
 }
-README = "before\n<!-- bench -->\nstale\n\n| stale |\n<!-- end -->\nafter\n<!-- end -->\n"
+README = (
+    "before\n<!-- bench -->\nstale\n\n| stale |\n<!-- end -->\nafter\n<!-- bench beside -->\n"
+    "stale\n<!-- end -->\nmore\n<!-- bench growth -->\n<!-- end -->\nlast\n<!-- end -->\n"
+)
 
 
 @pytest.fixture
@@ -29,11 +38,14 @@ def bench_table(load_tool: Callable[[str], ModuleType]) -> ModuleType:
     return load_tool("bench_table")
 
 
-def test_the_table_takes_the_place_of_the_old_one(bench_table: ModuleType) -> None:
+def test_the_tables_take_the_places_of_the_old_ones(bench_table: ModuleType) -> None:
     text = bench_table.filled(README, DOCUMENT)
     assert "| fast | 1.5 x | 1.25 to 1,234 | yes |\n" in text
     assert "| small | - | no room | not measured |\n<!-- end -->\nafter" in text
     assert "2 cores (x86_64, Linux)" in text
+    assert "| one call at a time, p50, ms | 1.25 | - | - |\n" in text
+    assert "10,000 and 100,000 jobs | 250, 50.4, -, -, -, - |\n" in text
+    assert "<!-- end -->\nlast\n<!-- end -->\n" in text
     assert "stale" not in text
     assert bench_table.filled(text, DOCUMENT) == text
 
