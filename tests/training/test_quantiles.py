@@ -10,12 +10,13 @@ from rt_predictor.model.bounds import GROUPS, MISS_SHARES, QUANTILES, TAILS
 from rt_predictor.model.session import CPU, ModelSession
 from rt_predictor.settings import Settings, TrainingSettings
 from rt_predictor.training.boosters import FittedBooster, Samples
-from rt_predictor.training.export.fuse import Head, tree_model
+from rt_predictor.training.export.fuse import Head
 from rt_predictor.training.export.normalise import normalise
 from rt_predictor.training.export.read_catboost import read_catboost
 from rt_predictor.training.export.read_lightgbm import read_lightgbm
 from rt_predictor.training.export.verify import verify
 from rt_predictor.training.quantiles import fit_offsets, fit_quantiles, fit_timeouts
+from tests.training.export.tree_models import tree_model
 
 CHOSEN: dict[str, object] = {
     "training.threads": 1,
