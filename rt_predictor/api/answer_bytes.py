@@ -92,8 +92,8 @@ def answers_bytes(predictions: Predictions, request_ids: Sequence[str]) -> list[
     limited = ~np.isnan(predictions.timeout_probability)
     keys = list(zip(predictions.flags.tolist(), limited.tolist(), map(len, ids), strict=True))
     written = [b""] * len(ids)
-    for flags, has_limit, id_bytes in set(keys):
-        key = (flags, has_limit, id_bytes)
+    for key in set(keys):
+        flags, has_limit, _ = key
         places = [place for place, other in enumerate(keys) if other == key]
         some = predictions.rows(np.array(places))
         rows = _written(some, flags, [ids[place] for place in places], has_limit=has_limit)

@@ -183,8 +183,8 @@ def upper_quantile_s(upper_s: Array, point_s: Array, confidence: float) -> Array
     Raises ValueError for a confidence that the levels say nothing of.
     """
     above, share = _between(confidence)
-    known_s = upper_s if above else np.column_stack([point_s, upper_s])
-    low, high = np.cbrt(known_s[:, max(above - 1, 0) :][:, :2]).T
+    lower_s = upper_s[:, above - 1] if above else point_s
+    low, high = np.cbrt([lower_s, upper_s[:, above]])
     root = low * (1 - share) + high * share
     return np.asarray(root * root * root)
 

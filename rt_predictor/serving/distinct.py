@@ -5,7 +5,6 @@ costs about 0.1 us a job in bulk, to score one 5 us and more.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -26,41 +25,31 @@ def predict_distinct(predict: Callable[[Jobs], Predictions], jobs: Jobs) -> Pred
     """
     if len(jobs) < 2:
         return predict(jobs)
-    same = _few_same(jobs) if len(jobs) <= _FEW_JOBS else _many_same(as_frame(jobs))
-    if same is None:
+    which = _which_few(jobs) if len(jobs) <= _FEW_JOBS else _which_many(as_frame(jobs))
+    if which is None:
         return predict(jobs)
-    some = jobs[same.first] if isinstance(jobs, pl.DataFrame) else [jobs[at] for at in same.first]
-    return predict(some).rows(same.which)
+    first = np.unique(which, return_index=True)[1]
+    some = jobs[first] if isinstance(jobs, pl.DataFrame) else [jobs[row] for row in first]
+    return predict(some).rows(which)
 
 
-@dataclass(frozen=True)
-class _Same:
-    """Which of n jobs are the same; distinct ones are counted as they come."""
+def _which_few(jobs: Jobs) -> NDArray[np.intp] | None:
+    """[n] for each job the number of the distinct job that it is, counted as they come.
 
-    first: NDArray[np.intp]
-    """Place of each distinct job"""
-    which: NDArray[np.intp]
-    """[n] number of the distinct job that each is"""
-
-
-def _few_same(jobs: Jobs) -> _Same | None:
-    """None where all differ."""
-    first: dict[tuple[object, ...], int] = {}
-    rows = jobs.rows() if isinstance(jobs, pl.DataFrame) else [tuple(job.values()) for job in jobs]
-    for place, row in enumerate(rows):
-        first.setdefault(row, place)
-    if len(first) == len(jobs):
-        return None
-    number = {row: number for number, row in enumerate(first)}
-    return _Same(np.array(list(first.values())), np.array([number[row] for row in rows]))
+    None where all differ.
+    """
+    numbers: dict[tuple[object, ...], int] = {}
+    rows = jobs.rows() if isinstance(jobs, pl.DataFrame) else (tuple(job.values()) for job in jobs)
+    which = [numbers.setdefault(row, len(numbers)) for row in rows]
+    return None if len(numbers) == len(jobs) else np.array(which, dtype=np.intp)
 
 
-def _many_same(jobs: pl.DataFrame) -> _Same | None:
-    """The same as `_few_same`."""
+def _which_many(jobs: pl.DataFrame) -> NDArray[np.intp] | None:
+    """The same as `_which_few`."""
     groups = jobs.with_row_index(" place").group_by(jobs.columns, maintain_order=True)
     places = groups.agg(" place")[" place"]
     if len(places) == len(jobs):
         return None
     which = np.empty(len(jobs), dtype=np.intp)
     which[places.explode().to_numpy()] = np.repeat(np.arange(len(places)), places.list.len())
-    return _Same(places.list.first().to_numpy().astype(np.intp), which)
+    return which

@@ -89,6 +89,13 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
+async def _ask_one_by_one(serving: _Serving, calls: int) -> None:
+    """Calls of one caller as they come from outside: one a turn of the loop."""
+    for _ in range(calls):
+        await serving.batcher.score([_row()])
+        await asyncio.sleep(0)
+
+
 def _sizes(predictor: FakePredictor) -> list[int]:
     return [len(frame) for frame in predictor.asked]
 
@@ -111,9 +118,7 @@ async def test_calls_that_are_there_already_are_scored_together() -> None:
 
 async def test_after_a_quiet_time_too_calls_that_are_there_already_are_scored_together() -> None:
     serving = _Serving(FakePredictor())
-    for _ in range(10):
-        await serving.batcher.score([_row()])
-        await asyncio.sleep(0)
+    await _ask_one_by_one(serving, 10)
     serving.predictor.asked.clear()
     await asyncio.gather(*(serving.batcher.score([_row(2.0 * n)]) for n in range(1, 9)))
     assert _sizes(serving.predictor) in ([8], [1, 7])
@@ -122,9 +127,7 @@ async def test_after_a_quiet_time_too_calls_that_are_there_already_are_scored_to
 
 async def test_a_job_whose_deadline_has_passed_is_not_scored_however_quiet_it_is() -> None:
     serving = _Serving(FakePredictor())
-    for _ in range(10):
-        await serving.batcher.score([_row()])
-        await asyncio.sleep(0)
+    await _ask_one_by_one(serving, 10)
     for _ in range(INLINE_RUNS + 1):
         with pytest.raises(DeadlineExceededError):
             await serving.batcher.score([_row(99.0)], remaining_s=0.0)
@@ -224,9 +227,7 @@ threads: list[int] = []
 async def test_a_caller_that_is_alone_is_soon_scored_on_the_event_loop() -> None:
     threads.clear()
     serving = _Serving(_Where())
-    for _ in range(100):
-        await serving.batcher.score([_row()])
-        await asyncio.sleep(0)  # calls come from outside, one a turn of the loop
+    await _ask_one_by_one(serving, 100)
     here = threading.get_ident()
     assert threads[0] != here
     assert threads.count(here) > 70
