@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "2.0.0.dev0"
 
 # ONNX Runtime sends usage data unless told not to before it is imported; a service of ours never
 # sends anything anywhere that its operator did not ask for.
