@@ -14,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 from rt_predictor.client import Job
 from rt_predictor.errors import InvalidJobError, InvalidRequestError, RTPredictorError, outcome_of
-from rt_predictor.features.rules import check_job, encodable
+from rt_predictor.jobs.rules import check_job, encodable
 from rt_predictor.model.bounds import check_level
 
 VERSION = 1

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from rt_predictor.api.ipc_stream import MAX_TEXT_BYTES, ColumnKind, check_stream, column_kinds
 from rt_predictor.api.status import status_of
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
-from rt_predictor.features.rules import MAX_TEXT_CHARS, TextRule, invalid_jobs
+from rt_predictor.jobs.rules import MAX_TEXT_CHARS, TextRule, invalid_jobs
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving.isolation import Failed, Scored
 from rt_predictor.serving.predictions import Predictions
 

@@ -1,6 +1,6 @@
 """The codec: messages to a frame of jobs, predictions to messages.
 
-Every job is read once, checked by the rules of `features.rules`, and put as one row into one frame.
+Every job is read once, checked by the rules of `jobs.rules`, and put as one row into one frame.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,8 +16,8 @@ from rt_predictor.api.answer_bytes import answer_bytes, answers_bytes
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
-from rt_predictor.features.jobs import REQUEST_SCHEMA, Row
-from rt_predictor.features.rules import MAX_TEXT_CHARS, TextRule, check_job, invalid_jobs
+from rt_predictor.jobs.rules import MAX_TEXT_CHARS, TextRule, check_job, invalid_jobs
+from rt_predictor.jobs.schema import REQUEST_SCHEMA, Row
 from rt_predictor.model.bounds import check_level
 from rt_predictor.serving.batcher import Parts
 from rt_predictor.serving.isolation import Failed, Scored

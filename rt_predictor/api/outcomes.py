@@ -9,9 +9,9 @@ import polars as pl
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, TooLargeError
-from rt_predictor.features.jobs import JOB_SCHEMA, OUTCOME_SCHEMA, REQUEST_SCHEMA
-from rt_predictor.features.outcome_rules import broken_outcomes
 from rt_predictor.history.log import Appended
+from rt_predictor.jobs.outcomes import broken_outcomes
+from rt_predictor.jobs.schema import JOB_SCHEMA, OUTCOME_SCHEMA, REQUEST_SCHEMA
 
 OUTCOMES_AT_ONCE = 1 << 13
 """Outcomes of one call that wait before no more are read."""

@@ -16,7 +16,7 @@ from rt_predictor.bench.plan import Plan
 from rt_predictor.bench.processes import Running, service
 from rt_predictor.client import Client
 from rt_predictor.errors import ServiceError
-from rt_predictor.features.jobs import JOB_SCHEMA
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces.generate import WorkloadShape, generate_jobs
 
 EVENTS = 1_000_000

@@ -10,8 +10,8 @@ import polars as pl
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.client import Job
-from rt_predictor.features.jobs import REQUEST_SCHEMA
-from rt_predictor.features.rules import null_invalid
+from rt_predictor.jobs.rules import null_invalid
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.traces import read_trace
 from rt_predictor.traces.generate import generate_jobs
 

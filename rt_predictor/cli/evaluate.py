@@ -66,7 +66,7 @@ def evaluate(
     _check_writable(output, json_file)
     from rt_predictor.cli.train_log import log_names, read_log
     from rt_predictor.cli.train_screen import Steps
-    from rt_predictor.features.rules import null_invalid
+    from rt_predictor.jobs.rules import null_invalid
     from rt_predictor.settings import load_settings
     from rt_predictor.training.evaluate import evaluate as measure
     from rt_predictor.training.replay import replay

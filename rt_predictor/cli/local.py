@@ -8,7 +8,7 @@ import polars as pl
 
 from rt_predictor import __version__
 from rt_predictor.client import Job, ModelInfo, Prediction
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving.predictions import Flag
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import load_settings

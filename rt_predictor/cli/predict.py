@@ -150,7 +150,7 @@ def predict(
 
 def _check(job: "Job") -> None:
     """Raises UsageError naming the options that are missing, InvalidJobError for a wrong one."""
-    from rt_predictor.features.rules import check_job
+    from rt_predictor.jobs.rules import check_job
     from rt_predictor.model.bounds import check_level
 
     missing = [

@@ -8,7 +8,7 @@ from polars import selectors
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidRequestError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 
 _KNOWN: Mapping[str, type[pl.DataType]] = {**REQUEST_SCHEMA, "request_id": pl.String}
 _MICROSECONDS = 1e6

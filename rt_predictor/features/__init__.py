@@ -1,1 +1,1 @@
-"""Features: the job's columns, what is derived from them, and how the matrix is put together."""
+"""Features: what is derived from jobs, and how the matrix is put together."""

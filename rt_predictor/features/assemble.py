@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rt_predictor.features.categories import Category
 from rt_predictor.features.declared import CATEGORY_FIELDS, DAY_S, INPUTS, REQUEST_INPUTS
-from rt_predictor.features.jobs import Jobs, Row
+from rt_predictor.jobs.schema import Jobs, Row
 
 WEEK_S = 7 * DAY_S
 _MONDAY_S = 3 * DAY_S

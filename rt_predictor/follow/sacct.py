@@ -16,9 +16,9 @@ from typing import IO
 import polars as pl
 
 from rt_predictor.errors import FeedError, NoJobsError, StartupError, TraceError
-from rt_predictor.features.jobs import JOB_SCHEMA
 from rt_predictor.follow.feed import Batch
 from rt_predictor.follow.state import read_mark_s, write_mark_s
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces import SACCT_FORMAT, ReadOptions, TraceFormat, read_trace
 
 DEFAULT_OVERLAP_S = 3600.0

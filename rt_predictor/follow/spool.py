@@ -12,9 +12,9 @@ import polars as pl
 from loguru import logger
 
 from rt_predictor.errors import FeedError, StartupError, TraceError
-from rt_predictor.features.jobs import JOB_SCHEMA
 from rt_predictor.follow.feed import Batch
 from rt_predictor.follow.sacct import read_finished
+from rt_predictor.jobs.schema import JOB_SCHEMA
 
 SUFFIX = ".job"
 """Files of finished jobs; others are being written."""

@@ -5,9 +5,9 @@ from hashlib import blake2b
 import polars as pl
 
 from rt_predictor.errors import InvalidJobError
-from rt_predictor.features.jobs import JOB_SCHEMA
-from rt_predictor.features.outcome_rules import broken_outcomes
-from rt_predictor.features.rules import null_invalid
+from rt_predictor.jobs.outcomes import broken_outcomes
+from rt_predictor.jobs.rules import null_invalid
+from rt_predictor.jobs.schema import JOB_SCHEMA
 
 
 def read_events(jobs: pl.DataFrame) -> tuple[pl.DataFrame, tuple[InvalidJobError, ...]]:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from rt_predictor.features.outcome_rules import broken_outcomes
 from rt_predictor.history.eviction import is_eviction_due
 from rt_predictor.history.judge import Judge
 from rt_predictor.history.key_ids import key_ids
 from rt_predictor.history.model_fold import ModelFold
 from rt_predictor.history.store import BYTES_A_KEY, BYTES_AN_EVENT, EventStore
+from rt_predictor.jobs.outcomes import broken_outcomes
 
 
 @dataclass

@@ -9,7 +9,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.errors import HistoryOffError
-from rt_predictor.features.jobs import Jobs, numbers
 from rt_predictor.history.follower import LogFollower
 from rt_predictor.history.judge import Judge, NoExperts
 from rt_predictor.history.key_ids import USER_KEY, key_ids
@@ -20,6 +19,7 @@ from rt_predictor.history.recorder import Recorder
 from rt_predictor.history.replay import user_runs
 from rt_predictor.history.snapshots import snapshot_age_s
 from rt_predictor.history.windows import Float
+from rt_predictor.jobs.schema import Jobs, numbers
 from rt_predictor.model.bounds import history_group
 from rt_predictor.model.ports import GraphInputs
 from rt_predictor.settings import HistorySettings

@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.jobs import Jobs, Row, as_frame
 from rt_predictor.history.keys import IDENTITY_FIELDS, KEYS, TEXT_FIELDS
+from rt_predictor.jobs.schema import Jobs, Row, as_frame
 
 Ids = NDArray[np.uint64]
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import polars as pl
 
-from rt_predictor.features.jobs import JOB_SCHEMA
+from rt_predictor.jobs.schema import JOB_SCHEMA
 
 EVENT_SCHEMA: Mapping[str, type[pl.DataType]] = JOB_SCHEMA
 """The columns of an event: the request as it was submitted, and the outcome."""

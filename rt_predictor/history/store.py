@@ -12,7 +12,6 @@ from functools import reduce
 import numpy as np
 import polars as pl
 
-from rt_predictor.features.jobs import JOB_SCHEMA
 from rt_predictor.history.eviction import is_eviction_due, pieces_between_evictions, room
 from rt_predictor.history.key_ids import Ids, key_ids
 from rt_predictor.history.keys import KEYS
@@ -27,6 +26,7 @@ from rt_predictor.history.segments import (
 )
 from rt_predictor.history.sorted_runs import SortedRuns, Times, sort_runs
 from rt_predictor.history.windows import STATISTICS, Float
+from rt_predictor.jobs.schema import JOB_SCHEMA
 
 DEFAULT_MAX_KEYS = 1_000_000
 

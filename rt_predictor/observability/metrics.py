@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, valu
 
 from rt_predictor import __version__
 from rt_predictor.errors import grpc_statuses
-from rt_predictor.features.rules import RULES
 from rt_predictor.history.history import HistoryState
 from rt_predictor.history.log import Appended
+from rt_predictor.jobs.rules import RULES
 from rt_predictor.observability.history_metrics import HistoryMetrics
 from rt_predictor.observability.live_metrics import LiveMetrics
 from rt_predictor.observability.memory import resident_memory_bytes

@@ -19,7 +19,7 @@ from typing import cast
 import polars as pl
 
 from rt_predictor.errors import DeadlineExceededError, OverloadedError
-from rt_predictor.features.jobs import Row
+from rt_predictor.jobs.schema import Row
 from rt_predictor.observability.spans import CallSpan, model_run, queued, step
 from rt_predictor.serving.dispatch import LANES, Dispatcher
 from rt_predictor.serving.isolation import Failed, Scored, predict_isolated

@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 import polars as pl
 
-from rt_predictor.features.jobs import Jobs
+from rt_predictor.jobs.schema import Jobs
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving.distinct import predict_distinct
 from rt_predictor.serving.port import PredictorPort

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.jobs import Jobs, as_frame
+from rt_predictor.jobs.schema import Jobs, as_frame
 from rt_predictor.serving.predictions import Predictions
 
 _FEW_JOBS = 256

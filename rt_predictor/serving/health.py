@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from rt_predictor.errors import StartupError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.history.history import History
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.observability.memory import resident_memory_bytes
 from rt_predictor.serving.dispatch import Dispatcher
 from rt_predictor.serving.port import PredictorPort

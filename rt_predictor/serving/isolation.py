@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from rt_predictor.errors import DeadlineExceededError, DrainingError, OverloadedError
-from rt_predictor.features.jobs import Jobs
+from rt_predictor.jobs.schema import Jobs
 from rt_predictor.serving.predictions import Predictions
 
 PredictMethod = Callable[[Jobs], Awaitable[Predictions]]

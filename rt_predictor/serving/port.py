@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from rt_predictor.features.jobs import Jobs
 from rt_predictor.history.history import History
+from rt_predictor.jobs.schema import Jobs
 from rt_predictor.serving.description import ModelDescription
 from rt_predictor.serving.predictions import Predictions
 from rt_predictor.settings import Settings

@@ -16,10 +16,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.jobs import Jobs, as_frame
 from rt_predictor.history.experts import DECAYS, SCOPES, Decays, losses_of
 from rt_predictor.history.history import History, Known
 from rt_predictor.history.judge import Told, Verdict
+from rt_predictor.jobs.schema import Jobs, as_frame
 from rt_predictor.model.bounds import LEVELS, TAILS
 from rt_predictor.model.bundle import Bundle, read_bundle
 from rt_predictor.model.learned import assembler_from, check_graph, reference_from, start_offsets
@@ -119,7 +119,7 @@ class Predictor:
         )
 
     def predict(self, jobs: Jobs) -> Predictions:
-        """Predicts n jobs, each with a submit_time; they are taken as valid (`features.rules`)."""
+        """Predicts n jobs, each with a submit_time; they are taken as valid (`jobs.rules`)."""
         if not isinstance(jobs, pl.DataFrame):
             if self._recent is not None and 0 < len(jobs) <= MOST_KEPT_ROWS:
                 return self._recent.predict(self._predicted, jobs)

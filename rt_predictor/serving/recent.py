@@ -8,7 +8,7 @@ model. So none can be stale: once another outcome is known, what was kept is not
 from collections.abc import Callable, Hashable
 from threading import Lock
 
-from rt_predictor.features.jobs import Rows
+from rt_predictor.jobs.schema import Rows
 from rt_predictor.serving.predictions import Predictions, joined
 
 MOST_ANSWERS = 1024

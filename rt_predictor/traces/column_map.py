@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from rt_predictor.errors import UsageError
-from rt_predictor.features.jobs import JOB_SCHEMA
+from rt_predictor.jobs.schema import JOB_SCHEMA
 
 
 class Kind(Enum):

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from rt_predictor.features.jobs import JOB_SCHEMA
-from rt_predictor.features.rules import null_invalid
+from rt_predictor.jobs.rules import null_invalid
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces.trace import Skip
 
 ACTIVE_STATES = (

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rt_predictor.features.jobs import JOB_SCHEMA, REQUEST_SCHEMA
-from rt_predictor.features.rules import null_invalid
+from rt_predictor.jobs.rules import null_invalid
+from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA
 from rt_predictor.traces.records import base_state
 
 REQUEST_LOG_COLUMNS = (*REQUEST_SCHEMA, "job_id", "state")

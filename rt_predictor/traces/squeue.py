@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from rt_predictor.errors import TraceError
-from rt_predictor.features.rules import encodable
+from rt_predictor.jobs.rules import encodable
 from rt_predictor.traces import expressions as read
 from rt_predictor.traces.request_log import RequestLog
 from rt_predictor.traces.source import last_line_end, text_blocks

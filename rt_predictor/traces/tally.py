@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from rt_predictor.errors import NoJobsError, TraceError
-from rt_predictor.features.jobs import JOB_SCHEMA
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces.trace import MalformedLine, ReadOptions, Trace, TraceFormat
 
 SHOWN_LINES = 5

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from rt_predictor.errors import UsageError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.traces.column_map import ColumnMap
 
 

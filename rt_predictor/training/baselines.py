@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.jobs import numbers
 from rt_predictor.history.keys import KEYS
 from rt_predictor.history.replay import COLUMNS_A_KEY, LogHistory, user_runs
 from rt_predictor.history.windows import COLUMN, Float
+from rt_predictor.jobs.schema import numbers
 
 Array = NDArray[np.float64]
 

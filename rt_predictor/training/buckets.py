@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.features.declared import DAY_S, HOUR_S
-from rt_predictor.features.jobs import numbers
+from rt_predictor.jobs.schema import numbers
 from rt_predictor.training.metrics import BLOCKS, Array, Intervals, point_metrics, share
 from rt_predictor.training.replayed import Replayed
 

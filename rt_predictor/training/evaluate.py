@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from rt_predictor.features.jobs import numbers
+from rt_predictor.jobs.schema import numbers
 from rt_predictor.training.baselines import baselines
 from rt_predictor.training.buckets import (
     BlockMetrics,

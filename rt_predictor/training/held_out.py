@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.jobs import numbers
 from rt_predictor.history.key_ids import USER_KEY, key_ids
 from rt_predictor.history.offsets import OffsetState, Scored, replay_offsets
 from rt_predictor.history.replay import user_runs
 from rt_predictor.history.siblings import outcome_weights, replayed_siblings
+from rt_predictor.jobs.schema import numbers
 from rt_predictor.model.bounds import LEVELS, MISS_SHARES, TAILS, history_group
 from rt_predictor.model.learned import start_offsets
 from rt_predictor.model.said import Said, said_of

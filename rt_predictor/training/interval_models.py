@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.jobs import numbers
 from rt_predictor.history.offsets import Scored
 from rt_predictor.history.replay import user_runs
+from rt_predictor.jobs.schema import numbers
 from rt_predictor.model.bounds import (
     LEVELS,
     QUANTILES,

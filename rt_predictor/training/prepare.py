@@ -16,9 +16,9 @@ from rt_predictor.features.declared import (
     CATEGORY_FIELDS,
     FEATURES,
 )
-from rt_predictor.features.jobs import numbers
-from rt_predictor.features.rules import null_invalid
 from rt_predictor.history.replay import LogHistory
+from rt_predictor.jobs.rules import null_invalid
+from rt_predictor.jobs.schema import numbers
 from rt_predictor.model.ports import GraphInputs, GraphOutputs
 from rt_predictor.model.session import CPU, ModelSession
 from rt_predictor.settings import TrainingSettings

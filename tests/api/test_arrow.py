@@ -13,7 +13,7 @@ from rt_predictor.api import ipc_stream
 from rt_predictor.api.arrow import JobTable, decode_table, encode_table
 from rt_predictor.api.ipc_stream import check_stream, column_kinds
 from rt_predictor.errors import InvalidRequestError, TooLargeError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving.isolation import Failed, Scored
 from rt_predictor.traces.generate import generate_jobs
 from tests.serving.fakes import MEMBERS, FakePredictor

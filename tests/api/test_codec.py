@@ -21,8 +21,8 @@ from rt_predictor.api.codec import (
 )
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
-from rt_predictor.features.rules import NUMBER_RULES, TEXT_RULES, NumberRule
+from rt_predictor.jobs.rules import NUMBER_RULES, TEXT_RULES, NumberRule
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving.isolation import Failed, Scored
 from rt_predictor.serving.predictions import Flag, Predictions
 from tests.serving.fakes import MEMBERS, FakePredictor, ends_of

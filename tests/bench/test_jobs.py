@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from rt_predictor.bench.jobs import JobSource
-from rt_predictor.features.jobs import REQUEST_SCHEMA
-from rt_predictor.features.rules import invalid_jobs
+from rt_predictor.jobs.rules import invalid_jobs
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 
 LOG = "JobIDRaw|User|Submit|Start|End|ElapsedRaw|TimelimitRaw|ReqCPUS|ReqNodes\n"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 
 COLUMNS = [
     "job_id", "predicted_runtime", "confidence_lower", "confidence_upper", "confidence_level",

@@ -20,7 +20,7 @@ import polars as pl
 
 from rt_predictor.client import Client, Job, Prediction
 from rt_predictor.errors import InvalidRequestError, ServiceError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 from tests.waiting import PATIENCE_S
 

@@ -9,8 +9,8 @@ import pytest
 
 from rt_predictor.client import Client, Job, Prediction
 from rt_predictor.errors import ServiceError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.history.place import logs_set_aside, open_log
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.model.bounds import LEVELS
 from rt_predictor.serving.predictions import Flag
 from rt_predictor.serving.sockets import shares_ports

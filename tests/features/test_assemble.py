@@ -8,7 +8,7 @@ from rt_predictor.features import categories
 from rt_predictor.features.assemble import NUMBERS, Assembler, Range, training_ranges
 from rt_predictor.features.categories import fit_category
 from rt_predictor.features.declared import CATEGORY_FIELDS, HISTORY_INPUTS, INPUTS, REQUEST_INPUTS
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 
 _USED = [*NUMBERS, "submit_time", *CATEGORY_FIELDS]

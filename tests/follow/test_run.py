@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from rt_predictor.errors import FeedError, HistoryError, TraceError
-from rt_predictor.features.jobs import JOB_SCHEMA
 from rt_predictor.follow.feed import Batch
 from rt_predictor.follow.run import Pace, follow
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 from tests.waiting import PATIENCE_S
 

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from hypothesis import strategies as st
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 from tests.serving.harness import job
 

@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 from hypothesis import strategies as st
 
-from rt_predictor.features.jobs import JOB_SCHEMA
 from rt_predictor.history.keys import KEYS
 from rt_predictor.history.replay import COLUMNS_A_KEY
 from rt_predictor.history.windows import COLUMN, STATISTICS
+from rt_predictor.jobs.schema import JOB_SCHEMA
 
 Job = dict[str, object]
 

@@ -13,7 +13,6 @@ import polars as pl
 import pytest
 
 from rt_predictor.errors import HistoryError, HistoryOffError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.history import follower, recorder, sqlite_log
 from rt_predictor.history.experts import ExpertLosses
 from rt_predictor.history.history import History
@@ -22,6 +21,7 @@ from rt_predictor.history.place import logs_set_aside, open_log
 from rt_predictor.history.recorder import Recorder
 from rt_predictor.history.replay import LogHistory
 from rt_predictor.history.snapshots import snapshot_age_s, snapshot_path
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.settings import HistorySettings
 from rt_predictor.traces.generate import generate_jobs
 from tests.history.fakes import FakeJudge

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.history import key_ids as module
 from rt_predictor.history.key_ids import (
     ABOVE_ALL_IDS,
@@ -19,6 +18,7 @@ from rt_predictor.history.key_ids import (
     keys_fingerprint,
 )
 from rt_predictor.history.keys import KEYS, Key, key_hashes
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from tests.history.jobs import frame, job
 
 requests = st.lists(

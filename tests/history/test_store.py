@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rt_predictor.features.jobs import REQUEST_SCHEMA
 from rt_predictor.history import eviction, segments, sorted_runs, store
 from rt_predictor.history.eviction import EVICTED_SHARE
 from rt_predictor.history.keys import KEYS
 from rt_predictor.history.replay import LogHistory
 from rt_predictor.history.store import BYTES_A_KEY, BYTES_AN_EVENT, EventStore
 from rt_predictor.history.windows import WINDOW_RUNS
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 from tests.history.jobs import Job, a_job, batches_of_jobs, column, frame, job, some_jobs
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from rt_predictor.features.jobs import REQUEST_SCHEMA, Jobs, as_frame
 from rt_predictor.history.history import History
+from rt_predictor.jobs.schema import REQUEST_SCHEMA, Jobs, as_frame
 from rt_predictor.serving.description import (
     FeatureDescription,
     MemberDescription,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from rt_predictor.errors import DeadlineExceededError, OverloadedError
-from rt_predictor.features.jobs import REQUEST_SCHEMA, Jobs
+from rt_predictor.jobs.schema import REQUEST_SCHEMA, Jobs
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving import batcher as module
 from rt_predictor.serving import dispatch

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry
 
-from rt_predictor.features.jobs import REQUEST_SCHEMA, Jobs
+from rt_predictor.jobs.schema import REQUEST_SCHEMA, Jobs
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving.dispatch import INLINE_JOBS, Dispatcher, WorkPool
 from rt_predictor.serving.predictions import Predictions

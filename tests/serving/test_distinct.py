@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving import distinct
 from rt_predictor.serving.distinct import predict_distinct
 from tests.serving.fakes import FakePredictor

@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rt_predictor.features.jobs import JOB_SCHEMA
 from rt_predictor.history.history import History
 from rt_predictor.history.judge import Told
 from rt_predictor.history.windows import Float
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.model.bounds import LEVELS
 from rt_predictor.model.said import Said
 from rt_predictor.serving.health import HealthReport, State, coverage_check

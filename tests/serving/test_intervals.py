@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rt_predictor.features.jobs import JOB_SCHEMA, REQUEST_SCHEMA
-from rt_predictor.features.outcome_rules import broken_outcomes
 from rt_predictor.history.fold import Fold
 from rt_predictor.history.history import History
 from rt_predictor.history.judge import Told
+from rt_predictor.jobs.outcomes import broken_outcomes
+from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA
 from rt_predictor.model.bounds import LEVELS
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import Settings

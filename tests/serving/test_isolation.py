@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_predictor.errors import DeadlineExceededError, OverloadedError, RTPredictorError
-from rt_predictor.features.jobs import REQUEST_SCHEMA, Jobs
+from rt_predictor.jobs.schema import REQUEST_SCHEMA, Jobs
 from rt_predictor.serving.isolation import MAX_FAILURES, Failed, Scored, predict_isolated
 from rt_predictor.serving.predictions import Predictions
 from tests.serving.fakes import POISON, FakePredictor

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rt_predictor.errors import BundleError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
-from rt_predictor.features.rules import NUMBER_RULES, check_job
 from rt_predictor.history.experts import SCOPES, losses_of
 from rt_predictor.history.history import History
 from rt_predictor.history.replay import LogHistory
+from rt_predictor.jobs.rules import NUMBER_RULES, check_job
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.model.bounds import TAILS
 from rt_predictor.model.learned import assembler_from
 from rt_predictor.model.ports import GraphInputs

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_predictor.features.jobs import REQUEST_SCHEMA, Rows
+from rt_predictor.jobs.schema import REQUEST_SCHEMA, Rows
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.serving.recent import MOST_KEPT_ROWS, RecentAnswers
 from rt_predictor.settings import Settings

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rt_predictor.errors import UsageError
-from rt_predictor.features.jobs import JOB_SCHEMA
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces import ColumnMap, FileColumn
 from rt_predictor.traces.column_map import KINDS, NREL_EAGLE, recognise
 

@@ -1,5 +1,5 @@
-from rt_predictor.features.jobs import JOB_SCHEMA
-from rt_predictor.features.rules import invalid_jobs
+from rt_predictor.jobs.rules import invalid_jobs
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces.generate import WorkloadShape, generate_jobs
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rt_predictor import traces
 from rt_predictor.errors import TraceError, UsageError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.traces import (
     ReadOptions,
     Skip,

@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rt_predictor.features.jobs import JOB_SCHEMA
-from rt_predictor.features.rules import invalid_jobs
+from rt_predictor.jobs.rules import invalid_jobs
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces import ReadOptions, Skip, Trace, TraceFormat, read_trace
 
 TracePath = Callable[[str], Path]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rt_predictor.errors import TraceError
-from rt_predictor.features.jobs import JOB_SCHEMA
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces import SACCT_FORMAT, ReadOptions, Skip, Trace, TraceFormat, read_trace
 
 Log = Callable[[str, str | bytes], Path]

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from rt_predictor.errors import TraceError
-from rt_predictor.features.jobs import JOB_SCHEMA
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces import (
     ColumnMap,
     ReadOptions,

@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
-from rt_predictor.features.jobs import numbers
 from rt_predictor.history.replay import LogHistory
+from rt_predictor.jobs.schema import numbers
 from rt_predictor.traces.generate import generate_jobs
 from rt_predictor.training.baselines import user_runs
 from rt_predictor.training.replayed import Replayed

@@ -15,7 +15,7 @@ from rt_predictor.cli.scoring.plain_lines import COLUMNS
 from rt_predictor.cli.scoring.states import chosen
 from rt_predictor.cli.scoring.tables import read_table
 from rt_predictor.errors import UsageError
-from rt_predictor.features.rules import invalid_jobs, null_invalid
+from rt_predictor.jobs.rules import invalid_jobs, null_invalid
 from rt_predictor.traces import ReadOptions, RequestLog, read_sacct_requests, read_squeue
 from rt_predictor.traces.detect import detect_format, first_line
 from rt_predictor.traces.reader import read_trace

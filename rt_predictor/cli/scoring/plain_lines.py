@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from rt_predictor.features.jobs import JOB_SCHEMA, REQUEST_SCHEMA
+from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA
 
 COLUMNS = (*REQUEST_SCHEMA, "job_id")
 MAX_LINE_BYTES = 256 << 10

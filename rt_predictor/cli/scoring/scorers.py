@@ -13,7 +13,7 @@ from rt_predictor.cli.local import load_predictor, with_submit_times
 from rt_predictor.cli.scoring.inputs import Requests
 from rt_predictor.cli.scoring.outputs import from_errors, from_predictions, from_table
 from rt_predictor.client import Access, Client
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving.predictor import Predictor
 
 

@@ -14,8 +14,8 @@ import polars as pl
 from rt_predictor.cli.options import InputFormat
 from rt_predictor.cli.scoring.plain_lines import COLUMNS, MAX_LINE_BYTES, plain_table
 from rt_predictor.errors import TraceError
-from rt_predictor.features.jobs import JOB_SCHEMA, REQUEST_SCHEMA
-from rt_predictor.features.rules import encodable, null_invalid
+from rt_predictor.jobs.rules import encodable, null_invalid
+from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA
 from rt_predictor.traces import ReadOptions, expressions
 from rt_predictor.traces.column_map import KINDS, ColumnMap, FileColumn, recognise
 from rt_predictor.traces.detect import csv_names, csv_separator, first_line

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.errors import InvalidRequestError
-from rt_predictor.features.jobs import REQUEST_SCHEMA, Jobs, Row, as_frame
+from rt_predictor.jobs.schema import REQUEST_SCHEMA, Jobs, Row, as_frame
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving.description import ModelDescription
 from rt_predictor.serving.port import PredictorPort

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from rt_predictor.errors import InvalidRequestError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.serving.shadow.place import ShadowPlace
 from rt_predictor.serving.shadow.sampler import (

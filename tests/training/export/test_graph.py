@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from rt_predictor.features.declared import INPUTS
-from rt_predictor.features.rules import NUMBER_RULES
 from rt_predictor.history.experts import SCOPES, USER
+from rt_predictor.jobs.rules import NUMBER_RULES
 from rt_predictor.model.bounds import TAILS
 from rt_predictor.model.ports import GraphInputs, GraphOutputs
 from rt_predictor.model.session import ModelSession

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_predictor.features.jobs import JOB_SCHEMA
-from rt_predictor.features.outcome_rules import MAX_AHEAD_S, broken_outcomes
+from rt_predictor.jobs.outcomes import MAX_AHEAD_S, broken_outcomes
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 
 NOW_S = 2e9

@@ -5,7 +5,7 @@ from dataclasses import replace
 import polars as pl
 
 from rt_predictor.errors import InvalidJobError
-from rt_predictor.features.rules import (
+from rt_predictor.jobs.rules import (
     MAX_RUNTIME_S,
     MAX_TIME_S,
     RULES,

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_predictor.errors import InvalidJobError
-from rt_predictor.features.jobs import REQUEST_SCHEMA
-from rt_predictor.features.rules import (
+from rt_predictor.jobs.rules import (
     MAX_TEXT_CHARS,
     NUMBER_RULES,
     RULES,
@@ -21,6 +20,7 @@ from rt_predictor.features.rules import (
     invalid_jobs,
     null_invalid,
 )
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 
 Job = dict[str, float | str | None]
 

@@ -1,0 +1,1 @@
+"""Jobs: their columns, units and rules, the same for every way in."""
