@@ -30,6 +30,7 @@ RTPredictorError
 └── ServiceError            a service answered with an error (raised by clients)
 """
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -260,6 +261,17 @@ def shown_reason(error: BaseException) -> str:
     Words of other errors can hold what a client sent.
     """
     return str(error) if isinstance(error, RTPredictorError) else type(error).__qualname__
+
+
+def traceback_text(error: BaseException) -> str:
+    """Types, files, lines and functions of an error and its causes, without its own words."""
+    parts = []
+    cause: BaseException | None = error
+    while cause is not None:
+        frames = traceback.format_tb(cause.__traceback__)
+        parts.append("".join(frames) + type(cause).__qualname__)
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "\ncaused by:\n".join(parts)
 
 
 def grpc_statuses() -> tuple[str, ...]:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(PROJECT))  # the means of the tests, which are in no pack
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb  # noqa: E402
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc  # noqa: E402
 from rt_predictor.client import Client  # noqa: E402
-from rt_predictor.history.place import open_log  # noqa: E402
+from rt_predictor.eventlog.files import open_log  # noqa: E402
 from tests.e2e.conftest import PATIENCE_S, running  # noqa: E402
 from tests.e2e.ledger import Ledger, Site, load, reference_of, until_answered  # noqa: E402
 from tests.e2e.observed import at, told, until  # noqa: E402

@@ -26,7 +26,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))  # the means of the tests, which are in no package
 
 from rt_predictor.client import Client  # noqa: E402
-from rt_predictor.history.place import open_log  # noqa: E402
+from rt_predictor.eventlog.files import open_log  # noqa: E402
 from tests.e2e.conftest import PATIENCE_S, Service, running  # noqa: E402
 from tests.e2e.ledger import Ledger, Site, load, reference_of  # noqa: E402
 from tests.e2e.nuisances import Nuisances  # noqa: E402

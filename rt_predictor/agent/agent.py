@@ -23,8 +23,7 @@ from rt_predictor.agent.protocol import (
 )
 from rt_predictor.client import Prediction
 from rt_predictor.client.documents import prediction_document
-from rt_predictor.errors import RTPredictorError, TooLargeError
-from rt_predictor.observability.logging import traceback_text
+from rt_predictor.errors import RTPredictorError, TooLargeError, traceback_text
 from rt_predictor.settings import AgentSettings
 
 _GOODBYE_S = 1.0

@@ -9,7 +9,7 @@ import polars as pl
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, TooLargeError
-from rt_predictor.history.log import Appended
+from rt_predictor.eventlog.port import Appended
 from rt_predictor.jobs.outcomes import broken_outcomes
 from rt_predictor.jobs.schema import JOB_SCHEMA, OUTCOME_SCHEMA, REQUEST_SCHEMA
 

@@ -8,8 +8,13 @@ import grpc
 from loguru import logger
 
 from rt_predictor.api.call import call_fields
-from rt_predictor.errors import RETRY_PUSHBACK_KEY, OverloadedError, RTPredictorError, outcome_of
-from rt_predictor.observability.logging import traceback_text
+from rt_predictor.errors import (
+    RETRY_PUSHBACK_KEY,
+    OverloadedError,
+    RTPredictorError,
+    outcome_of,
+    traceback_text,
+)
 
 _MAX_MESSAGE_CHARS = 500
 """A status travels in HTTP headers, which are small; a client's text can be long."""

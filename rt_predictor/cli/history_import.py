@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from rt_predictor.client import Access, Client
-from rt_predictor.history.place import open_log
+from rt_predictor.eventlog.files import open_log
 
 _PIECE_EVENTS = 20_000
 """Jobs that are recorded in one commit or call."""

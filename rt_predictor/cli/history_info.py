@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rt_predictor.cli.words import aligned, duration
 from rt_predictor.errors import HistoryError
-from rt_predictor.history.place import logs_set_aside, open_log
-from rt_predictor.history.snapshots import snapshot_age_s
+from rt_predictor.eventlog.files import logs_set_aside, open_log
+from rt_predictor.eventlog.snapshots import snapshot_age_s
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.errors import HistoryOffError
-from rt_predictor.history.follower import LogFollower
+from rt_predictor.eventlog.files import logs_set_aside
+from rt_predictor.eventlog.follower import LogFollower
+from rt_predictor.eventlog.port import Appended
+from rt_predictor.eventlog.recorder import Recorder
+from rt_predictor.eventlog.snapshots import snapshot_age_s
+from rt_predictor.history.fold import Fold
+from rt_predictor.history.fold_keeper import FoldKeeper
 from rt_predictor.history.judge import Judge, NoExperts
 from rt_predictor.history.key_ids import USER_KEY, key_ids
 from rt_predictor.history.live import LiveFigures
-from rt_predictor.history.log import Appended
-from rt_predictor.history.place import logs_set_aside
-from rt_predictor.history.recorder import Recorder
 from rt_predictor.history.replay import user_runs
-from rt_predictor.history.snapshots import snapshot_age_s
 from rt_predictor.history.windows import Float
 from rt_predictor.jobs.schema import Jobs, numbers
 from rt_predictor.model.bounds import history_group
@@ -95,7 +97,7 @@ class History:
         self._name = name
         self._settings = settings
         self._started_s = time.monotonic()
-        self._follower = LogFollower(settings, NoExperts(), name)
+        self._follower: LogFollower[Fold] = LogFollower(settings, self._keeper(NoExperts()), name)
         self._recorder = Recorder(settings.path, self._follower.wake)
         self._started = False
 
@@ -106,7 +108,10 @@ class History:
 
     def use_judge(self, judge: Judge) -> None:
         """Says whose errors are folded. Before `start`."""
-        self._follower.use_judge(judge)
+        self._follower.use_keeper(self._keeper(judge))
+
+    def _keeper(self, judge: Judge) -> FoldKeeper:
+        return FoldKeeper(judge, self._settings.max_events, self._settings.max_keys)
 
     def start(self) -> None:
         """Begins to read the log and to take outcomes in; does nothing if switched off."""

@@ -2,8 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from rt_predictor.eventlog.port import Appended
 from rt_predictor.history.history import HistoryState
-from rt_predictor.history.log import Appended
 
 
 class HistoryMetrics:

@@ -14,7 +14,6 @@ import json
 import logging
 import sys
 import threading
-import traceback
 from collections.abc import Mapping
 from datetime import UTC
 from functools import partial
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from rt_predictor.errors import traceback_text
 from rt_predictor.settings import LoggingSettings
 
 if TYPE_CHECKING:
@@ -75,17 +75,6 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
-def traceback_text(error: BaseException) -> str:
-    """Types, files, lines and functions of an error and its causes, without its own words."""
-    parts = []
-    cause: BaseException | None = error
-    while cause is not None:
-        frames = traceback.format_tb(cause.__traceback__)
-        parts.append("".join(frames) + type(cause).__qualname__)
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return "\ncaused by:\n".join(parts)
 
 
 class _ToLoguru(logging.Handler):

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, valu
 
 from rt_predictor import __version__
 from rt_predictor.errors import grpc_statuses
+from rt_predictor.eventlog.port import Appended
 from rt_predictor.history.history import HistoryState
-from rt_predictor.history.log import Appended
 from rt_predictor.jobs.rules import RULES
 from rt_predictor.observability.history_metrics import HistoryMetrics
 from rt_predictor.observability.live_metrics import LiveMetrics

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from rt_predictor.errors import RTPredictorError, outcome_of
-from rt_predictor.observability.logging import configure_logging, log_loop_error, traceback_text
+from rt_predictor.errors import RTPredictorError, outcome_of, traceback_text
+from rt_predictor.observability.logging import configure_logging, log_loop_error
 from rt_predictor.observability.memory import keep_memory_small
 from rt_predictor.serving.shadow.keeper import shadow_beside
 from rt_predictor.serving.shadow.place import ShadowPlace

@@ -14,9 +14,8 @@ from rt_predictor.api.health import HEALTH_SERVICE, StandardHealth
 from rt_predictor.api.servicer import Limits, RuntimePredictorServicer
 from rt_predictor.api.surroundings import SERVICE, Surroundings
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
-from rt_predictor.errors import StartupError
+from rt_predictor.errors import StartupError, traceback_text
 from rt_predictor.history.history import History
-from rt_predictor.observability.logging import traceback_text
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.observability.spans import Tracer
 from rt_predictor.security.security import OPEN, Security

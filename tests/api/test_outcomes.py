@@ -14,9 +14,9 @@ from rt_predictor.api.outcomes import MAX_ERRORS, OutcomeReader, OutcomeTally
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.client import codec
 from rt_predictor.errors import HistoryError, TooLargeError
+from rt_predictor.eventlog.files import open_log
+from rt_predictor.eventlog.port import Appended
 from rt_predictor.history.history import History
-from rt_predictor.history.log import Appended
-from rt_predictor.history.place import open_log
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.settings import HistorySettings
 from rt_predictor.traces.generate import generate_jobs

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from rt_predictor.client import Access, Recorded
+from rt_predictor.eventlog.files import open_log, open_or_replace_log
 from rt_predictor.history.events import read_events
-from rt_predictor.history.place import open_log, open_or_replace_log
 from rt_predictor.traces.generate import generate_jobs
 
 JOBS = generate_jobs(40, seed=1)

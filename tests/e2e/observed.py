@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from rt_predictor.history.place import open_log
+from rt_predictor.eventlog.files import open_log
 from tests.e2e.conftest import Service
 from tests.waiting import PATIENCE_S
 

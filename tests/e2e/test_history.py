@@ -9,7 +9,7 @@ import pytest
 
 from rt_predictor.client import Client, Job, Prediction
 from rt_predictor.errors import ServiceError
-from rt_predictor.history.place import logs_set_aside, open_log
+from rt_predictor.eventlog.files import logs_set_aside, open_log
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.model.bounds import LEVELS
 from rt_predictor.serving.predictions import Flag

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from rt_predictor.client import Client, Job, Shadow
-from rt_predictor.history.snapshots import snapshot_path
+from rt_predictor.eventlog.snapshots import snapshot_path
 from rt_predictor.model.bundle import GRAPH_FILE
 from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.traces.generate import generate_jobs

@@ -13,14 +13,14 @@ import polars as pl
 import pytest
 
 from rt_predictor.errors import HistoryError, HistoryOffError
-from rt_predictor.history import follower, recorder, sqlite_log
+from rt_predictor.eventlog import follower, recorder, sqlite
+from rt_predictor.eventlog.files import logs_set_aside, open_log
+from rt_predictor.eventlog.port import Appended
+from rt_predictor.eventlog.recorder import Recorder
+from rt_predictor.eventlog.snapshots import snapshot_age_s, snapshot_path
 from rt_predictor.history.experts import ExpertLosses
 from rt_predictor.history.history import History
-from rt_predictor.history.log import Appended
-from rt_predictor.history.place import logs_set_aside, open_log
-from rt_predictor.history.recorder import Recorder
 from rt_predictor.history.replay import LogHistory
-from rt_predictor.history.snapshots import snapshot_age_s, snapshot_path
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.settings import HistorySettings
 from rt_predictor.traces.generate import generate_jobs
@@ -294,15 +294,15 @@ def test_damage_that_the_recorder_finds_is_no_ones_loss(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[str] = []
-    append_all = sqlite_log.SQLiteOutcomeLog.append_all
+    append_all = sqlite.SQLiteEventLog.append_all
 
-    def damaged_once(log: sqlite_log.SQLiteOutcomeLog, batches: list[pl.DataFrame]) -> object:
+    def damaged_once(log: sqlite.SQLiteEventLog, batches: list[pl.DataFrame]) -> object:
         if not found:
             found.append(log.log_id)
-            raise sqlite_log.DamagedLogError("malformed")
+            raise sqlite.DamagedLogError("malformed")
         return append_all(log, batches)
 
-    monkeypatch.setattr(sqlite_log.SQLiteOutcomeLog, "append_all", damaged_once)
+    monkeypatch.setattr(sqlite.SQLiteEventLog, "append_all", damaged_once)
     recorder = Recorder(path, lambda: None)
     recorder.start()
     assert recorder.record(EVENTS).result(PATIENCE_S) == Appended(300, 0)
@@ -345,18 +345,18 @@ def test_a_disk_that_is_full_harms_nothing_and_is_used_again(
 ) -> None:
     history = start()
     record(history, EVENTS[:100])
-    append_all = sqlite_log.SQLiteOutcomeLog.append_all
+    append_all = sqlite.SQLiteEventLog.append_all
 
-    def full(log: sqlite_log.SQLiteOutcomeLog, batches: list[pl.DataFrame]) -> object:
+    def full(log: sqlite.SQLiteEventLog, batches: list[pl.DataFrame]) -> object:
         log._connection.execute("PRAGMA max_page_count = 12")
         return append_all(log, batches)
 
-    monkeypatch.setattr(sqlite_log.SQLiteOutcomeLog, "append_all", full)
+    monkeypatch.setattr(sqlite.SQLiteEventLog, "append_all", full)
     with pytest.raises(HistoryError, match="database or disk is full"):
         record(history, EVENTS)
     assert "is full" in history.state().problems[0]
     folded(history, 100)
-    monkeypatch.setattr(sqlite_log.SQLiteOutcomeLog, "append_all", append_all)
+    monkeypatch.setattr(sqlite.SQLiteEventLog, "append_all", append_all)
     assert record(history, EVENTS) == Appended(200, 100)
     assert history.state().problems == ()
     folded(history, 300)
@@ -366,14 +366,14 @@ def test_an_unforeseen_error_does_not_end_the_follower(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history = start()
-    read_after = sqlite_log.SQLiteOutcomeLog.read_after
+    read_after = sqlite.SQLiteEventLog.read_after
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(sqlite_log.SQLiteOutcomeLog, "read_after", broken)
+    monkeypatch.setattr(sqlite.SQLiteEventLog, "read_after", broken)
     until(lambda: history.state().problems == ("ZeroDivisionError",))
-    monkeypatch.setattr(sqlite_log.SQLiteOutcomeLog, "read_after", read_after)
+    monkeypatch.setattr(sqlite.SQLiteEventLog, "read_after", read_after)
     record(history, EVENTS)
     folded(history, 300)
 

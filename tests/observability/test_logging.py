@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import pytest
 from loguru import logger
 
+from rt_predictor.errors import traceback_text
 from rt_predictor.observability.logging import (
     configure_logging,
     log_loop_error,
     one_line,
-    traceback_text,
 )
 from rt_predictor.settings import LoggingSettings
 

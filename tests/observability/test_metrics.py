@@ -10,8 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from rt_predictor import __version__
+from rt_predictor.eventlog.port import Appended
 from rt_predictor.history.history import History, HistoryState
-from rt_predictor.history.log import Appended
 from rt_predictor.jobs.rules import RULES
 from rt_predictor.observability.metrics import METHODS, Metrics
 from rt_predictor.observability.page import add_shared_metrics, forget_worker

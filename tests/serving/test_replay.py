@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from rt_predictor.eventlog.files import open_log
 from rt_predictor.history.history import History
-from rt_predictor.history.place import open_log
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.model.bounds import LEVELS
 from rt_predictor.serving.predictor import Predictor

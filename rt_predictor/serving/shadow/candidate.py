@@ -24,8 +24,9 @@ from rt_predictor.errors import (
     EXIT_OK,
     InvalidRequestError,
     StartupError,
+    traceback_text,
 )
-from rt_predictor.observability.logging import configure_logging, traceback_text
+from rt_predictor.observability.logging import configure_logging
 from rt_predictor.observability.memory import keep_memory_small, resident_memory_bytes
 from rt_predictor.settings import Settings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rt_predictor.client import Client
-from rt_predictor.history.place import open_log
+from rt_predictor.eventlog.files import open_log
 from tests.e2e.conftest import running
 from tests.e2e.ledger import Ledger, Reference, Site, reference_of
 from tests.e2e.observed import at, copy_of

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from rt_predictor.errors import HistoryError
-from rt_predictor.history.log import Appended
-from rt_predictor.history.place import open_log
+from rt_predictor.eventlog.files import open_log
+from rt_predictor.eventlog.port import Appended
 from rt_predictor.traces.generate import generate_jobs
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from rt_predictor.errors import DamagedLogError, HistoryError
-from rt_predictor.history.log import Appended
-from rt_predictor.history.place import (
+from rt_predictor.eventlog.files import (
     logs_set_aside,
     open_log,
     open_or_replace_log,
     set_aside_damaged,
     try_lock,
 )
+from rt_predictor.eventlog.port import Appended
 from rt_predictor.traces.generate import generate_jobs
 from tests.waiting import PATIENCE_S
 

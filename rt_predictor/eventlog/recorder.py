@@ -15,9 +15,9 @@ from time import perf_counter
 import polars as pl
 
 from rt_predictor.errors import DamagedLogError, shown_reason
-from rt_predictor.history.log import Appended
-from rt_predictor.history.place import open_or_replace_log, set_aside_damaged
-from rt_predictor.history.sqlite_log import SQLiteOutcomeLog
+from rt_predictor.eventlog.files import open_or_replace_log, set_aside_damaged
+from rt_predictor.eventlog.port import Appended
+from rt_predictor.eventlog.sqlite import SQLiteEventLog
 
 _GROUP_EVENTS = 1 << 14
 """Events after which a commit takes in no more callers."""
@@ -43,7 +43,7 @@ class Recorder:
         self._on_commit = on_commit
         self._waiting: SimpleQueue[_Batch | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="rt-predictor-record", daemon=True)
-        self._log: SQLiteOutcomeLog | None = None
+        self._log: SQLiteEventLog | None = None
         self.error = ""
         """Why the last commit failed; "" if it did not."""
         self.errors = 0
@@ -123,7 +123,7 @@ class Recorder:
             self._close()
             return self._log_in_place().append_all(batches)
 
-    def _log_in_place(self) -> SQLiteOutcomeLog:
+    def _log_in_place(self) -> SQLiteEventLog:
         """The log: a new one where what was open has been set aside, or taken away."""
         if self._log is not None and not self._log.is_in_place():
             self._close()

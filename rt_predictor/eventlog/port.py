@@ -37,7 +37,7 @@ class Tail:
     """Where to go on reading."""
 
 
-class OutcomeLog(Protocol):
+class EventLog(Protocol):
     """Append-only storage of finished jobs.
 
     Every method raises HistoryError where the log cannot be used, DamagedLogError where that will

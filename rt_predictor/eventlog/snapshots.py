@@ -5,87 +5,98 @@ whichever finds it too old writes it. None has to be chosen, and none is missed 
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from loguru import logger
 
 from rt_predictor.errors import HistoryError
-from rt_predictor.history.fold import Fold
-from rt_predictor.history.judge import Judge
-from rt_predictor.history.model_fold import ModelFold
-from rt_predictor.history.place import try_lock
-from rt_predictor.history.snapshot import (
+from rt_predictor.eventlog.files import try_lock
+from rt_predictor.eventlog.snapshot_file import (
     Origin,
     Rejected,
-    Snapshot,
-    is_of_another_model,
+    Stored,
+    is_of_another_origin,
     load_snapshot,
     save_snapshot,
     saved_position,
 )
-from rt_predictor.settings import HistorySettings
+
+_T = TypeVar("_T")
+
+Store = Callable[[], Stored]
+"""Puts what is known at this moment into arrays."""
 
 
 class Snapshots:
-    """The snapshot beside one log."""
+    """The snapshot at one place, of one origin."""
 
-    def __init__(self, settings: HistorySettings, origin: Origin, name: str = "") -> None:
-        """The snapshot of one fold of the log; `name` as for `snapshot_path`."""
-        self._settings = settings
+    def __init__(self, path: Path, origin: Origin, interval_s: float) -> None:
+        self._path = path
         self._origin = origin
-        self._path = snapshot_path(settings.path, name)
+        self._interval_s = interval_s
         self._next_look_s = 0.0
         """By the monotonic clock."""
 
-    def load(self, judge: Judge, last_position: int) -> Fold | None:
-        """What was known when the snapshot was written; None where there is none of any use."""
-        settings = self._settings
+    def load(self, last_position: int, restored: Callable[[Stored], _T]) -> _T | None:
+        """What was known when the snapshot was written; None where there is none of any use.
+
+        Args:
+            last_position: of the log; a snapshot that goes further was not made of it.
+            restored: makes what was known of what was stored. Where it raises, the snapshot is
+                passed over.
+        """
         if not self._path.exists():
             return None
-        found = load_snapshot(self._path, self._origin, settings.max_events, settings.max_keys)
-        if isinstance(found, Snapshot) and found.position > last_position:
+        found = load_snapshot(self._path, self._origin)
+        if isinstance(found, Stored) and found.position > last_position:
             found = Rejected(f"{self._path} goes further than the log, of which it was made")
-        if isinstance(found, Rejected):
-            logger.info("no history snapshot is used", reason=found.reason)
-            return None
-        self._look_again_later()
-        model = ModelFold(judge, found.losses, found.offsets, found.live)
-        return Fold(found.store, model, found.position)
+        if isinstance(found, Stored):
+            try:
+                known = restored(found)
+            except Exception as error:
+                # Whatever a file holds, it must not keep the log from being read.
+                found = Rejected(f"{self._path} cannot be restored: {type(error).__qualname__}")
+            else:
+                self._look_again_later()
+                return known
+        logger.info("no history snapshot is used", reason=found.reason)
+        return None
 
-    def save_if_due(self, fold: Fold) -> None:
-        """Writes the snapshot if it is older than the interval. Raises HistoryError."""
+    def save_if_due(self, position: int, store: Store) -> None:
+        """Writes the snapshot if it is older than the interval. Raises HistoryError.
+
+        `position` is that of the last event that is known.
+        """
         if time.monotonic() < self._next_look_s:
             return
         self._look_again_later()
         age_s = _age_s(self._path)
         # Where the clock was set back since, nobody knows how old it is.
-        if age_s is None or not 0 <= age_s < self._settings.snapshot_interval_s:
-            self._save(fold)
+        if age_s is None or not 0 <= age_s < self._interval_s:
+            self._save(position, store)
 
-    def save_at_stop(self, fold: Fold) -> None:
+    def save_at_stop(self, position: int, store: Store) -> None:
         """Writes the snapshot, unless a worker with a newer model has. Raises HistoryError."""
-        if not is_of_another_model(self._path, self._origin):
-            self._save(fold)
+        if not is_of_another_origin(self._path, self._origin):
+            self._save(position, store)
 
-    def _save(self, fold: Fold) -> None:
+    def _save(self, position: int, store: Store) -> None:
         """Writes the snapshot if it lacks anything and no other worker is writing it."""
         lock = self._path.with_name(f"{self._path.name}.lock")
         try:
             with try_lock(lock) as held:
                 saved = saved_position(self._path, self._origin)
-                if held and fold.position > (saved or 0):
-                    model = fold.model
-                    known = Snapshot(
-                        fold.store, model.losses, model.offsets, model.live, fold.position
-                    )
-                    save_snapshot(self._path, known, self._origin)
+                if held and position > (saved or 0):
+                    save_snapshot(self._path, store(), self._origin)
         except OSError as error:
             raise HistoryError(
                 f"history snapshot {self._path} cannot be written: {error}"
             ) from error
 
     def _look_again_later(self) -> None:
-        self._next_look_s = time.monotonic() + self._settings.snapshot_interval_s
+        self._next_look_s = time.monotonic() + self._interval_s
 
 
 def snapshot_path(log: Path, name: str = "") -> Path:

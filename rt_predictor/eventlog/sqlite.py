@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from rt_predictor.errors import DamagedLogError, HistoryError
-from rt_predictor.history.log import EVENT_SCHEMA, Appended, Tail
+from rt_predictor.eventlog.port import EVENT_SCHEMA, Appended, Tail
 
 _FORMAT = 1
 _BUSY_TIMEOUT_S = 10.0
@@ -42,8 +42,8 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY_CODE = 0xFF
 
 
-class SQLiteOutcomeLog:
-    """An `OutcomeLog` in a file. Open it with `place.open_log`."""
+class SQLiteEventLog:
+    """An `EventLog` in a file. Open it with `place.open_log`."""
 
     def __init__(self, path: Path) -> None:
         """Opens the log, making it where there is none.
@@ -83,12 +83,12 @@ class SQLiteOutcomeLog:
         return str(log_id)
 
     def append(self, events: pl.DataFrame) -> Appended:
-        """See `OutcomeLog.append`."""
+        """See `EventLog.append`."""
         (appended,) = self.append_all([events])
         return appended
 
     def append_all(self, batches: Sequence[pl.DataFrame]) -> list[Appended]:
-        """See `OutcomeLog.append_all`."""
+        """See `EventLog.append_all`."""
         rows = [events.select(_COLUMNS).rows() for events in batches]
         with self._reporting("written"):
             self._connection.execute("BEGIN IMMEDIATE")
@@ -110,7 +110,7 @@ class SQLiteOutcomeLog:
         return Appended(recorded, len(rows) - recorded)
 
     def read_after(self, position: int, limit: int) -> Tail:
-        """See `OutcomeLog.read_after`."""
+        """See `EventLog.read_after`."""
         with self._reporting("read"):
             rows = self._connection.execute(_SELECT, (position, limit)).fetchall()
         schema: dict[str, type[pl.DataType]] = {"position": pl.Int64, **EVENT_SCHEMA}
@@ -122,26 +122,26 @@ class SQLiteOutcomeLog:
         return Tail(frame.drop("position"), last)
 
     def last_position(self) -> int:
-        """See `OutcomeLog.last_position`."""
+        """See `EventLog.last_position`."""
         with self._reporting("read"):
             (found,) = self._connection.execute("SELECT max(position) FROM outcome").fetchone()
         return int(found or 0)
 
     def is_in_place(self) -> bool:
-        """See `OutcomeLog.is_in_place`."""
+        """See `EventLog.is_in_place`."""
         try:
             return _identity(self._path) == self._file
         except OSError:
             return False
 
     def count(self) -> int:
-        """See `OutcomeLog.count`."""
+        """See `EventLog.count`."""
         with self._reporting("read"):
             (found,) = self._connection.execute("SELECT count(*) FROM outcome").fetchone()
         return int(found)
 
     def close(self) -> None:
-        """See `OutcomeLog.close`."""
+        """See `EventLog.close`."""
         self._connection.close()
 
     @contextmanager

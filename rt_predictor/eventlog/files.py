@@ -2,7 +2,7 @@
 
 Workers and importers open the same file at the same time, and several may find it damaged; a lock
 file beside it lets exactly one set it aside, under a name that says when. Who still has it open
-notices (`OutcomeLog.is_in_place`) and opens the new one.
+notices (`EventLog.is_in_place`) and opens the new one.
 """
 
 import os
@@ -14,32 +14,32 @@ from pathlib import Path
 from loguru import logger
 
 from rt_predictor.errors import DamagedLogError, HistoryError
-from rt_predictor.history.sqlite_log import SQLiteOutcomeLog
+from rt_predictor.eventlog.sqlite import SQLiteEventLog
 
 _DAMAGED = ".damaged-"
 _SIDE_FILES = ("-wal", "-shm")
 
 
-def open_log(path: Path) -> SQLiteOutcomeLog:
-    """Opens the log, making it where there is none. Raises as `SQLiteOutcomeLog`."""
+def open_log(path: Path) -> SQLiteEventLog:
+    """Opens the log, making it where there is none. Raises as `SQLiteEventLog`."""
     with _alone(path):
-        return SQLiteOutcomeLog(path)
+        return SQLiteEventLog(path)
 
 
-def open_or_replace_log(path: Path) -> SQLiteOutcomeLog:
+def open_or_replace_log(path: Path) -> SQLiteEventLog:
     """Opens the log; one that is damaged is set aside, and a new one begun.
 
     Raises HistoryError where there can be none.
     """
     with _alone(path):
         try:
-            return SQLiteOutcomeLog(path)
+            return SQLiteEventLog(path)
         except DamagedLogError as error:
             _set_aside(path, str(error))
-            return SQLiteOutcomeLog(path)
+            return SQLiteEventLog(path)
 
 
-def set_aside_damaged(path: Path, log: SQLiteOutcomeLog, reason: str) -> None:
+def set_aside_damaged(path: Path, log: SQLiteEventLog, reason: str) -> None:
     """Sets aside a log that turned out to be damaged, unless another process has done so.
 
     Raises HistoryError where it cannot be renamed.

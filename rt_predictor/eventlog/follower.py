@@ -1,4 +1,4 @@
-"""The follower: keeps memory in step with the outcome log, from a thread of its own.
+"""The follower: keeps memory in step with the event log, from a thread of its own.
 
 It reads what was appended, by this process or another, folds it, and writes a snapshot now and
 then. Whatever is wrong with the log, what is folded stays and can be asked; the follower says what
@@ -10,18 +10,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
+import polars as pl
 from loguru import logger
 
-from rt_predictor.errors import DamagedLogError, HistoryError, shown_reason
-from rt_predictor.history.fold import Fold
-from rt_predictor.history.judge import Judge
-from rt_predictor.history.log import Tail
-from rt_predictor.history.place import open_or_replace_log, set_aside_damaged
-from rt_predictor.history.snapshot import Origin
-from rt_predictor.history.snapshots import Snapshots
-from rt_predictor.history.sqlite_log import SQLiteOutcomeLog
-from rt_predictor.observability.logging import traceback_text
+from rt_predictor.errors import DamagedLogError, HistoryError, shown_reason, traceback_text
+from rt_predictor.eventlog.files import open_or_replace_log, set_aside_damaged
+from rt_predictor.eventlog.port import Tail
+from rt_predictor.eventlog.snapshot_file import Json, Stored
+from rt_predictor.eventlog.snapshots import Snapshots, snapshot_path
+from rt_predictor.eventlog.sqlite import SQLiteEventLog
 from rt_predictor.settings import HistorySettings
 
 POLL_S = 0.2
@@ -30,6 +29,40 @@ RETRY_S = 1.0
 """Pause after an error."""
 _READ_EVENTS = 1 << 13
 """Events that are read and folded at a time."""
+
+
+class Fold(Protocol):
+    """What is known after the events up to a position of the log."""
+
+    position: int
+    """Of the last event that is folded."""
+
+    def take(self, events: pl.DataFrame, position: int) -> None:
+        """Folds the next events of the log (`EVENT_SCHEMA`), which end at a position of it."""
+        ...
+
+
+F = TypeVar("F", bound=Fold)
+
+
+class Keeper(Protocol[F]):
+    """Makes folds, and puts them into snapshots and takes them out again."""
+
+    def origin(self) -> dict[str, Json]:
+        """What a fold depends on beside the log: a snapshot of another origin is not used."""
+        ...
+
+    def empty(self) -> F:
+        """What is known before the first event."""
+        ...
+
+    def stored(self, fold: F) -> Stored:
+        """What is known, as arrays."""
+        ...
+
+    def restored(self, stored: Stored) -> F:
+        """The fold of which these are the arrays. May raise anything where they are not sound."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,25 +77,25 @@ class Progress:
     """When memory was last known to hold all of the log, by the monotonic clock"""
 
 
-class LogFollower:
+class LogFollower(Generic[F]):
     """Owns the fold, and the thread that folds."""
 
-    def __init__(self, settings: HistorySettings, judge: Judge, name: str = "") -> None:
+    def __init__(self, settings: HistorySettings, keeper: Keeper[F], name: str = "") -> None:
         """A follower whose thread is not started; its fold is empty.
 
         `name` tells its snapshot from that of the service (`snapshot_path`).
         """
         self._name = name
         self._settings = settings
-        self._judge = judge
-        self._log: SQLiteOutcomeLog | None = None
+        self._keeper = keeper
+        self._log: SQLiteEventLog | None = None
         self._log_id = ""
         self._snapshots: Snapshots | None = None
         self._stopping = threading.Event()
         self._news = threading.Event()
         self._settled = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rt-predictor-fold", daemon=True)
-        self.fold = self._empty()
+        self.fold = keeper.empty()
         """What is known. Replaced when another log takes the place of this one."""
         self.progress = Progress()
         self.version = 0
@@ -72,10 +105,10 @@ class LogFollower:
         self.errors = 0
         """How often something was."""
 
-    def use_judge(self, judge: Judge) -> None:
-        """Says whose experts' losses are folded. Before `start`."""
-        self._judge = judge
-        self.fold = self._empty()
+    def use_keeper(self, keeper: Keeper[F]) -> None:
+        """Says what is folded. Before `start`."""
+        self._keeper = keeper
+        self.fold = keeper.empty()
 
     def start(self) -> None:
         """Begins to follow."""
@@ -104,7 +137,7 @@ class LogFollower:
             self._news.clear()
         if self._snapshots is not None:
             with self._reporting():
-                self._snapshots.save_at_stop(self.fold)
+                self._snapshots.save_at_stop(self.fold.position, self._store)
         self._close()
 
     @contextmanager
@@ -127,7 +160,7 @@ class LogFollower:
                 logger.info("history is kept in step again")
             self.error = ""
 
-    def _log_in_place(self) -> SQLiteOutcomeLog:
+    def _log_in_place(self) -> SQLiteEventLog:
         """The log; where it is another than before, what is known begins anew."""
         if self._log is not None and not self._log.is_in_place():
             self._close()
@@ -137,14 +170,17 @@ class LogFollower:
                 self._begin(self._log)
         return self._log
 
-    def _begin(self, log: SQLiteOutcomeLog) -> None:
-        judge = self._judge
-        self._snapshots = Snapshots(self._settings, Origin.of(log.log_id, judge), self._name)
-        self.fold = self._snapshots.load(judge, log.last_position()) or self._empty()
+    def _begin(self, log: SQLiteEventLog) -> None:
+        settings, keeper = self._settings, self._keeper
+        path = snapshot_path(settings.path, self._name)
+        origin: dict[str, Json] = {"log_id": log.log_id, **keeper.origin()}
+        self._snapshots = Snapshots(path, origin, settings.snapshot_interval_s)
+        known = self._snapshots.load(log.last_position(), keeper.restored)
+        self.fold = keeper.empty() if known is None else known
         self._log_id = log.log_id
         self.version += 1
 
-    def _catch_up(self, log: SQLiteOutcomeLog) -> None:
+    def _catch_up(self, log: SQLiteEventLog) -> None:
         try:
             while not self._stopping.is_set():
                 now_s = time.monotonic()
@@ -158,13 +194,14 @@ class LogFollower:
             set_aside_damaged(self._settings.path, log, str(error))
             raise
         if self._snapshots is not None:
-            self._snapshots.save_if_due(self.fold)
+            self._snapshots.save_if_due(self.fold.position, self._store)
 
     def _take(self, tail: Tail) -> None:
         try:
             self.fold.take(tail.events, tail.position)
         except BaseException:
-            self._log_id = ""  # some of the events may be folded: begin anew, and fold none twice
+            # Some of the events may be folded: begin anew, fold none twice and store none of it.
+            self._log_id, self._snapshots = "", None
             raise
 
     def _folded(self, events: int, behind: int) -> None:
@@ -176,8 +213,8 @@ class LogFollower:
         self.progress = Progress(0, self.progress.folded, at_s)
         self._settled.set()
 
-    def _empty(self) -> Fold:
-        return Fold.empty(self._judge, self._settings.max_events, self._settings.max_keys)
+    def _store(self) -> Stored:
+        return self._keeper.stored(self.fold)
 
     def _close(self) -> None:
         if self._log is not None:
