@@ -1,7 +1,6 @@
 """Keys as 64-bit numbers that are the same in every process, and so can be stored.
 
-A text becomes a hash of its bytes (BLAKE2b), a number its bits well mixed (the finalizer of
-SplitMix64: Steele, Lea, Flood 2014), a key the sum of its values' ids times odd factors of its own.
+A key is the sum of its values' ids (`value_ids`) times odd factors of its own.
 Two keys out of a million get the same number once in ten million such sets.
 """
 
@@ -9,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
-from struct import Struct
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.history.keys import IDENTITY_FIELDS, KEYS, TEXT_FIELDS
+from rt_predictor.history.value_ids import NULL_ID, column_ids, hash_bytes, value_id
 from rt_predictor.jobs.schema import Jobs, Row, as_frame
 
 Ids = NDArray[np.uint64]
@@ -28,9 +27,6 @@ ABOVE_ALL_IDS = np.uint64(2**64 - 1)
 
 USER_KEY = next(place for place, key in enumerate(KEYS) if key.name == "user")
 """Column of `key_ids` that tells users apart."""
-
-_CACHED_VALUES = 1 << 16
-"""Values whose hashes are remembered; about 250 bytes each."""
 
 _FEW_JOBS = 512
 """Jobs whose values are hashed one by one; of more, each distinct value once."""
@@ -45,50 +41,17 @@ _USED = {name for key in KEYS for name in key.fields}
 _TEXTS = tuple(sorted(_USED & TEXT_FIELDS))
 _FIELDS = (*_TEXTS, *sorted(_USED - TEXT_FIELDS))
 
-
-def _hash(value: bytes) -> int:
-    return int.from_bytes(blake2b(value, digest_size=8).digest(), "little")
-
-
-@lru_cache(maxsize=_CACHED_VALUES)
-def _value_id(value: str | float | None) -> int:
-    if value is None:
-        return _NULL_ID
-    if isinstance(value, str):
-        return _hash(value.encode())
-    # 0.0 is added so that 0 and -0, which are equal, have one id.
-    (bits,) = _BITS.unpack(_DOUBLE.pack(value + 0.0))
-    for shift, factor in _MIX:
-        bits = (bits ^ bits >> shift) * factor & _MASK
-    return int(bits ^ bits >> _LAST_SHIFT)
-
-
-def _number_ids(values: NDArray[np.float64]) -> Ids:
-    """The same for a column of numbers, NaN where one is missing: [n]."""
-    bits = (values + 0.0).view(np.uint64)
-    for shift, factor in _MIX:
-        bits ^= bits >> np.uint64(shift)
-        bits *= np.uint64(factor)
-    bits ^= bits >> np.uint64(_LAST_SHIFT)
-    bits[np.isnan(values)] = _NULL
-    return bits
-
-
 _MASK = 2**64 - 1
-_DOUBLE, _BITS = Struct("<d"), Struct("<Q")
-_MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
-_LAST_SHIFT = 31
-_NULL_ID = _hash(b"\xff")  # no text has these bytes in UTF-8
-_NULL = np.uint64(_NULL_ID)
+_NULL = np.uint64(NULL_ID)
 _FACTORS: Ids = np.array(
     [
-        [_hash(f"{key.name}/{name}".encode()) | 1 if name in key.fields else 0 for key in KEYS]
+        [hash_bytes(f"{key.name}/{name}".encode()) | 1 if name in key.fields else 0 for key in KEYS]
         for name in _FIELDS
     ],
     dtype=np.uint64,
 )
 _ONE = np.uint64(1)
-_OFFSETS: Ids = np.array([_hash(key.name.encode()) for key in KEYS], dtype=np.uint64)
+_OFFSETS: Ids = np.array([hash_bytes(key.name.encode()) for key in KEYS], dtype=np.uint64)
 _NEEDED = (_FACTORS[: len(_TEXTS)] > 0) & np.isin(_TEXTS, [*IDENTITY_FIELDS])[:, None]
 
 _LANE_BYTES = 16
@@ -114,8 +77,8 @@ _NEED: Mapping[str, NDArray[np.intp]] = {
 @lru_cache(maxsize=_CACHED_SHARES)
 def _shares(name: str, value: str | float | None) -> int:
     """What the value of a field adds to the sum of each key, side by side."""
-    value_id = _value_id(value)
-    return _side_by_side(value_id * factor for factor in _FACTORS_OF[name])
+    number = value_id(value)
+    return _side_by_side(number * factor for factor in _FACTORS_OF[name])
 
 
 def key_ids(jobs: Jobs) -> Ids:
@@ -156,22 +119,13 @@ def _few_value_ids(jobs: Jobs) -> Ids:
         values = chain.from_iterable(jobs.get_column(name).to_list() for name in _FIELDS)
     else:
         values = [row[name] for name in _FIELDS for row in jobs]
-    ids: Ids = np.fromiter(map(_value_id, values), np.uint64, len(_FIELDS) * len(jobs))
+    ids: Ids = np.fromiter(map(value_id, values), np.uint64, len(_FIELDS) * len(jobs))
     return ids.reshape(len(_FIELDS), len(jobs))
 
 
 def _many_value_ids(jobs: pl.DataFrame) -> Ids:
     """The same as `_few_value_ids`."""
-    return np.array([_column_ids(jobs.get_column(name)) for name in _FIELDS])
-
-
-def _column_ids(values: pl.Series) -> Ids:
-    """Each distinct text is hashed once, past the cache: many would drive out all others."""
-    if values.dtype != pl.String:
-        return _number_ids(values.cast(pl.Float64).to_numpy())
-    distinct = values.unique()
-    ids = pl.Series(map(_value_id.__wrapped__, distinct.to_list()), dtype=pl.UInt64)
-    return values.replace_strict(distinct, ids).to_numpy()
+    return np.array([column_ids(jobs.get_column(name)) for name in _FIELDS])
 
 
 def keys_fingerprint() -> str:

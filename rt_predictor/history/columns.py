@@ -1,0 +1,268 @@
+"""Jobs as columns of numbers: what history keeps of a job, and what an asked job is compared by.
+
+One job alone and many at once give the same bits: logarithms are those of the C library, one value
+at a time, since those of NumPy may differ in the last bit with the number of values.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntFlag
+from functools import lru_cache
+from math import log, log1p, nan
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rt_predictor.history.token_keys import KEY_FIELDS, key_ids_of, key_ids_of_all
+from rt_predictor.history.value_ids import (
+    NULL_ID,
+    Ids,
+    code_of,
+    codes_of,
+    column_ids,
+    hash_bytes,
+    value_id,
+)
+from rt_predictor.jobs.schema import Row
+
+Float = NDArray[np.float32]
+Times = NDArray[np.float64]
+
+COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("runtime_s", "s", "runtime; missing until it has ended"),
+    ("log_runtime", "log s", "the same, at least 1 s"),
+    ("log_limit", "log s", "time limit"),
+    ("log_cores", "log count", "cores of the whole job"),
+    ("log_nodes", "log count", "nodes"),
+    ("log_mem", "log (1 + MB)", "memory of the whole job"),
+    ("log_gpus", "log (1 + count)", "GPUs of the whole job"),
+    ("partition_id", "code", "partition"),
+    ("qos_id", "code", "quality of service"),
+    ("account_id", "code", "account"),
+    ("user_id", "code", "user"),
+    ("name_id", "code", "name of the job"),
+    ("gpu_type_id", "code", "kind of GPU"),
+    ("array_id", "code", "array or heterogeneous job that it belongs to"),
+    ("request_id", "code", "cores and time limit together"),
+    ("state", "code", "how it ended: `STATES`"),
+)
+"""Columns of a job, all float32: name, unit, what it says. A number that is missing is NaN, a code
+that is missing 0."""
+
+COLUMN: Mapping[str, int] = {name: place for place, (name, _, _) in enumerate(COLUMNS)}
+
+UNKNOWN, COMPLETED, FAILED, TIMEOUT, CANCELLED, PREEMPTED = range(6)
+STATES: Mapping[str, int] = {
+    "COMPLETED": COMPLETED,
+    "FAILED": FAILED,
+    "OUT_OF_MEMORY": FAILED,
+    "TIMEOUT": TIMEOUT,
+    "DEADLINE": TIMEOUT,
+    "CANCELLED": CANCELLED,
+    "REVOKED": CANCELLED,
+    "PREEMPTED": PREEMPTED,
+    "REQUEUED": PREEMPTED,
+    "NODE_FAIL": PREEMPTED,
+    "BOOT_FAIL": PREEMPTED,
+}
+"""First word of a state -> its code; any other is `UNKNOWN`. Of all but completed and failed jobs
+the runtime is censored: left alone they would have run longer."""
+
+
+class Told(IntFlag):
+    """Kinds of events that tell of a job."""
+
+    SUBMITTED = 1
+    STARTED = 2
+    ENDED = 4
+    """Also that it was cancelled."""
+
+
+TOLD_ALL = Told.SUBMITTED | Told.STARTED | Told.ENDED
+
+GRACE_S = 86400.0
+"""A running job without news counts as over so long after its limit."""
+
+PATIENCE_S = 30 * 86400.0
+"""A running job without a limit and without news counts as over so long after its start, a waiting
+one so long after its submit."""
+
+_NUMBERS = (("time_req", "log_limit"), ("processors_req", "log_cores"), ("nodes_req", "log_nodes"))
+_COUNTS = (("mem_req", "log_mem"), ("gpus_req", "log_gpus"))
+_TEXTS = (
+    ("partition", "partition_id"),
+    ("qos", "qos_id"),
+    ("account", "account_id"),
+    ("user", "user_id"),
+    ("job_name", "name_id"),
+    ("gpu_type", "gpu_type_id"),
+    ("array_id", "array_id"),
+)
+_IDENTITY = ("cluster", "job_id", "submit_time", "attempt")
+_MASK = 2**64 - 1
+_REQUEST_FACTORS = tuple(hash_bytes(name) | 1 for name in (b"request/cores", b"request/limit"))
+_IDENTITY_FACTORS = tuple(hash_bytes(f"identity/{name}".encode()) | 1 for name in _IDENTITY)
+_CACHED_NUMBERS = 1 << 14
+"""Numbers of asked jobs whose logarithms are remembered."""
+
+_PIECE = 1 << 18
+"""Values that are Python objects at a time: bounds memory."""
+
+
+@dataclass(frozen=True)
+class JobColumns:
+    """n jobs; what is not known of one is NaN."""
+
+    submit_s: Times
+    """[n] Unix s"""
+    start_s: Times
+    """[n]"""
+    end_s: Times
+    """[n]"""
+    patience_s: Times
+    """[n] how long after its start it counts as running without news"""
+    ident: Ids
+    """[n] hash of cluster, job id, submit time and attempt"""
+    told: NDArray[np.uint8]
+    """[n] what history is told of each: `Told`"""
+    columns: Float
+    """[n, len(COLUMNS)]"""
+    keys: Ids
+    """[n, len(TOKEN_KEYS)] ids of its keys"""
+
+    def __len__(self) -> int:
+        return len(self.submit_s)
+
+    def is_token(self) -> NDArray[np.bool_]:
+        """Return which jobs can be tokens: [n], those that ended after they had run."""
+        ran = self.columns[:, COLUMN["runtime_s"]] > 0
+        return ran & (self.end_s > self.submit_s) & ((self.told & Told.ENDED) > 0)
+
+
+class AskedJob(NamedTuple):
+    """The same of one job that is asked for, as cheap as can be."""
+
+    submit_s: float
+    columns: Float
+    """[len(COLUMNS)]"""
+    keys: tuple[int, ...]
+
+
+def job_columns(jobs: pl.DataFrame, told: Told = TOLD_ALL) -> JobColumns:
+    """Return n jobs as columns.
+
+    Args:
+        jobs: frame with the columns of `REQUEST_SCHEMA` or `JOB_SCHEMA`; null and NaN are missing.
+            Where there are the columns `cluster`, `attempt`, `gpu_type` and `array_id` they count.
+        told: what history is told of each, as far as the job has it: one without a start has none.
+    """
+    values = {name: column_ids(jobs.get_column(name)) for name in KEY_FIELDS}
+    columns = np.full((len(jobs), len(COLUMNS)), np.nan, dtype=np.float32)
+    for name, column in _NUMBERS:
+        columns[:, COLUMN[column]] = _each(_log_of, _numbers(jobs, name))
+    for name, column in _COUNTS:
+        columns[:, COLUMN[column]] = _each(_log1p_of, _numbers(jobs, name))
+    for name, column in _TEXTS:
+        codes: Float | float = 0.0
+        if name in jobs.columns:
+            codes = codes_of(values[name] if name in values else column_ids(jobs[name]))
+        columns[:, COLUMN[column]] = codes
+    cores, limit = (np.uint64(factor) for factor in _REQUEST_FACTORS)
+    request = values["processors_req"] * cores + values["time_req"] * limit
+    columns[:, COLUMN["request_id"]] = codes_of(request)
+    start_s, end_s = (_numbers(jobs, name) for name in ("start_time", "end_time"))
+    runtime_s = _runtimes(jobs, start_s, end_s)
+    columns[:, COLUMN["runtime_s"]] = runtime_s
+    columns[:, COLUMN["log_runtime"]] = _each(_log_of, np.maximum(runtime_s, 1.0))
+    columns[:, COLUMN["state"]] = _states(jobs)
+    limit_s = _numbers(jobs, "time_req")
+    known = np.full(len(jobs), int(told), dtype=np.uint8)
+    known[np.isnan(start_s)] &= np.uint8(TOLD_ALL ^ Told.STARTED)
+    known[np.isnan(end_s)] &= np.uint8(TOLD_ALL ^ Told.ENDED)
+    return JobColumns(
+        submit_s=_numbers(jobs, "submit_time"),
+        start_s=start_s,
+        end_s=end_s,
+        patience_s=np.where(np.isnan(limit_s), PATIENCE_S, limit_s + GRACE_S),
+        ident=_idents(jobs),
+        told=known,
+        columns=columns,
+        keys=key_ids_of_all(values),
+    )
+
+
+def asked_job(row: Row) -> AskedJob:
+    """Return one job that is asked for: the fields of `REQUEST_SCHEMA`, None where missing.
+
+    The bits equal those of `job_columns`.
+    """
+    get = row.get
+    values = {name: value_id(get(name)) for name in KEY_FIELDS}
+    cores, limit = _REQUEST_FACTORS
+    request = (values["processors_req"] * cores + values["time_req"] * limit) & _MASK
+    numbers = [_log(get(name)) for name, _ in _NUMBERS] + [_log1p(get(name)) for name, _ in _COUNTS]
+    codes = [code_of(value_id(get(name))) for name, _ in _TEXTS]
+    columns = np.array([nan, nan, *numbers, *codes, code_of(request), UNKNOWN], dtype=np.float32)
+    submit_s = get("submit_time")
+    return AskedJob(
+        float(submit_s) if submit_s is not None else nan,
+        columns,
+        key_ids_of(values),
+    )
+
+
+def _log_of(value: float | None) -> float:
+    return log(value) if value is not None and value > 0 else nan
+
+
+def _log1p_of(value: float | None) -> float:
+    return log1p(value) if value is not None and value >= 0 else nan
+
+
+_log = lru_cache(maxsize=_CACHED_NUMBERS)(_log_of)
+_log1p = lru_cache(maxsize=_CACHED_NUMBERS)(_log1p_of)
+
+
+def _each(function: Callable[[float], float], values: Times) -> Times:
+    """Return the function of each value: [n]."""
+    results = np.empty(len(values))
+    for first in range(0, len(values), _PIECE):
+        piece = slice(first, first + _PIECE)
+        results[piece] = list(map(function, values[piece].tolist()))
+    return results
+
+
+def _numbers(jobs: pl.DataFrame, name: str) -> Times:
+    if name not in jobs.columns:
+        return np.full(len(jobs), np.nan)
+    return jobs.get_column(name).cast(pl.Float64).fill_null(nan).to_numpy()
+
+
+def _runtimes(jobs: pl.DataFrame, start_s: Times, end_s: Times) -> Times:
+    """Return the runtimes; end less start where only these are known, and none before the end."""
+    runtime_s = _numbers(jobs, "runtime")
+    runtime_s = np.where(np.isnan(runtime_s), end_s - start_s, runtime_s)
+    return np.where(np.isnan(end_s), np.nan, runtime_s)
+
+
+def _states(jobs: pl.DataFrame) -> Float:
+    if "state" not in jobs.columns:
+        return np.full(len(jobs), UNKNOWN, dtype=np.float32)
+    first = jobs["state"].str.strip_chars().str.extract(r"^([A-Za-z_]+)").str.to_uppercase()
+    codes = first.replace_strict(STATES, default=UNKNOWN, return_dtype=pl.Float32)
+    return codes.fill_null(UNKNOWN).to_numpy()
+
+
+def _idents(jobs: pl.DataFrame) -> Ids:
+    idents = np.zeros(len(jobs), dtype=np.uint64)
+    for name, factor in zip(_IDENTITY, _IDENTITY_FACTORS, strict=True):
+        if name not in jobs.columns:
+            idents += np.uint64(NULL_ID * factor & _MASK)
+            continue
+        column = jobs.get_column(name)
+        for first in range(0, len(jobs), _PIECE):
+            piece = slice(first, first + _PIECE)
+            idents[piece] += column_ids(column[piece]) * np.uint64(factor)
+    return idents

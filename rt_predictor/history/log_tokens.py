@@ -1,0 +1,218 @@
+"""Tokens of a whole log at once: what `JobStore` would say of each job, for training and judging.
+
+Jobs are sorted once in the order of their end, and under each key; the place of an asked job among
+those of its key is one search for key and time together. Answers are row numbers, 4 bytes a slot;
+columns are gathered for those jobs that are wanted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_predictor.history.asked_tokens import (
+    NO_JOB,
+    AskedTokens,
+    Found,
+    JobRows,
+    Rows,
+    first_of_others,
+    gather,
+)
+from rt_predictor.history.columns import COLUMN, Float, JobColumns, Times, Told
+from rt_predictor.history.in_flight import IN_FLIGHT, Queue, in_flight, known_since
+from rt_predictor.history.token_keys import (
+    NO_KEY,
+    NO_ROW,
+    QUEUED,
+    SITE_SLOTS,
+    SITE_STEP,
+    SLOTS,
+    TOKEN_KEYS,
+    USER,
+    WALKED,
+    slots_of,
+)
+from rt_predictor.history.value_ids import Ids
+
+Places = NDArray[np.int64]
+
+_PIECE = 1 << 14
+"""Asked jobs that are answered at a time: bounds memory."""
+
+_USER_ID, _REQUEST_ID = COLUMN["user_id"], COLUMN["request_id"]
+
+
+@dataclass(frozen=True)
+class LogTokens:
+    """Answers to n asked jobs."""
+
+    rows: Rows
+    """[n, SLOTS] rows of the log's jobs, `NO_ROW` in empty slots"""
+    in_flight: Float
+    """[n, len(IN_FLIGHT)]"""
+    site_place: Rows
+    """[n] place in `site` of the latest job that stands for the site; -1 where there is none"""
+    site: Rows
+    """[s] rows of the jobs that stand for the site, in the order of their end"""
+    known: JobRows
+    submit_s: Times
+    """[n] of the asked jobs"""
+    at_s: Times
+    """[n] when they are asked for"""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def gather(self, asked: NDArray[np.integer] | slice) -> AskedTokens:
+        """Return the whole answer for some of the asked jobs."""
+        places, site_of = np.unique(self.site_place[asked].astype(np.int64), return_inverse=True)
+        before, inside = _places_before(places + 1, np.zeros_like(places), SITE_SLOTS)
+        site = self.site if len(self.site) else np.full(1, NO_ROW, dtype=np.int32)
+        site_rows = np.where(inside, site[before], np.int32(NO_ROW))
+        found = Found(self.rows[asked], self.in_flight[asked], site_rows, site_of)
+        return gather(self.known, found, self.submit_s[asked], self.at_s[asked])
+
+
+def log_tokens(
+    log: JobColumns, asked: JobColumns | None = None, at_s: Times | None = None
+) -> LogTokens:
+    """Return the tokens of asked jobs among those of a log.
+
+    Args:
+        log: all that is told of, in any order; each job once.
+        asked: the jobs that are asked for; those of the log itself where it is not given.
+        at_s: [n] when each is asked for; its submit time where it is not given.
+    """
+    asked = log if asked is None else asked
+    at_s = asked.submit_s if at_s is None else at_s
+    rows = np.full((len(asked), SLOTS), NO_ROW, dtype=np.int32)
+    ended = np.flatnonzero(log.is_token()).astype(np.int32)
+    ended = ended[np.lexsort((log.ident[ended], log.submit_s[ended], log.end_s[ended]))]
+    stops = log.end_s[ended].searchsorted(at_s, side="right")
+    for place, key in enumerate(TOKEN_KEYS):
+        lists = _Lists.of(log.keys[:, place], ended)
+        found = rows[:, slots_of(key.name)]
+        if key.by_others:
+            users = log.columns[lists.rows, _USER_ID], asked.columns[:, _USER_ID]
+            _fill_of_others(found, lists, asked.keys[:, place], stops, users)
+        else:
+            _fill(found, lists, asked.keys[:, place], stops)
+    site_place = ((stops - 1) // SITE_STEP).astype(np.int32)
+    return LogTokens(
+        rows=rows,
+        in_flight=_fill_running(rows[:, slots_of("running")], log, asked, at_s),
+        site_place=site_place,
+        site=ended[::SITE_STEP].astype(np.int32),
+        known=_with_no_job(log),
+        submit_s=asked.submit_s,
+        at_s=at_s,
+    )
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """Some jobs under one key, by key, then in an order of theirs."""
+
+    keys: Ids
+    """[k] ascending"""
+    entries: Places
+    """[e] ascending; number of the key and place in the order, as one number"""
+    rows: Rows
+    """[e] row of the job of each entry"""
+    jobs: int
+
+    @classmethod
+    def of(cls, keys: Ids, ordered: Rows) -> "_Lists":
+        """Return the lists of the jobs whose rows are given in order; keys: [n] of all jobs."""
+        owners = keys[ordered]
+        places = np.flatnonzero(owners != NO_KEY)
+        distinct, numbers = np.unique(owners[places], return_inverse=True)
+        entries = numbers * len(ordered) + places
+        entries.sort()
+        return cls(distinct, entries, ordered[entries % max(len(ordered), 1)], len(ordered))
+
+    def find(self, keys: Ids, stops: Places) -> tuple[Places, Places]:
+        """Return where the lists of keys begin, and where their jobs before `stops` end: [m]."""
+        numbers = np.minimum(self.keys.searchsorted(keys), len(self.keys) - 1)
+        present = self.keys[numbers] == keys
+        first = np.where(present, numbers * self.jobs, 0)
+        starts = self.entries.searchsorted(first)
+        return starts, np.where(present, self.entries.searchsorted(first + stops), starts)
+
+
+def _places_before(stops: Places, starts: Places, count: int) -> tuple[Places, NDArray[np.bool_]]:
+    """Return the `count` places before each of `stops`, and which are in its list: [m, count].
+
+    The last place comes first; what is before `starts` is place 0.
+    """
+    places = stops[:, None] - np.arange(1, count + 1)
+    inside = places >= starts[:, None]
+    return places * inside, inside
+
+
+def _pieces(jobs: int, lists: _Lists) -> list[slice]:
+    """Return which asked jobs are answered together; none where the lists are empty."""
+    jobs = jobs if len(lists.rows) else 0
+    return [slice(first, min(first + _PIECE, jobs)) for first in range(0, jobs, _PIECE)]
+
+
+def _fill(found: Rows, lists: _Lists, keys: Ids, stops: Places) -> None:
+    """Write the last jobs of each key: [n, slots]."""
+    for piece in _pieces(len(found), lists):
+        starts, ends = lists.find(keys[piece], stops[piece])
+        places, inside = _places_before(ends, starts, found.shape[1])
+        found[piece] = np.where(inside, lists.rows[places], NO_ROW)
+
+
+def _fill_of_others(
+    found: Rows, lists: _Lists, keys: Ids, stops: Places, users: tuple[Float, Float]
+) -> None:
+    """Write the last jobs of each key that are of others: [n, slots].
+
+    users: codes of those of the lists' entries [e], and of the asking ones [n].
+    """
+    entries, asking = users
+    for piece in _pieces(len(found), lists):
+        starts, ends = lists.find(keys[piece], stops[piece])
+        places, inside = _places_before(ends, starts, WALKED)
+        rows = np.where(inside, lists.rows[places], np.int32(NO_ROW))
+        found[piece] = first_of_others(rows, entries[places], asking[piece], found.shape[1])
+
+
+def _fill_running(found: Rows, log: JobColumns, asked: JobColumns, at_s: Times) -> Float:
+    """Write the running jobs: [n, RUNNING_SLOTS]. Returns the figures [n, len(IN_FLIGHT)]."""
+    since_s = known_since(log.told, log.submit_s, log.start_s)
+    told = np.flatnonzero(~np.isnan(since_s)).astype(np.int32)
+    told = told[np.lexsort((log.ident[told], since_s[told]))]
+    lists = _Lists.of(log.keys[:, USER], told)
+    stops = since_s[told].searchsorted(at_s, side="left")
+    start_s, end_s = told_times(log)
+    # In the order of the lists, so that a window is one stretch of memory.
+    times = [a[lists.rows] for a in (log.submit_s, start_s, end_s, log.patience_s)]
+    requests = log.columns[lists.rows, _REQUEST_ID]
+    figures = np.full((len(asked), len(IN_FLIGHT)), np.nan, dtype=np.float32)
+    for piece in _pieces(len(asked), lists):
+        starts, ends = lists.find(asked.keys[piece, USER], stops[piece])
+        places, inside = _places_before(ends, starts, QUEUED)
+        submit_s, start_s, end_s, patience_s = (a[places] for a in times)
+        alike = requests[places] == asked.columns[piece, _REQUEST_ID, None]
+        queue = Queue(submit_s, start_s, end_s, patience_s, alike, inside)
+        figures[piece], running = in_flight(queue, at_s[piece])
+        job, slot = np.nonzero(running >= 0)
+        found[piece][job, slot] = lists.rows[places[job, running[job, slot]]]
+    return figures
+
+
+def told_times(jobs: JobColumns) -> tuple[Times, Times]:
+    """Return the starts and ends that history is told of: two of [n], NaN where it is not."""
+    return (
+        np.where(jobs.told & Told.STARTED, jobs.start_s, np.nan),
+        np.where(jobs.told & Told.ENDED, jobs.end_s, np.nan),
+    )
+
+
+def _with_no_job(log: JobColumns) -> JobRows:
+    start_s, end_s = told_times(log)
+    submit_s, start_s, end_s = (np.append(a, np.nan) for a in (log.submit_s, start_s, end_s))
+    return JobRows(submit_s, start_s, end_s, np.concatenate([log.columns, NO_JOB[None]]))
