@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.history.columns import COLUMN, COLUMNS, UNKNOWN, Float, Times
-from rt_predictor.history.token_keys import FINISHED_SLOTS, NO_ROW
+from rt_predictor.history.token_keys import FINISHED_SLOTS, NO_KEY, NO_ROW
+from rt_predictor.history.value_ids import Ids
 
 Rows = NDArray[np.int32]
 
@@ -88,17 +89,17 @@ def gather(known: JobRows, found: Found, submit_s: Times, at_s: Times) -> AskedT
     )
 
 
-def first_of_others(rows: Rows, users: Float, user: Float, slots: int) -> Rows:
+def first_of_others(rows: Rows, users: Ids, user: Ids, slots: int) -> Rows:
     """Return the first rows that are jobs of others than the asking user: [n, slots].
 
     Args:
         rows: [n, w] candidates in order, `NO_ROW` where there is none.
-        users: [n, w] codes of their users.
-        user: [n] codes of the asking ones; to one without a user all jobs are others'.
+        users: [n, w] ids of their users.
+        user: [n] ids of the asking ones; to one without a user all jobs are others'.
         slots: how many are taken.
     """
     user = user[:, None]
-    others = (rows >= 0) & ((users != user) | (user == 0))
+    others = (rows >= 0) & ((users != user) | (user == NO_KEY))
     rank = others.cumsum(axis=1, dtype=np.int16)
     job, place = np.nonzero(others & (rank <= slots))
     first = np.full((len(rows), slots), NO_ROW, dtype=np.int32)

@@ -6,7 +6,6 @@ end is at or before t, or where there has been no news of it for too long. It ru
 is at or before t, else it waits.
 """
 
-from math import nan
 from typing import NamedTuple
 
 import numpy as np
@@ -27,19 +26,25 @@ IN_FLIGHT: tuple[tuple[str, str, str], ...] = (
 told of, the last two also where none runs."""
 
 
-class Queue(NamedTuple):
-    """Submitted jobs of the asking users, in [m, w] windows, the latest first."""
+_ELAPSED_ALIKE, _ELAPSED = 4, 5
 
+
+class Open(NamedTuple):
+    """Submitted jobs of m asking users that have not ended: e entries, one after the other.
+
+    Those of one asked job stand together, that which was submitted last first.
+    """
+
+    asked: NDArray[np.intp]
+    """[e] which asked job the entry is for, ascending"""
     submit_s: Times
+    """[e]"""
     start_s: Times
-    """NaN where no start is told"""
-    end_s: Times
-    """NaN where no end is told"""
+    """[e] NaN where no start is told"""
     patience_s: Times
+    """[e]"""
     alike: NDArray[np.bool_]
-    """Whether the job has the cores and limit of the asked one."""
-    present: NDArray[np.bool_]
-    """False in places that hold no job."""
+    """[e] whether it has the cores and limit of the asked job"""
 
 
 def known_since(told: NDArray[np.uint8], submit_s: Times, start_s: Times) -> Times:
@@ -48,41 +53,31 @@ def known_since(told: NDArray[np.uint8], submit_s: Times, start_s: Times) -> Tim
     return np.where(told & Told.SUBMITTED, submit_s, started)
 
 
-def in_flight(queue: Queue, at_s: Times) -> tuple[Float, NDArray[np.int64]]:
-    """Return the figures [m, len(IN_FLIGHT)] and the places of running jobs [m, RUNNING_SLOTS].
+def in_flight(jobs: Open, at_s: Times) -> tuple[Float, NDArray[np.intp]]:
+    """Return the figures [m, len(IN_FLIGHT)] and the entries that run [m, RUNNING_SLOTS].
 
-    at_s: [m] times. The places are columns of the windows, that which started last first, among
-    equals that which was submitted last; -1 where there is none.
+    at_s: [m] when each is asked for. The entry that started last comes first, among equals that
+    which was submitted last; -1 where there is none.
     """
-    at_s = at_s[:, None]
-    active = queue.present & ~(queue.end_s <= at_s)
-    started = queue.start_s <= at_s
-    runs = active & started & (at_s < queue.start_s + queue.patience_s)
-    waits = active & ~started & (at_s < queue.submit_s + PATIENCE_S)
-    figures = np.full((len(at_s), len(IN_FLIGHT)), np.nan, dtype=np.float32)
-    figures[:, 0] = runs.sum(axis=1)
-    figures[:, 1] = waits.sum(axis=1)
-    figures[:, 2] = (runs & queue.alike).sum(axis=1)
-    figures[:, 3] = (waits & queue.alike).sum(axis=1)
-    places = np.full((len(at_s), RUNNING_SLOTS), -1, dtype=np.int64)
-    busy = np.flatnonzero(figures[:, 0])
-    start_s = np.where(runs[busy], queue.start_s[busy], np.inf)
-    alike_s = np.where(queue.alike[busy], start_s, np.inf).min(axis=1, initial=np.inf)
-    figures[busy, 4] = np.where(alike_s < np.inf, at_s[busy, 0] - alike_s, nan)
-    figures[busy, 5] = at_s[busy, 0] - start_s.min(axis=1, initial=np.inf)
-    places[busy] = _last_started(start_s)
-    figures[~queue.present.any(axis=1)] = nan
-    return figures, places
-
-
-def _last_started(start_s: Times) -> NDArray[np.int64]:
-    """Return the places of the latest starts: [m, RUNNING_SLOTS]; inf stands for none."""
-    left = np.where(start_s < np.inf, start_s, -np.inf)
-    places = np.full((len(left), RUNNING_SLOTS), -1, dtype=np.int64)
-    rows = np.arange(len(left))
-    for slot in range(RUNNING_SLOTS):
-        place = left.argmax(axis=1)
-        found = left[rows, place] > -np.inf
-        places[found, slot] = place[found]
-        left[rows, place] = -np.inf
-    return places
+    asked = len(at_s)
+    then_s = at_s[jobs.asked]
+    started = jobs.start_s <= then_s
+    runs = np.flatnonzero(started & (then_s < jobs.start_s + jobs.patience_s))
+    waits = np.flatnonzero(~started & (then_s < jobs.submit_s + PATIENCE_S))
+    figures = np.full((asked, len(IN_FLIGHT)), np.nan, dtype=np.float32)
+    for column, entries in enumerate(
+        (runs, waits, runs[jobs.alike[runs]], waits[jobs.alike[waits]])
+    ):
+        figures[:, column] = np.bincount(jobs.asked[entries], minlength=asked)
+    runs = runs[np.lexsort((-jobs.start_s[runs], jobs.asked[runs]))]
+    owners = jobs.asked[runs]
+    elapsed_s = then_s[runs] - jobs.start_s[runs]
+    alike = jobs.alike[runs]
+    # Of several values for one place the last stays: that of the job that has run longest.
+    figures[owners[alike], _ELAPSED_ALIKE] = elapsed_s[alike]
+    figures[owners, _ELAPSED] = elapsed_s
+    rank = np.arange(len(runs)) - owners.searchsorted(owners)
+    first = rank < RUNNING_SLOTS
+    running = np.full((asked, RUNNING_SLOTS), -1, dtype=np.intp)
+    running[owners[first], rank[first]] = runs[first]
+    return figures, running

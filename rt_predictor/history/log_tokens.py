@@ -20,7 +20,7 @@ from rt_predictor.history.asked_tokens import (
     gather,
 )
 from rt_predictor.history.columns import COLUMN, Float, JobColumns, Times, Told
-from rt_predictor.history.in_flight import IN_FLIGHT, Queue, in_flight, known_since
+from rt_predictor.history.in_flight import IN_FLIGHT, Open, in_flight, known_since
 from rt_predictor.history.token_keys import (
     NO_KEY,
     NO_ROW,
@@ -37,10 +37,10 @@ from rt_predictor.history.value_ids import Ids
 
 Places = NDArray[np.int64]
 
-_PIECE = 1 << 14
+_PIECE = 1 << 11
 """Asked jobs that are answered at a time: bounds memory."""
 
-_USER_ID, _REQUEST_ID = COLUMN["user_id"], COLUMN["request_id"]
+_REQUEST_ID = COLUMN["request_id"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def log_tokens(
         lists = _Lists.of(log.keys[:, place], ended)
         found = rows[:, slots_of(key.name)]
         if key.by_others:
-            users = log.columns[lists.rows, _USER_ID], asked.columns[:, _USER_ID]
+            users = log.keys[lists.rows, USER], asked.keys[:, USER]
             _fill_of_others(found, lists, asked.keys[:, place], stops, users)
         else:
             _fill(found, lists, asked.keys[:, place], stops)
@@ -166,11 +166,11 @@ def _fill(found: Rows, lists: _Lists, keys: Ids, stops: Places) -> None:
 
 
 def _fill_of_others(
-    found: Rows, lists: _Lists, keys: Ids, stops: Places, users: tuple[Float, Float]
+    found: Rows, lists: _Lists, keys: Ids, stops: Places, users: tuple[Ids, Ids]
 ) -> None:
     """Write the last jobs of each key that are of others: [n, slots].
 
-    users: codes of those of the lists' entries [e], and of the asking ones [n].
+    users: ids of those of the lists' entries [e], and of the asking ones [n].
     """
     entries, asking = users
     for piece in _pieces(len(found), lists):
@@ -188,19 +188,19 @@ def _fill_running(found: Rows, log: JobColumns, asked: JobColumns, at_s: Times) 
     lists = _Lists.of(log.keys[:, USER], told)
     stops = since_s[told].searchsorted(at_s, side="left")
     start_s, end_s = told_times(log)
-    # In the order of the lists, so that a window is one stretch of memory.
-    times = [a[lists.rows] for a in (log.submit_s, start_s, end_s, log.patience_s)]
-    requests = log.columns[lists.rows, _REQUEST_ID]
+    end_s = end_s[lists.rows]  # in the order of the lists: a window is one stretch of memory
     figures = np.full((len(asked), len(IN_FLIGHT)), np.nan, dtype=np.float32)
     for piece in _pieces(len(asked), lists):
         starts, ends = lists.find(asked.keys[piece, USER], stops[piece])
         places, inside = _places_before(ends, starts, QUEUED)
-        submit_s, start_s, end_s, patience_s = (a[places] for a in times)
-        alike = requests[places] == asked.columns[piece, _REQUEST_ID, None]
-        queue = Queue(submit_s, start_s, end_s, patience_s, alike, inside)
-        figures[piece], running = in_flight(queue, at_s[piece])
+        job, place = np.nonzero(inside & ~(end_s[places] <= at_s[piece, None]))
+        rows = lists.rows[places[job, place]]
+        alike = log.columns[rows, _REQUEST_ID] == asked.columns[piece, _REQUEST_ID][job]
+        jobs = Open(job, log.submit_s[rows], start_s[rows], log.patience_s[rows], alike)
+        figures[piece], running = in_flight(jobs, at_s[piece])
+        figures[piece][ends == starts] = np.nan
         job, slot = np.nonzero(running >= 0)
-        found[piece][job, slot] = lists.rows[places[job, running[job, slot]]]
+        found[piece][job, slot] = rows[running[job, slot]]
     return figures
 
 
