@@ -44,7 +44,7 @@ class LightGBMBooster:
 
     @property
     def n_trees(self) -> int:
-        """Trees, one a round."""
+        """Trees, at most one a round."""
         return int(self.native.num_trees())
 
     def predict(self, rows: Float32Array) -> Float64Array:
@@ -87,7 +87,11 @@ class LightGBMBooster:
 
 
 def fit_lightgbm(samples: Samples, settings: TrainingSettings, report: Report) -> LightGBMBooster:
-    """Fit one on absolute error."""
+    """Fit one on absolute error; where no leaf can be split further it has fewer trees.
+
+    Raises:
+        TrainingError: LightGBM refuses the samples: a single job, for example.
+    """
     chosen = settings.lightgbm
     parameters: dict[str, object] = {
         "objective": "regression_l1",
@@ -112,7 +116,12 @@ def fit_lightgbm(samples: Samples, settings: TrainingSettings, report: Report) -
     data = lightgbm.Dataset(
         samples.features, samples.target, weight=samples.relative_weight, params=parameters
     )
-    native = lightgbm.train(parameters, data, num_boost_round=chosen.trees, callbacks=[rounds])
+    try:
+        native = lightgbm.train(parameters, data, num_boost_round=chosen.trees, callbacks=[rounds])
+    except lightgbm.basic.LightGBMError as error:
+        raise TrainingError(
+            f"lightgbm cannot learn from {len(samples.target)} jobs: {error}"
+        ) from error
     return LightGBMBooster(native, {**parameters, "trees": chosen.trees})
 
 

@@ -196,6 +196,20 @@ def test_samples_that_cannot_be_learned_from_are_refused(
         Samples(features, target, weight)
 
 
+def test_a_single_job_is_refused_in_words() -> None:
+    single = Samples(np.ones((1, 2), np.float32), np.ones(1, np.float32))
+    with pytest.raises(TrainingError, match="lightgbm cannot learn from 1 jobs"):
+        fit_boosters(single, small_settings(), silent)
+
+
+@pytest.mark.parametrize("rows", [2, 10])
+def test_a_handful_of_jobs_of_one_runtime_is_learned(rows: int) -> None:
+    learned = samples(rows)
+    target = np.full(rows, 5, dtype=np.float32)
+    fitted = fit_boosters(Samples(learned.features, target), small_settings(), silent)
+    np.testing.assert_allclose(fitted.predict(learned.features), 5, rtol=1e-5)
+
+
 def test_features_that_never_vary_are_refused_in_words() -> None:
     constant = Samples(np.ones((50, 2), np.float32), np.arange(50, dtype=np.float32))
     with pytest.raises(TrainingError, match="catboost cannot learn from 50 jobs"):
