@@ -28,6 +28,15 @@ _SHOWN_CHARS = 32
 """Of a text that is too long."""
 _SLICE_ROWS = 1024
 """Rows made into a frame or into bytes at once: the GIL is held meanwhile, and others wait."""
+_ABSENT = {
+    name: None for name in REQUEST_SCHEMA if name not in pb.PredictRequest.DESCRIPTOR.fields_by_name
+}
+"""Fields of a job that messages do not have."""
+_IDENTITIES = tuple(
+    name
+    for name in ("cluster", "array_job_id", "array_task_id", "het_job_id", "gpu_type")
+    if name not in _ABSENT
+)
 _Valid = TypeVar("_Valid", list[Row], pl.DataFrame)
 _Found = tuple[Predictions, int]
 """Where an answer is, and in which row of it."""
@@ -262,6 +271,8 @@ def _row(request: pb.PredictRequest, now: float) -> Row:
         "user": request.user or None,
         "account": request.account or None,
         "job_name": request.job_name or None,
+        **_ABSENT,
+        **{name: getattr(request, name) or None for name in _IDENTITIES},
     }
 
 
@@ -281,6 +292,8 @@ def _frame(requests: Sequence[pb.PredictRequest], now: float) -> pl.DataFrame:
         "user": [r.user or None for r in requests],
         "account": [r.account or None for r in requests],
         "job_name": [r.job_name or None for r in requests],
+        **dict.fromkeys(_ABSENT, [None] * len(requests)),
+        **{name: [getattr(r, name) or None for r in requests] for name in _IDENTITIES},
     }
     return pl.DataFrame(
         [

@@ -20,10 +20,16 @@ MAX_ERRORS = 100
 
 _SLICE_ROWS = 1024
 """Rows made into a frame at once: the GIL is held meanwhile, and others wait."""
-_JOB_TEXTS = tuple(name for name, kind in REQUEST_SCHEMA.items() if kind == pl.String)
-_JOB_NUMBERS = tuple(name for name in REQUEST_SCHEMA if name not in _JOB_TEXTS)
-_TEXTS = tuple(name for name, kind in OUTCOME_SCHEMA.items() if kind == pl.String)
-_NUMBERS = tuple(name for name in OUTCOME_SCHEMA if name not in _TEXTS)
+_JOB_FIELDS = [
+    name for name in REQUEST_SCHEMA if name in pb.PredictRequest.DESCRIPTOR.fields_by_name
+]
+_JOB_TEXTS = tuple(name for name in _JOB_FIELDS if REQUEST_SCHEMA[name] == pl.String)
+_JOB_NUMBERS = tuple(name for name in _JOB_FIELDS if name not in _JOB_TEXTS)
+_FIELDS = [name for name in OUTCOME_SCHEMA if name in pb.JobOutcome.DESCRIPTOR.fields_by_name]
+_TEXTS = tuple(name for name in _FIELDS if OUTCOME_SCHEMA[name] == pl.String)
+_NUMBERS = tuple(name for name in _FIELDS if name not in _TEXTS)
+_ABSENT = JOB_SCHEMA.keys() - {*_JOB_FIELDS, *_FIELDS}
+"""Columns of a job that messages do not have."""
 
 _Column = list[float | None] | list[str | None]
 
@@ -117,7 +123,9 @@ def _frame(outcomes: Sequence[pb.JobOutcome]) -> pl.DataFrame:
         **{name: _numbers(outcomes, name) for name in _NUMBERS},
         **{name: _texts(outcomes, name) for name in _TEXTS},
     }
-    return pl.DataFrame(columns, schema_overrides=dict(JOB_SCHEMA)).select(list(JOB_SCHEMA))
+    absent = (pl.lit(None, JOB_SCHEMA[name]).alias(name) for name in _ABSENT)
+    frame = pl.DataFrame(columns, schema_overrides=dict(JOB_SCHEMA)).with_columns(absent)
+    return frame.select(list(JOB_SCHEMA))
 
 
 def _numbers(

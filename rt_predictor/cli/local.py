@@ -29,7 +29,7 @@ def with_submit_times(jobs: pl.DataFrame) -> pl.DataFrame:
 
 def predict_one(predictor: Predictor, job: Job) -> Prediction:
     """Predicts one valid job."""
-    row = {name: getattr(job, name) or None for name in REQUEST_SCHEMA}
+    row = {name: getattr(job, name, None) or None for name in REQUEST_SCHEMA}
     row |= {"gpus_req": job.gpus_req, "submit_time": job.submit_time}
     answer = predictor.predict(with_submit_times(pl.DataFrame([row], schema=REQUEST_SCHEMA)))
     if job.confidence_level is not None:

@@ -50,7 +50,11 @@ def frame_requests(jobs: "pl.DataFrame") -> Iterator[pb.PredictRequest]:
 
     Raises InvalidJobError for a count that is not a whole number.
     """
-    for row in jobs.iter_rows(named=True):
+    from rt_predictor.jobs.schema import JOB_SCHEMA
+
+    not_sent = JOB_SCHEMA.keys() - pb.PredictRequest.DESCRIPTOR.fields_by_name.keys()
+    known = jobs.select(name for name in jobs.columns if name not in not_sent)
+    for row in known.iter_rows(named=True):
         for name in _WHOLE_FIELDS:
             if row.get(name) is not None:
                 row[name] = _whole(name, row[name])

@@ -13,8 +13,31 @@ import polars as pl
 
 from rt_predictor.jobs.schema import JOB_SCHEMA
 
-EVENT_SCHEMA: Mapping[str, type[pl.DataType]] = JOB_SCHEMA
-"""The columns of an event: the request as it was submitted, and the outcome."""
+EVENT_SCHEMA: Mapping[str, type[pl.DataType]] = {
+    name: JOB_SCHEMA[name]
+    for name in (
+        "submit_time",
+        "processors_req",
+        "nodes_req",
+        "mem_req",
+        "gpus_req",
+        "time_req",
+        "partition",
+        "qos",
+        "user",
+        "account",
+        "job_name",
+        "job_id",
+        "start_time",
+        "end_time",
+        "runtime",
+        "state",
+    )
+}
+"""The columns of an event: the request as it was submitted, and the outcome.
+
+Files of edition 1.0 have these and no others; they are read and written as they are.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +55,7 @@ class Tail:
     """A piece of the log in the order of arrival."""
 
     events: pl.DataFrame
-    """[n] `EVENT_SCHEMA`"""
+    """[n] `JOB_SCHEMA`; null where the log has no such column"""
     position: int
     """Where to go on reading."""
 

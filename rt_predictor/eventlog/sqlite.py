@@ -15,6 +15,7 @@ import polars as pl
 
 from rt_predictor.errors import DamagedLogError, HistoryError
 from rt_predictor.eventlog.port import EVENT_SCHEMA, Appended, Tail
+from rt_predictor.jobs.schema import JOB_SCHEMA
 
 _FORMAT = 1
 _BUSY_TIMEOUT_S = 10.0
@@ -119,7 +120,10 @@ class SQLiteEventLog:
         except (TypeError, pl.exceptions.PolarsError) as error:
             raise DamagedLogError(f"history log {self._path} is damaged: {error}") from error
         last = int(frame["position"][-1]) if len(frame) else position
-        return Tail(frame.drop("position"), last)
+        later = (
+            pl.lit(None, JOB_SCHEMA[name]).alias(name) for name in JOB_SCHEMA if name not in frame
+        )
+        return Tail(frame.with_columns(later).select(*JOB_SCHEMA), last)
 
     def last_position(self) -> int:
         """See `EventLog.last_position`."""

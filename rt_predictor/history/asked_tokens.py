@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_predictor.history.columns import COLUMN, COLUMNS, UNKNOWN, Float, Times
+from rt_predictor.history.columns import COLUMN, COLUMNS, Float, Times
 from rt_predictor.history.token_keys import FINISHED_SLOTS, NO_KEY, NO_ROW
 from rt_predictor.history.value_ids import Ids
+from rt_predictor.jobs.states import Ending
 
 Rows = NDArray[np.int32]
 
@@ -68,7 +69,7 @@ def gather(known: JobRows, found: Found, submit_s: Times, at_s: Times) -> AskedT
     rows = found.rows
     columns = known.columns.take(rows, axis=0)
     columns[:, FINISHED_SLOTS:, _AFTER_END] = np.nan
-    columns[:, FINISHED_SLOTS:, _STATE] = UNKNOWN
+    columns[:, FINISHED_SLOTS:, _STATE] = Ending.UNKNOWN
     at_s = at_s[:, None]
     age_s = np.full(rows.shape, np.nan, dtype=np.float32)
     age_s[:, :FINISHED_SLOTS] = at_s - known.end_s.take(rows[:, :FINISHED_SLOTS])

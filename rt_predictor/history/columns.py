@@ -26,6 +26,7 @@ from rt_predictor.history.value_ids import (
     value_id,
 )
 from rt_predictor.jobs.schema import Row
+from rt_predictor.jobs.states import Ending, endings, normal_states
 
 Float = NDArray[np.float32]
 Times = NDArray[np.float64]
@@ -46,29 +47,12 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("gpu_type_id", "code", "kind of GPU"),
     ("array_id", "code", "array or heterogeneous job that it belongs to"),
     ("request_id", "code", "cores and time limit together"),
-    ("state", "code", "how it ended: `STATES`"),
+    ("state", "code", "how it ended: `jobs.states.Ending`"),
 )
 """Columns of a job, all float32: name, unit, what it says. A number that is missing is NaN, a code
 that is missing 0."""
 
 COLUMN: Mapping[str, int] = {name: place for place, (name, _, _) in enumerate(COLUMNS)}
-
-UNKNOWN, COMPLETED, FAILED, TIMEOUT, CANCELLED, PREEMPTED = range(6)
-STATES: Mapping[str, int] = {
-    "COMPLETED": COMPLETED,
-    "FAILED": FAILED,
-    "OUT_OF_MEMORY": FAILED,
-    "TIMEOUT": TIMEOUT,
-    "DEADLINE": TIMEOUT,
-    "CANCELLED": CANCELLED,
-    "REVOKED": CANCELLED,
-    "PREEMPTED": PREEMPTED,
-    "REQUEUED": PREEMPTED,
-    "NODE_FAIL": PREEMPTED,
-    "BOOT_FAIL": PREEMPTED,
-}
-"""First word of a state -> its code; any other is `UNKNOWN`. Of all but completed and failed jobs
-the runtime is censored: left alone they would have run longer."""
 
 
 class Told(IntFlag):
@@ -89,6 +73,7 @@ PATIENCE_S = 30 * 86400.0
 """A running job without a limit and without news counts as over so long after its start, a waiting
 one so long after its submit."""
 
+_ARRAY = "array_job_id or het_job_id"
 _NUMBERS = (("time_req", "log_limit"), ("processors_req", "log_cores"), ("nodes_req", "log_nodes"))
 _COUNTS = (("mem_req", "log_mem"), ("gpus_req", "log_gpus"))
 _TEXTS = (
@@ -98,7 +83,7 @@ _TEXTS = (
     ("user", "user_id"),
     ("job_name", "name_id"),
     ("gpu_type", "gpu_type_id"),
-    ("array_id", "array_id"),
+    (_ARRAY, "array_id"),
 )
 _IDENTITY = ("cluster", "job_id", "submit_time", "attempt")
 _MASK = 2**64 - 1
@@ -155,10 +140,12 @@ def job_columns(jobs: pl.DataFrame, told: Told = TOLD_ALL) -> JobColumns:
 
     Args:
         jobs: frame with the columns of `REQUEST_SCHEMA` or `JOB_SCHEMA`; null and NaN are missing.
-            Where there are the columns `cluster`, `attempt`, `gpu_type` and `array_id` they count.
+            Any may be absent, but for those of keys.
         told: what history is told of each, as far as the job has it: one without a start has none.
     """
     values = {name: column_ids(jobs.get_column(name)) for name in KEY_FIELDS}
+    if parents := [name for name in ("array_job_id", "het_job_id") if name in jobs.columns]:
+        jobs = jobs.with_columns(pl.coalesce(parents).alias(_ARRAY))
     columns = np.full((len(jobs), len(COLUMNS)), np.nan, dtype=np.float32)
     for name, column in _NUMBERS:
         columns[:, COLUMN[column]] = _each(_log_of, _numbers(jobs, name))
@@ -203,8 +190,11 @@ def asked_job(row: Row) -> AskedJob:
     cores, limit = _REQUEST_FACTORS
     request = (values["processors_req"] * cores + values["time_req"] * limit) & _MASK
     numbers = [_log(get(name)) for name, _ in _NUMBERS] + [_log1p(get(name)) for name, _ in _COUNTS]
-    codes = [code_of(value_id(get(name))) for name, _ in _TEXTS]
-    columns = np.array([nan, nan, *numbers, *codes, code_of(request), UNKNOWN], dtype=np.float32)
+    array = get("array_job_id")
+    texts = {_ARRAY: get("het_job_id") if array is None else array}
+    codes = [code_of(value_id(texts.get(name, get(name)))) for name, _ in _TEXTS]
+    unknown = float(Ending.UNKNOWN)
+    columns = np.array([nan, nan, *numbers, *codes, code_of(request), unknown], dtype=np.float32)
     submit_s = get("submit_time")
     return AskedJob(
         float(submit_s) if submit_s is not None else nan,
@@ -249,10 +239,9 @@ def _runtimes(jobs: pl.DataFrame, start_s: Times, end_s: Times) -> Times:
 
 def _states(jobs: pl.DataFrame) -> Float:
     if "state" not in jobs.columns:
-        return np.full(len(jobs), UNKNOWN, dtype=np.float32)
-    first = jobs["state"].str.strip_chars().str.extract(r"^([A-Za-z_]+)").str.to_uppercase()
-    codes = first.replace_strict(STATES, default=UNKNOWN, return_dtype=pl.Float32)
-    return codes.fill_null(UNKNOWN).to_numpy()
+        return np.full(len(jobs), float(Ending.UNKNOWN), dtype=np.float32)
+    codes = jobs.select(endings(normal_states(pl.col("state"))).cast(pl.Float32))
+    return codes.to_series().to_numpy()
 
 
 def _idents(jobs: pl.DataFrame) -> Ids:

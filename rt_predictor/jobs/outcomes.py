@@ -1,7 +1,5 @@
 """What a valid finished job is: the rules of the request, and those of the outcome."""
 
-from dataclasses import replace
-
 import polars as pl
 
 from rt_predictor.errors import InvalidJobError
@@ -12,19 +10,26 @@ from rt_predictor.jobs.rules import (
     NumberRule,
     TextRule,
     broken_rules,
+    with_presence,
 )
 
 MAX_AHEAD_S = 600.0
 """How far a job's end may lie ahead of our clock. More is no skew of clocks but a wrong unit or
 zone, and the experts' losses wait for the latest end that they know of."""
 
+CLOCK_TOLERANCE_S = 60.0
+"""How far times of one job may contradict each other: clocks of hosts differ, times are rounded."""
+
+ATTEMPT_RULE = NumberRule("attempt", 0, 1e6, "requeues before", required=False, whole=True)
+
 OUTCOME_RULES: tuple[NumberRule | TextRule, ...] = (
-    *(replace(rule, required=rule.field == "submit_time") for rule in RULES),
+    *with_presence(RULES, {"submit_time"}),
     TextRule("job_id", required=True),
     NumberRule("start_time", 0, MAX_TIME_S, "Unix s, 1970 to 2100", required=False),
     NumberRule("end_time", 0, MAX_TIME_S, "Unix s, 1970 to 2100", required=True),
     NumberRule("runtime", 1e-3, MAX_RUNTIME_S, "s", required=True),
     TextRule("state", required=False),
+    ATTEMPT_RULE,
 )
 
 

@@ -3,7 +3,7 @@
 Missing is None in a job and null in a frame. NaN and infinity are values, and never valid ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -76,11 +76,24 @@ TEXT_RULES: tuple[TextRule, ...] = (
     TextRule("user", required=False),
     TextRule("account", required=False),
     TextRule("job_name", required=False),
+    TextRule("cluster", required=False),
+    TextRule("array_job_id", required=False),
+    TextRule("array_task_id", required=False),
+    TextRule("het_job_id", required=False),
+    TextRule("gpu_type", required=False),
 )
 
 RULES: tuple[NumberRule | TextRule, ...] = NUMBER_RULES + TEXT_RULES
 
-_PARTIAL_RULES = tuple(replace(rule, required=False) for rule in RULES)
+
+def with_presence(
+    rules: Sequence[NumberRule | TextRule], required: Collection[str]
+) -> tuple[NumberRule | TextRule, ...]:
+    """The same rules, but of all fields these are required, and no others."""
+    return tuple(replace(rule, required=rule.field in required) for rule in rules)
+
+
+_PARTIAL_RULES = with_presence(RULES, ())
 
 _MISSING = "required; set `partial` to predict without it"
 
@@ -115,11 +128,12 @@ def invalid_jobs(jobs: pl.DataFrame, *, partial: bool) -> dict[int, InvalidJobEr
 def broken_rules(
     jobs: pl.DataFrame, rules: Sequence[NumberRule | TextRule], missing: str
 ) -> dict[int, InvalidJobError]:
-    """Checks every row of a frame that has the fields of the rules as columns.
+    """Checks every row of a frame; optional fields need not be columns of it.
 
     Returns row number -> the first rule that the row breaks; `missing` is what is said of a
     required field that is absent.
     """
+    rules = [rule for rule in rules if rule.required or rule.field in jobs.columns]
     broken = [_broken(rule) for rule in rules]
     found = jobs.select(rows.any().alias(str(place)) for place, rows in enumerate(broken)).row(0)
     errors: dict[int, InvalidJobError] = {}

@@ -28,8 +28,17 @@ REQUEST_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "user": pl.String,
     "account": pl.String,
     "job_name": pl.String,
+    "cluster": pl.String,
+    "array_job_id": pl.String,
+    "array_task_id": pl.String,
+    "het_job_id": pl.String,
+    "gpu_type": pl.String,
 }
-"""What is known of a job when it is submitted: column name -> Polars type."""
+"""What is known of a job when it is submitted: column name -> Polars type.
+
+Tasks of an array and components of a heterogeneous job are jobs of their own; `array_job_id` and
+`het_job_id` name what they are parts of.
+"""
 
 OUTCOME_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "job_id": pl.String,
@@ -37,8 +46,12 @@ OUTCOME_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "end_time": pl.Float64,
     "runtime": pl.Float64,
     "state": pl.String,
+    "attempt": pl.Float64,
 }
-"""What is known only later. Never an input of a prediction for the same job."""
+"""What is known only later. Never an input of a prediction for the same job.
+
+`state` is a word of `jobs.states`; `attempt` counts how often the job had been requeued before.
+"""
 
 JOB_SCHEMA: Mapping[str, type[pl.DataType]] = {**REQUEST_SCHEMA, **OUTCOME_SCHEMA}
 """One finished job of a log: the request and its outcome."""

@@ -43,6 +43,12 @@ KINDS: Mapping[str, Kind] = {
     "user": Kind.TEXT,
     "account": Kind.TEXT,
     "job_name": Kind.TEXT,
+    "cluster": Kind.TEXT,
+    "array_job_id": Kind.TEXT,
+    "array_task_id": Kind.TEXT,
+    "het_job_id": Kind.TEXT,
+    "gpu_type": Kind.TEXT,
+    "attempt": Kind.COUNT,
     "job_id": Kind.TEXT,
     "state": Kind.TEXT,
 }

@@ -119,6 +119,14 @@ def tres_gpus(tres: pl.Expr) -> pl.Expr:
     return pl.coalesce(total, typed.list.sum() + 0.0)
 
 
+def gpu_type(text: pl.Expr) -> pl.Expr:
+    """The kind of the first GPU that a request names: a100 of "gres/gpu:a100=2" or "gpu:a100:2"."""
+    in_tres = text.str.extract(r"gres/gpu:([^=:,]+)=")
+    # In "gres:gpu:2" the number is a count.
+    in_request = text.str.extract(r"(?:^|,)(?:gres[:/])?gpu:([^=:,(]*[A-Za-z_][^=:,(]*)")
+    return pl.coalesce(in_tres, in_request)
+
+
 def timestamp_s(text: pl.Expr, timezone: str, bare_unit_s: float = 1.0) -> pl.Expr:
     """A point in time as UTC epoch seconds: YYYY-MM-DD[T ]HH:MM:SS[.f][zone], or an epoch number.
 

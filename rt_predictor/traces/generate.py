@@ -86,7 +86,8 @@ def generate_jobs(jobs: int, seed: int, shape: WorkloadShape = _DEFAULT_SHAPE) -
             "state": state,
         }
     )
-    return frame.cast(dict(JOB_SCHEMA)).select(list(JOB_SCHEMA))  # type: ignore[arg-type]
+    absent = (pl.lit(None).alias(name) for name in JOB_SCHEMA if name not in frame.columns)
+    return frame.with_columns(absent).cast(dict(JOB_SCHEMA)).select(list(JOB_SCHEMA))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

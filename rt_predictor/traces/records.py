@@ -10,19 +10,8 @@ import polars as pl
 
 from rt_predictor.jobs.rules import null_invalid
 from rt_predictor.jobs.schema import JOB_SCHEMA
+from rt_predictor.jobs.states import ACTIVE, WAITING, normal_states
 from rt_predictor.traces.trace import Skip
-
-ACTIVE_STATES = (
-    "RUNNING",
-    "SUSPENDED",
-    "COMPLETING",
-    "CONFIGURING",
-    "RESIZING",
-    "SIGNALING",
-    "STAGE_OUT",
-    "STOPPED",
-)
-PENDING_STATES = ("PENDING", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
 
 _TEXTS = tuple(name for name, dtype in JOB_SCHEMA.items() if dtype == pl.String)
 
@@ -33,11 +22,6 @@ def first_reason(reasons: Iterable[tuple[pl.Expr, str]]) -> pl.Expr:
         *(pl.when(condition).then(pl.lit(reason)) for condition, reason in reasons),
         pl.lit(None, pl.String),
     )
-
-
-def base_state(state: pl.Expr) -> pl.Expr:
-    """The first word of a state, in capitals: CANCELLED of "CANCELLED by 1000"."""
-    return state.str.strip_chars().str.to_uppercase().str.extract(r"^([^ +]+)")
 
 
 def complete_jobs(records: pl.DataFrame, *, given: frozenset[str]) -> pl.DataFrame:
@@ -56,17 +40,17 @@ def complete_jobs(records: pl.DataFrame, *, given: frozenset[str]) -> pl.DataFra
     )
     records = records.with_columns(absent).with_columns(
         pl.coalesce(runtime, end - start),
-        base_state(state),
+        normal_states(state),
     )
-    ended = state.is_not_null() & ~state.is_in(ACTIVE_STATES)
+    ended = state.is_not_null() & ~state.is_in(ACTIVE)
     unfinished = first_reason(
         (
-            (state.is_in(PENDING_STATES), Skip.NEVER_STARTED),
+            (state.is_in(WAITING), Skip.NEVER_STARTED),
             (
                 pl.lit("start_time" in given) & start.is_null() & (runtime.fill_null(0.0) <= 0),
                 Skip.NEVER_STARTED,
             ),
-            (state.is_in(ACTIVE_STATES), Skip.STILL_RUNNING),
+            (state.is_in(ACTIVE), Skip.STILL_RUNNING),
             (pl.lit("end_time" in given) & end.is_null() & ~ended, Skip.STILL_RUNNING),
             (runtime.is_null() | (runtime < 0), Skip.NO_RUNTIME),
         )

@@ -33,11 +33,16 @@ _READ_FIELDS = frozenset(SACCT_FORMAT.lower().split(",")) | {
     "nnodes",
     "allocnodes",
     "alloctres",
+    "cluster",
+    "restarts",
 }
-_KNOWN_FIELDS = _READ_FIELDS | {"cluster", "exitcode", "nodelist", "uid", "gid", "eligible"}
+_KNOWN_FIELDS = _READ_FIELDS | {"exitcode", "nodelist", "uid", "gid", "eligible"}
 _SEPARATOR = "|"
 _REST = "_rest"
 _TRES_LISTS = ("reqtres", "alloctres")
+_ARRAY_TASK = r"^(\d+)_(\d+)$"
+_HET_COMPONENT = r"^(\d+)\+\d+$"
+"""Of a JobID; JobIDRaw has a number of its own for each."""
 _UNKNOWN_TIME = frozenset({"UNKNOWN", "NONE", "N/A"})
 _NO_MEMORY = frozenset({"UNKNOWN", "N/A", "?"})
 _NO_SPAN = frozenset({"UNLIMITED", "PARTITION_LIMIT", "INVALID", "NOT_SET"})
@@ -195,6 +200,7 @@ def _readers(timezone: str) -> dict[str, _Reader]:
         "reqnodes": count,
         "nnodes": count,
         "allocnodes": count,
+        "restarts": count,
         "reqmem": _Reader(read.memory_amount_mb, "an amount of memory", _NO_MEMORY),
     }
 
@@ -226,7 +232,8 @@ def _records(data: pl.DataFrame, layout: _Layout, timezone: str) -> pl.DataFrame
         )
         for name, reader in readers.items()
     )
-    is_step = layout.text("jobid", "jobidraw").str.contains(".", literal=True)
+    shown_id = layout.text("jobid", "jobidraw")
+    is_step = shown_id.str.contains(".", literal=True)
     records = values.with_columns(_whole_job_memory(layout)).select(
         "line",
         pl.coalesce("malformed", unread).alias("malformed"),
@@ -242,11 +249,17 @@ def _records(data: pl.DataFrame, layout: _Layout, timezone: str) -> pl.DataFrame
         user=layout.text("user"),
         account=layout.text("account", "group"),
         job_name=layout.text("jobname"),
+        cluster=layout.text("cluster"),
+        array_job_id=shown_id.str.extract(_ARRAY_TASK, 1),
+        array_task_id=shown_id.str.extract(_ARRAY_TASK, 2),
+        het_job_id=shown_id.str.extract(_HET_COMPONENT, 1),
+        gpu_type=read.gpu_type(layout.text(*_TRES_LISTS)),
         job_id=layout.text("jobidraw", "jobid"),
         start_time=layout.number("start"),
         end_time=layout.number("end"),
         runtime=layout.number("elapsedraw", "elapsed"),
         state=layout.text("state"),
+        attempt=layout.number("restarts"),
     )
     return records.collect()
 

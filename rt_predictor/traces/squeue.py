@@ -26,7 +26,10 @@ _NUMBERS = (
     "node_count",
     "memory_per_node",
     "memory_per_cpu",
+    "start_time",
+    "restart_cnt",
 )
+_IDS = ("job_id", "array_job_id", "array_task_id", "het_job_id")
 _TEXTS = (
     "partition",
     "qos",
@@ -37,15 +40,17 @@ _TEXTS = (
     "tres_per_job",
     "tres_per_node",
     "tres_per_task",
+    "cluster",
 )
-_JOB_FIELDS = frozenset({"job_id", "job_state", *_NUMBERS, *_TEXTS})
+_JOB_FIELDS = frozenset({"job_state", *_IDS, *_NUMBERS, *_TEXTS})
 _NUMBER_FIELDS = frozenset({"set", "infinite", "number"})
 _SACCT_FIELDS = frozenset({"required", "steps", "association"})
+_PARENTS = ("array_job_id", "het_job_id")
 _NO_VALUE = 0xFFFF_FFFE
 """What Slurm keeps for "not set", one more for "infinite": old versions print them."""
 _GPUS_ASKED = r"(?:^|,)gres[:/]gpu(?:[:=][^,]*)?"
 _SCHEMA: Mapping[str, type[pl.DataType]] = {
-    "job_id": pl.String,
+    **dict.fromkeys(_IDS, pl.String),
     "job_state": pl.String,
     "malformed": pl.String,
     **dict.fromkeys(_NUMBERS, pl.Float64),
@@ -114,8 +119,8 @@ def _row(job: object) -> dict[str, object]:
     """One row of `_SCHEMA`."""
     if not isinstance(job, dict):
         return {"malformed": f"the job is not a JSON object: {str(job)[:40]!r}"}
-    row: dict[str, object] = {"job_id": _text(job.get("job_id")), "job_state": _state(job)}
-    for name in _TEXTS:
+    row: dict[str, object] = {"job_state": _state(job)}
+    for name in (*_IDS, *_TEXTS):
         row[name] = _text(job.get(name))
     for name in _NUMBERS:
         value = job.get(name)
@@ -193,7 +198,17 @@ def _records(jobs: pl.DataFrame) -> pl.DataFrame:
         pl.col("user_name").alias("user"),
         "account",
         pl.col("name").alias("job_name"),
+        pl.coalesce(
+            read.gpu_type(pl.col(name))
+            for name in ("tres_req_str", "tres_per_job", "tres_per_node", "tres_per_task")
+        ).alias("gpu_type"),
+        "cluster",
+        # 0 stands for "no such job"; the first task of an array has the number 0.
+        *(pl.when(pl.col(name) != "0").then(name).alias(name) for name in _PARENTS),
+        pl.when(pl.col("array_job_id") != "0").then("array_task_id").alias("array_task_id"),
         "job_id",
+        "start_time",
+        pl.col("restart_cnt").alias("attempt"),
         pl.col("job_state").alias("state"),
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from rt_predictor.jobs.states import SWF_PARTIAL, SWF_STATES
 from rt_predictor.traces.expressions import number
 from rt_predictor.traces.records import complete_jobs, first_reason
 from rt_predictor.traces.source import Progress, line_frames
@@ -41,9 +42,6 @@ FIELDS = (
     "think time",
 )
 _REST = "rest"
-_STATES = {0.0: "FAILED", 1.0: "COMPLETED", 5.0: "CANCELLED"}
-# A job that was stopped and resumed has one line for the whole and one for each part.
-_PARTIAL_STATUS = (2.0, 3.0, 4.0)
 _KB_PER_MB = 1024.0
 _HEADER_LINE = re.compile(r"^;\s*(\w+)\s*:\s*(.*?)\s*$")
 # The queue says more than the partition where a log has both, and mixing the numbers of the two
@@ -102,12 +100,13 @@ def _records(data: pl.DataFrame) -> pl.DataFrame:
             for name in ("requested processors", "allocated processors")
         )
     )
+    # A status such as 0.5 is none.
+    status = pl.col("status").cast(pl.Int64, strict=False)
+    status = pl.when(status == pl.col("status")).then(status)
     records = numbers.select(
         raw["line"],
         pl.coalesce(malformed, not_numbers).alias("malformed"),
-        pl.when(pl.col("status").is_in(_PARTIAL_STATUS))
-        .then(pl.lit(Skip.PARTIAL.value))
-        .alias("skipped"),
+        pl.when(status.is_in(SWF_PARTIAL)).then(pl.lit(Skip.PARTIAL.value)).alias("skipped"),
         submit_time=given["submit time"],
         processors_req=processors,
         mem_req=given["requested memory"] * processors / _KB_PER_MB,
@@ -120,7 +119,7 @@ def _records(data: pl.DataFrame) -> pl.DataFrame:
         job_id=text["job number"],
         start_time=given["submit time"] + given["wait time"],
         runtime=given["run time"],
-        state=pl.col("status").replace_strict(_STATES, default=None, return_dtype=pl.String),
+        state=status.replace_strict(SWF_STATES, default=None, return_dtype=pl.String),
     )
     return complete_jobs(records, given=frozenset())
 

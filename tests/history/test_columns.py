@@ -8,15 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rt_predictor.history.columns import (
-    CANCELLED,
     COLUMN,
     COLUMNS,
-    COMPLETED,
-    FAILED,
-    PREEMPTED,
-    TIMEOUT,
     TOLD_ALL,
-    UNKNOWN,
     JobColumns,
     Told,
     asked_job,
@@ -24,6 +18,7 @@ from rt_predictor.history.columns import (
 )
 from rt_predictor.history.token_keys import NO_KEY, SLOTS, TOKEN_KEYS, slots_of
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
+from rt_predictor.jobs.states import Ending
 from tests.history.token_logs import Job, frame, job
 
 numbers = st.sampled_from([None, 0.0, -0.0, 1.0, 3.0, 7.1, 1e300, 86400.0]) | st.floats(1, 1e12)
@@ -95,14 +90,14 @@ def test_a_runtime_is_known_once_its_job_has_ended() -> None:
 @pytest.mark.parametrize(
     ("state", "code"),
     [
-        ("TIMEOUT", TIMEOUT),
-        ("timeout", TIMEOUT),
-        (None, UNKNOWN),
-        ("RUNNING", UNKNOWN),
-        ("COMPLETED", COMPLETED),
-        ("OUT_OF_MEMORY", FAILED),
-        ("CANCELLED by 12", CANCELLED),
-        ("NODE_FAIL", PREEMPTED),
+        ("TIMEOUT", Ending.TIMEOUT),
+        ("timeout", Ending.TIMEOUT),
+        (None, Ending.UNKNOWN),
+        ("RUNNING", Ending.UNKNOWN),
+        ("COMPLETED", Ending.COMPLETED),
+        ("OUT_OF_MEMORY", Ending.FAILED),
+        ("CANCELLED by 12", Ending.CANCELLED),
+        ("NODE_FAIL", Ending.LOST),
     ],
 )
 def test_states_are_told_by_their_first_word(state: str | None, code: int) -> None:

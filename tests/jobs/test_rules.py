@@ -36,6 +36,11 @@ GOOD: Job = {
     "user": "alice",
     "account": "physics",
     "job_name": "relax",
+    "cluster": "alpha",
+    "array_job_id": "70",
+    "array_task_id": "3",
+    "het_job_id": "71",
+    "gpu_type": "a100",
     "gpus_req": 0,
     "submit_time": 1_700_000_000.0,
 }

@@ -54,6 +54,7 @@ def test_a_job_as_sacct_prints_it(log: Log) -> None:
     assert trace.format is TraceFormat.SACCT
     assert dict(trace.jobs.schema) == dict(JOB_SCHEMA)
     assert trace.jobs.row(0, named=True) == {
+        **dict.fromkeys(JOB_SCHEMA),
         "submit_time": SUBMIT_S,
         "processors_req": 8.0,
         "nodes_req": 2.0,
@@ -79,7 +80,38 @@ def test_the_recommended_format_is_read_whole(log: Log) -> None:
     row = "|".join(values[name] for name in names)
     trace = read(log, "|".join(names) + "\n" + row + "\n")
     assert trace.jobs["job_id"].to_list() == ["124"]
-    assert all(share == 0 for share in trace.missing().values())
+    not_asked_for = {
+        "cluster",
+        "array_job_id",
+        "array_task_id",
+        "het_job_id",
+        "gpu_type",
+        "attempt",
+    }
+    assert {name for name, share in trace.missing().items() if share} == not_asked_for
+
+
+@pytest.mark.parametrize(
+    ("job_id", "parts"),
+    [
+        ("123", (None, None, None)),
+        ("123_0", ("123", "0", None)),
+        ("123_17", ("123", "17", None)),
+        ("123_[1-9%2]", (None, None, None)),
+        ("123+1", (None, None, "123")),
+    ],
+)
+def test_parts_of_arrays_and_heterogeneous_jobs_name_the_whole(
+    log: Log, job_id: str, parts: tuple[str | None, ...]
+) -> None:
+    job = read(log, text({"JobID": job_id})).jobs.row(0, named=True)
+    assert (job["array_job_id"], job["array_task_id"], job["het_job_id"]) == parts
+
+
+def test_cluster_requeues_and_kind_of_gpu_are_read(log: Log) -> None:
+    fields = {"ReqTRES": "cpu=8,gres/gpu:a100=2,gres/gpu=2", "ReqMem": "beta", "QOS": "2"}
+    job = read(log, text(fields, ReqMem="Cluster", QOS="Restarts")).jobs.row(0, named=True)
+    assert (job["cluster"], job["attempt"], job["gpu_type"]) == ("beta", 2.0, "a100")
 
 
 def test_fields_come_in_any_order_and_case(log: Log) -> None:

@@ -57,8 +57,12 @@ def test_every_version_says_the_same(version: str) -> None:
         "user": ["alice", "bob", "alice", "alice"],
         "account": ["physics", "physics", None, "physics"],
         "job_name": ["lattice", "train net", "sweep", "running"],
+        **dict.fromkeys(["cluster", "array_job_id", "array_task_id", "het_job_id"], [None] * 4),
+        "gpu_type": [None, None, "a100", None],
         "job_id": ["101", "102", "103", "104"],
+        "start_time": [None, None, None, 1_699_999_000.0],
         "state": ["PENDING", "PENDING", "PENDING", "RUNNING"],
+        "attempt": [None] * 4,
         "malformed": [None] * 4,
     }
 
@@ -101,6 +105,33 @@ def test_a_limit_that_is_none_is_missing(one, limit: object, time_req: float | N
 )
 def test_gpus_are_those_of_the_whole_job(one, fields: dict[str, object], gpus: float) -> None:
     assert one(**fields)["gpus_req"] == gpus
+
+
+def test_the_kind_of_gpu_is_that_of_the_first(one) -> None:
+    assert one(tres_req_str="cpu=4,gres/gpu=3,gres/gpu:a100=1")["gpu_type"] == "a100"
+    assert one(tres_per_node="gres:gpu:v100:2(S:0-1)")["gpu_type"] == "v100"
+    assert one(tres_per_node="gres:gpu:2")["gpu_type"] is None
+
+
+def test_identity_and_start_are_read_in_both_forms_of_numbers(one) -> None:
+    for number in (int, _set):
+        job = one(
+            cluster="alpha", array_job_id=number(7), array_task_id=number(0),
+            het_job_id=number(0), restart_cnt=number(1), start_time=number(1_700_000_000),
+            job_state="RUNNING",
+        )  # fmt: skip
+        assert job["cluster"] == "alpha"
+        assert (job["array_job_id"], job["array_task_id"], job["het_job_id"]) == ("7", "0", None)
+        assert (job["attempt"], job["start_time"]) == (1.0, 1_700_000_000.0)
+
+
+def test_no_array_is_named_where_there_is_none(one) -> None:
+    job = one(array_job_id=0, array_task_id={"set": False, "infinite": False, "number": 0})
+    assert (job["array_job_id"], job["array_task_id"]) == (None, None)
+
+
+def test_the_expected_start_of_a_waiting_job_is_no_start(one) -> None:
+    assert one(job_state="PENDING", start_time=1_700_000_000)["start_time"] is None
 
 
 def test_memory_for_each_core_or_node_is_made_that_of_the_job(one) -> None:

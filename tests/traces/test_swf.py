@@ -50,6 +50,7 @@ def test_a_job_of_the_standard_workload_format(log: Log) -> None:
     assert trace.format is TraceFormat.SWF
     assert dict(trace.jobs.schema) == dict(JOB_SCHEMA)
     assert trace.jobs.row(0, named=True) == {
+        **dict.fromkeys(JOB_SCHEMA),
         "submit_time": 1_000_100.0,
         "processors_req": 16.0,
         "nodes_req": None,

@@ -24,6 +24,7 @@ Log = Callable[[str, str | bytes], Path]
 
 SUBMIT_S = 1_704_153_600.0
 JOB = {
+    **dict.fromkeys(JOB_SCHEMA),
     "submit_time": SUBMIT_S,
     "processors_req": 8.0,
     "nodes_req": 2.0,

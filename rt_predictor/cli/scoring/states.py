@@ -3,26 +3,9 @@
 import polars as pl
 
 from rt_predictor.errors import UsageError
+from rt_predictor.jobs.states import CODES
 
 ALL = "all"
-_CODES = {
-    "PD": "PENDING",
-    "R": "RUNNING",
-    "S": "SUSPENDED",
-    "CF": "CONFIGURING",
-    "CG": "COMPLETING",
-    "CD": "COMPLETED",
-    "F": "FAILED",
-    "CA": "CANCELLED",
-    "TO": "TIMEOUT",
-    "NF": "NODE_FAIL",
-    "OOM": "OUT_OF_MEMORY",
-    "PR": "PREEMPTED",
-    "BF": "BOOT_FAIL",
-    "DL": "DEADLINE",
-    "RQ": "REQUEUED",
-}
-"""https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES"""
 
 
 def parse_states(text: str) -> frozenset[str] | None:
@@ -35,10 +18,10 @@ def parse_states(text: str) -> frozenset[str] | None:
         return None
     if words == [ALL.upper()]:
         return frozenset()
-    states = frozenset(_CODES.get(word, word) for word in words)
-    if unknown := sorted(states - set(_CODES.values())):
+    states = frozenset(CODES.get(word, word) for word in words)
+    if unknown := sorted(states - set(CODES.values())):
         raise UsageError(
-            f"unknown state {unknown[0]}: choose from {ALL}, {', '.join(_CODES.values())}"
+            f"unknown state {unknown[0]}: choose from {ALL}, {', '.join(CODES.values())}"
         )
     return states
 

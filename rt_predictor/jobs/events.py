@@ -1,0 +1,189 @@
+"""Events: what happened to a job, and when; all that history is made of.
+
+A job is submitted, may start, and ends; or it is cancelled without ever having started. Each event
+is known by `EVENT_IDENTITY` and says of its job all that was known then, so that events may come in
+any order and more than once.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+import polars as pl
+
+from rt_predictor.errors import InvalidJobError
+from rt_predictor.jobs.identity import JOB_IDENTITY, with_ids
+from rt_predictor.jobs.outcomes import (
+    ATTEMPT_RULE,
+    CLOCK_TOLERANCE_S,
+    MAX_AHEAD_S,
+    broken_outcomes,
+)
+from rt_predictor.jobs.rules import (
+    MAX_TIME_S,
+    RULES,
+    NumberRule,
+    TextRule,
+    broken_rules,
+    with_presence,
+)
+from rt_predictor.jobs.schema import JOB_SCHEMA, OUTCOME_SCHEMA
+
+
+class EventKind(StrEnum):
+    """What happened to a job."""
+
+    SUBMITTED = "submitted"
+    STARTED = "started"
+    ENDED = "ended"
+    """It had started."""
+    CANCELLED = "cancelled"
+    """It had not started, and will not."""
+
+
+EVENT_IDENTITY = (*JOB_IDENTITY, "kind")
+"""Two events with the same values of these are one."""
+
+EVENT_SCHEMA: Mapping[str, type[pl.DataType]] = {
+    "kind": pl.String,
+    "event_time": pl.Float64,
+    **JOB_SCHEMA,
+    "client": pl.String,
+    "arrived_s": pl.Float64,
+}
+"""One event: column name -> Polars type.
+
+event_time: when it happened: the submit, start or end time of the job, or when it was cancelled.
+client: who sent it; null where clients are not told apart.
+arrived_s: when it came in, Unix s by our clock.
+"""
+
+_COLUMN_OF_KIND: Mapping[EventKind, str] = {
+    EventKind.SUBMITTED: "submit_time",
+    EventKind.STARTED: "start_time",
+    EventKind.ENDED: "end_time",
+    EventKind.CANCELLED: "end_time",
+}
+"""Where a job says when such an event happened."""
+
+_KNOWN_AT: Mapping[EventKind, frozenset[str]] = {
+    EventKind.SUBMITTED: frozenset({"job_id", "attempt"}),
+    EventKind.STARTED: frozenset({"job_id", "attempt", "start_time"}),
+    EventKind.ENDED: frozenset(OUTCOME_SCHEMA),
+    EventKind.CANCELLED: frozenset({"job_id", "attempt", "end_time", "state"}),
+}
+"""What of an outcome is known when such an event happens; the rest stays null."""
+
+_KINDS = tuple(kind.value for kind in EventKind)
+_ORDER = {kind: place for place, kind in enumerate(_KINDS)}
+_EVENT_RULES: tuple[NumberRule | TextRule, ...] = (
+    *with_presence(RULES, {"submit_time"}),
+    TextRule("job_id", required=True),
+    ATTEMPT_RULE,
+    NumberRule("event_time", 0, MAX_TIME_S, "Unix s, 1970 to 2100", required=True),
+    TextRule("state", required=False),
+)
+
+
+def job_events(
+    finished: pl.DataFrame, cancelled: pl.DataFrame | None = None, open_: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Makes the events of the jobs of a log, in the order in which they happened.
+
+    finished: jobs that ran and ended (`JOB_SCHEMA`): three events each, two without a start time.
+    cancelled: jobs that never started and will not, with an `end_time`.
+    open_: jobs that the log left waiting, or running where they have a `start_time`.
+
+    Returns `EVENT_SCHEMA`, without `client` and `arrived_s`. Jobs without an id get one.
+    """
+    parts = []
+    started = EventKind.SUBMITTED, EventKind.STARTED
+    for jobs, kinds in (
+        (finished, (*started, EventKind.ENDED)),
+        (cancelled, (EventKind.SUBMITTED, EventKind.CANCELLED)),
+        (open_, started),
+    ):
+        if jobs is not None and not jobs.is_empty():
+            parts += [_events_of(kind, with_ids(jobs)) for kind in kinds]
+    events = pl.concat(parts) if parts else pl.DataFrame(schema=EVENT_SCHEMA)
+    order = pl.col("kind").replace_strict(_ORDER, return_dtype=pl.Int8)
+    return events.sort("event_time", order, maintain_order=True)
+
+
+def _events_of(kind: EventKind, jobs: pl.DataFrame) -> pl.DataFrame:
+    """The events of one kind that the jobs tell of."""
+    time = pl.col(_COLUMN_OF_KIND[kind])
+    unknown = OUTCOME_SCHEMA.keys() - _KNOWN_AT[kind]
+    return jobs.filter(time.is_not_null()).select(
+        pl.lit(kind.value).alias("kind"),
+        time.alias("event_time"),
+        *(
+            pl.lit(None, dtype).alias(name) if name in unknown else pl.col(name)
+            for name, dtype in JOB_SCHEMA.items()
+        ),
+        pl.lit(None, pl.String).alias("client"),
+        pl.lit(None, pl.Float64).alias("arrived_s"),
+    )
+
+
+def with_event_times(events: pl.DataFrame) -> pl.DataFrame:
+    """Fills `event_time` and the job's own time of the event from each other.
+
+    events: `EVENT_SCHEMA`, valid or not.
+    """
+    own_time = pl.coalesce(
+        *(
+            pl.when(pl.col("kind") == kind.value).then(pl.col(column))
+            for kind, column in _COLUMN_OF_KIND.items()
+        )
+    )
+    filled = events.with_columns(event_time=pl.coalesce("event_time", own_time))
+    return filled.with_columns(
+        pl.when(pl.col("kind").is_in(_kinds_of(column)))
+        .then(pl.coalesce(column, "event_time"))
+        .otherwise(column)
+        .alias(column)
+        for column in ("start_time", "end_time")
+    )
+
+
+def _kinds_of(column: str) -> list[str]:
+    return [kind.value for kind, name in _COLUMN_OF_KIND.items() if name == column]
+
+
+def broken_events(
+    events: pl.DataFrame, *, now_s: float | None = None
+) -> dict[int, InvalidJobError]:
+    """Checks every row of a frame of `EVENT_SCHEMA`, as `with_event_times` gives it.
+
+    `now_s` is the time by our clock; without it, events in the future are let pass. Returns row
+    number -> the first rule that the row breaks; rows not in it are valid.
+    """
+    kind, time, submit = (events[name] for name in ("kind", "event_time", "submit_time"))
+    errors: dict[int, InvalidJobError] = {}
+    known = kind.is_in(_KINDS).fill_null(value=False)
+    for row in _places(~known):
+        rule = f"must be one of {', '.join(_KINDS)}"
+        errors[row] = InvalidJobError("kind", kind[row], rule)
+    _add(errors, broken_rules(events, _EVENT_RULES, "required"))
+    ended = (kind == EventKind.ENDED.value).fill_null(value=False)
+    places = _places(ended)
+    outcomes = broken_outcomes(events.filter(ended).select(*JOB_SCHEMA), now_s=now_s)
+    _add(errors, {places[row]: error for row, error in outcomes.items()})
+    for row in _places(time < submit - CLOCK_TOLERANCE_S):
+        rule = f"must not be before submit_time = {submit[row]!r} (Unix s)"
+        errors.setdefault(row, InvalidJobError("event_time", time[row], rule))
+    if now_s is not None:
+        for row in _places(time > now_s + MAX_AHEAD_S):
+            rule = f"must not be in the future: it is {now_s:.0f} (Unix s, UTC)"
+            errors.setdefault(row, InvalidJobError("event_time", time[row], rule))
+    return errors
+
+
+def _add(errors: dict[int, InvalidJobError], more: Mapping[int, InvalidJobError]) -> None:
+    for row, error in more.items():
+        errors.setdefault(row, error)
+
+
+def _places(rows: pl.Series) -> list[int]:
+    found: Iterable[int] = rows.arg_true().to_list()
+    return list(found)
