@@ -1,0 +1,146 @@
+"""Plain rules that say by themselves how long a job will run: points of the support.
+
+Trees and nets cannot copy a number; these do, and the network weighs them by the job at hand. All
+of them are medians of a few tokens, so one sort finds them; how regular the tokens are is read
+from the same order.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_predictor.features.asked import JOBS_AT_ONCE
+from rt_predictor.history.columns import COLUMN, COLUMNS, Float
+from rt_predictor.history.token_keys import FINISHED_SLOTS, SLOTS, slots_of
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One rule: the median of the first `jobs` of the tokens of one kind."""
+
+    name: str
+    tokens: str
+    jobs: int
+    why: str
+
+
+BACKOFF, RATIO = "backoff_median5", "user_ratio5"
+
+PROPOSALS: tuple[Proposal, ...] = (
+    Proposal("last2", "own", 2, "mean of the user's last two (Tsafrir, Etsion, Feitelson 2007)"),
+    Proposal("user_median5", "own", 5, "median of the user's last five"),
+    Proposal("request_median5", "same_request", 5, "median of five of this size, near this limit"),
+    Proposal("request_first", "same_request", 1, "the one of this size that is nearest in limit"),
+    Proposal("name_median5", "same_name", 5, "median of the last five of this name"),
+    Proposal("strangers_median8", "strangers", 8, "median of others with this limit there"),
+    Proposal("account_median4", "account", 4, "median of others of the project"),
+    Proposal(
+        RATIO, "own", 5, "this limit times the median share that the last five used of theirs"
+    ),
+    Proposal(BACKOFF, "own", 8, "median of the most alike: this size, like limits, the user"),
+)
+"""In the order of the columns. The last two are more than a median: see `propose`."""
+
+BACKS_OFF_TO: tuple[str, ...] = ("request_median5", BACKOFF, "user_median5", "strangers_median8")
+"""Medians among which the backoff takes the first that there is; its own is of like limits."""
+
+LIKE_LIMIT = 0.41
+"""Limits are alike whose logarithms differ by at most so much: half as much more."""
+
+SPREADS: tuple[tuple[str, str, str], ...] = (
+    ("own_lower", "own", "lower quartile"),
+    ("own_upper", "own", "upper quartile"),
+    ("request_lower", "same_request", "lower quartile"),
+    ("request_upper", "same_request", "upper quartile"),
+    ("request_least", "same_request", "least"),
+    ("request_most", "same_request", "most"),
+)
+"""Runtimes that say how regular the last eight are: name, kind of tokens, place in their order."""
+
+_ORDER = ("least", "lower quartile", "upper quartile", "most")
+_SPREAD_OF = ("own", "same_request")
+
+
+class Proposed(NamedTuple):
+    """What rules say of n jobs, in s; NaN where there is nothing to go by."""
+
+    runtimes_s: Float
+    """[n, len(PROPOSALS)]"""
+    spreads_s: Float
+    """[n, len(SPREADS)]"""
+
+
+_NAMES = [proposal.name for proposal in PROPOSALS]
+_RATIO, _BACKOFF = _NAMES.index(RATIO), _NAMES.index(BACKOFF)
+_BACKS_OFF_TO = np.array([_NAMES.index(name) for name in BACKS_OFF_TO])
+_WIDTH = 8
+"""Tokens of a window, at most."""
+
+_KINDS = [(rule.tokens, rule.jobs) for rule in PROPOSALS] + [(kind, _WIDTH) for kind in _SPREAD_OF]
+_WINDOWS = len(_KINDS)
+_FOUND = 2 + len(_ORDER)
+"""What is read from each window: both middle runtimes, then those of `_ORDER`."""
+
+_FIRST_OWN = slots_of("own").start
+_SHARES = slice(_FIRST_OWN, _FIRST_OWN + PROPOSALS[_RATIO].jobs)
+_ALIKE = slice(_FIRST_OWN, _FIRST_OWN + PROPOSALS[_BACKOFF].jobs)
+
+
+def _places_of_windows() -> NDArray[np.intp]:
+    """Return which of the flat columns of all tokens the windows hold."""
+    runtime, width = COLUMN["runtime_s"], len(COLUMNS)
+    none = FINISHED_SLOTS * width + runtime  # that of a running job
+    places = np.full((_WINDOWS, _WIDTH), none, dtype=np.intp)
+    for row, (kind, jobs) in zip(places, _KINDS, strict=True):
+        slots = np.arange(SLOTS)[slots_of(kind)][:jobs]
+        row[: len(slots)] = slots * width + runtime
+    return places.ravel()
+
+
+def _places_in_order() -> NDArray[np.intp]:
+    """Return where to look in a sorted window that holds so many: [_WIDTH + 1, _FOUND]."""
+    count = np.arange(_WIDTH + 1)
+    last = np.maximum(count - 1, 0)
+    return np.stack([last // 2, count // 2, 0 * last, last // 4, last - last // 4, last], axis=1)
+
+
+_HELD, _IN_ORDER = _places_of_windows(), _places_in_order()
+_STARTS = np.arange(0, JOBS_AT_ONCE * _WINDOWS * _WIDTH, _WIDTH).reshape(-1, _WINDOWS, 1)
+_CHOICE_STARTS = np.arange(0, JOBS_AT_ONCE * len(BACKS_OFF_TO), len(BACKS_OFF_TO))
+_SPREADS = np.array(
+    [
+        (len(PROPOSALS) + _SPREAD_OF.index(kind)) * _FOUND + 2 + _ORDER.index(which)
+        for _, kind, which in SPREADS
+    ]
+)
+
+
+def propose(columns: Float, used: Float, log_limit: Float, limit_s: Float) -> Proposed:
+    """Return what each rule says, and how regular tokens are.
+
+    Args:
+        columns: [n, SLOTS, len(COLUMNS)] of the tokens, n at most `JOBS_AT_ONCE`.
+        used: [n, SLOTS] logarithm of the share of their limits that they used, NaN for none.
+        log_limit: [n] logarithm of the limits of the asked jobs, NaN for none.
+        limit_s: [n] limits of the asked jobs, NaN for none.
+    """
+    jobs, rules = len(columns), len(PROPOSALS)
+    windows = columns.reshape(jobs, -1).take(_HELD, axis=1).reshape(jobs, _WINDOWS, _WIDTH)
+    windows[:, _RATIO, : PROPOSALS[_RATIO].jobs] = used[:, _SHARES]
+    apart = np.abs(columns[:, _ALIKE, COLUMN["log_limit"]] - log_limit[:, None])
+    np.copyto(windows[:, _BACKOFF], np.nan, where=~(apart <= LIKE_LIMIT))
+    count = np.add.reduce(~np.isnan(windows), axis=2, dtype=np.intp)
+    windows.sort(axis=2)  # NaN comes last
+    places = _IN_ORDER[count] + _STARTS[:jobs]
+    found: Float = windows.reshape(-1)[places]
+    runtimes_s: Float = found[:, :rules, 0] + found[:, :rules, 1]
+    runtimes_s *= np.float32(0.5)
+    ratio = runtimes_s[:, _RATIO]
+    np.exp(ratio, out=ratio)
+    ratio *= limit_s
+    choices = runtimes_s.take(_BACKS_OFF_TO, axis=1)
+    best = np.isnan(choices).argmin(axis=1) + _CHOICE_STARTS[:jobs]
+    runtimes_s[:, _BACKOFF] = choices.reshape(-1).take(best)
+    return Proposed(runtimes_s, found.reshape(jobs, -1).take(_SPREADS, axis=1))
