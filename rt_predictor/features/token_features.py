@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.history.asked_tokens import AskedTokens
-from rt_predictor.history.columns import COLUMN, COMPLETED, FAILED, UNKNOWN, Float
+from rt_predictor.history.columns import COLUMN, Float
 from rt_predictor.history.token_keys import FINISHED_SLOTS, SLOTS
+from rt_predictor.jobs.states import Ending
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ _RUNTIME, _LIMIT, _USED, _STATE, _AT_LIMIT = (
     for name in ("runtime_to_scale", "limit_to_asked", "limit_used", "completed", "at_limit")
 )
 _RUNNING = slice(FINISHED_SLOTS, SLOTS)
-_FAILED_OR_UNKNOWN = np.array([[FAILED], [UNKNOWN]], dtype=np.float32)
+_FAILED_OR_UNKNOWN = np.array([[Ending.FAILED], [Ending.UNKNOWN]], dtype=np.float32)
 _LEAST = np.array(
     [0] * (_SIZES.stop - _SIZES.start) + [1] * (_STATE - _EQUALITIES.start), np.float32
 )
@@ -101,7 +102,7 @@ def compared_with(columns: Float, missing: NDArray[np.bool_], scale: Float) -> F
     compared = columns[:, _COLUMNS].copy()
     compared[:, 1:-1] -= missing  # a missing code becomes -1, which no token has
     compared[:, 0] = scale
-    compared[:, -1] = COMPLETED
+    compared[:, -1] = Ending.COMPLETED
     return compared
 
 
