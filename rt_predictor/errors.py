@@ -122,12 +122,13 @@ def _clipped(text: str) -> str:
 
 
 class InvalidJobError(RTPredictorError):
-    """A job breaks a rule. The message names field, value and rule."""
+    """A job breaks a rule. The message names field, value and rule; `reason` is for counting."""
 
-    def __init__(self, field: str, value: object, rule: str) -> None:
+    def __init__(self, field: str, value: object, rule: str, reason: str = "") -> None:
         self.field = field
         self.value = value
         self.rule = rule
+        self.reason = reason or (f"no {field}" if value is None else f"invalid {field}")
         shown = "is missing" if value is None else f"= {_clipped(repr(value))}"
         super().__init__(f"{field} {shown}: {rule}")
 

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 from rt_predictor.client import Job
 from rt_predictor.errors import InvalidJobError, InvalidRequestError, RTPredictorError, outcome_of
+from rt_predictor.jobs.names import no_such_field
 from rt_predictor.jobs.rules import check_job, encodable
 from rt_predictor.model.bounds import check_level
 
@@ -120,7 +121,7 @@ def _job(given: object) -> Job:
 
 def _value(name: str, value: object) -> Any:
     if name not in _FIELDS:
-        raise InvalidJobError(name, value, f"no such field; there are {', '.join(_FIELDS)}")
+        raise InvalidJobError(name, value, no_such_field(name, _FIELDS))
     kinds = get_args(_FIELDS[name]) or (_FIELDS[name],)
     if value is None:
         return None if type(None) in kinds else kinds[0]()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rt_predictor.api.ipc_stream import MAX_TEXT_BYTES, ColumnKind, check_stream, column_kinds
 from rt_predictor.api.status import status_of
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
+from rt_predictor.jobs.normal import normal_texts
 from rt_predictor.jobs.rules import MAX_TEXT_CHARS, TextRule, invalid_jobs
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving.isolation import Failed, Scored
@@ -57,7 +58,9 @@ def decode_table(
     except _DECODING_ERRORS as error:
         raise InvalidRequestError(f"jobs: the Arrow IPC stream is damaged: {error}") from error
     jobs = table.select(_column(table, name) for name in REQUEST_SCHEMA)
-    jobs = jobs.with_columns(pl.col("submit_time").fill_null(clock()))
+    jobs = jobs.with_columns(
+        pl.col("submit_time").fill_null(clock()), *normal_texts(REQUEST_SCHEMA)
+    )
     errors = invalid_jobs(jobs, partial=partial)
     ids = None
     if REQUEST_ID in table.columns:

@@ -16,6 +16,7 @@ from rt_predictor.api.answer_bytes import answer_bytes, answers_bytes
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
+from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.rules import MAX_TEXT_CHARS, TextRule, check_job, invalid_jobs
 from rt_predictor.jobs.schema import REQUEST_SCHEMA, Row
 from rt_predictor.model.bounds import check_level
@@ -266,7 +267,7 @@ def _row(request: pb.PredictRequest, now: float) -> Row:
         "mem_req": request.mem_req or (0.0 if has("mem_req") else None),
         "gpus_req": request.gpus_req or (0 if has("gpus_req") else None),
         "time_req": request.time_req or (0.0 if has("time_req") else None),
-        "partition": request.partition or None,
+        "partition": normal_partition(request.partition),
         "qos": request.qos or None,
         "user": request.user or None,
         "account": request.account or None,
@@ -287,7 +288,7 @@ def _frame(requests: Sequence[pb.PredictRequest], now: float) -> pl.DataFrame:
         "mem_req": [r.mem_req or (0.0 if r.HasField("mem_req") else None) for r in requests],
         "gpus_req": [r.gpus_req or (0 if r.HasField("gpus_req") else None) for r in requests],
         "time_req": [r.time_req or (0.0 if r.HasField("time_req") else None) for r in requests],
-        "partition": [r.partition or None for r in requests],
+        "partition": [normal_partition(r.partition) for r in requests],
         "qos": [r.qos or None for r in requests],
         "user": [r.user or None for r in requests],
         "account": [r.account or None for r in requests],

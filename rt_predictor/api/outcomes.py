@@ -10,6 +10,7 @@ from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, TooLargeError
 from rt_predictor.eventlog.port import Appended
+from rt_predictor.jobs.normal import normal_texts
 from rt_predictor.jobs.outcomes import broken_outcomes
 from rt_predictor.jobs.schema import JOB_SCHEMA, OUTCOME_SCHEMA, REQUEST_SCHEMA
 
@@ -125,7 +126,7 @@ def _frame(outcomes: Sequence[pb.JobOutcome]) -> pl.DataFrame:
     }
     absent = (pl.lit(None, JOB_SCHEMA[name]).alias(name) for name in _ABSENT)
     frame = pl.DataFrame(columns, schema_overrides=dict(JOB_SCHEMA)).with_columns(absent)
-    return frame.select(list(JOB_SCHEMA))
+    return frame.select(list(JOB_SCHEMA)).with_columns(normal_texts(JOB_SCHEMA))
 
 
 def _numbers(

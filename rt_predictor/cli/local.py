@@ -8,6 +8,7 @@ import polars as pl
 
 from rt_predictor import __version__
 from rt_predictor.client import Job, ModelInfo, Prediction
+from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving.predictions import Flag
 from rt_predictor.serving.predictor import Predictor
@@ -30,6 +31,7 @@ def with_submit_times(jobs: pl.DataFrame) -> pl.DataFrame:
 def predict_one(predictor: Predictor, job: Job) -> Prediction:
     """Predicts one valid job."""
     row = {name: getattr(job, name, None) or None for name in REQUEST_SCHEMA}
+    row["partition"] = normal_partition(job.partition)
     row |= {"gpus_req": job.gpus_req, "submit_time": job.submit_time}
     answer = predictor.predict(with_submit_times(pl.DataFrame([row], schema=REQUEST_SCHEMA)))
     if job.confidence_level is not None:

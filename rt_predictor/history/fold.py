@@ -51,6 +51,8 @@ class Fold:
             kept = np.ones(len(events), dtype=np.bool_)
             kept[list(broken)] = False
             events = events.filter(kept)
+        # Nothing is learned from a job that ended as it started.
+        events = events.filter(pl.col("runtime") > 0)
         for part in _pieces(events, self.store.arrived):
             self._fold(events[part])
         self.position = position

@@ -1,5 +1,6 @@
 """What tells a job from every other."""
 
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import polars as pl
@@ -9,6 +10,10 @@ JOB_IDENTITY = ("cluster", "job_id", "submit_time", "attempt")
 
 Ids come again: a cluster counts from 1 after a reset, so the submit time belongs to them.
 """
+
+_OCCURRENCE = " occurrence "
+_NAMED_STEP = r"^\d[^.]*\.(batch|extern|interactive)$"
+_NUMBERED_STEP = r"^(\d[^.]*)\.\d+$"
 
 _STABLE_ID_COLUMNS = (
     "submit_time",
@@ -42,6 +47,30 @@ def with_ids(jobs: pl.DataFrame) -> pl.DataFrame:
     rows = jobs.select(*_STABLE_ID_COLUMNS, jobs.select(occurrence).to_series().alias("occurrence"))
     ids = pl.Series([_stable_id(row) for row in rows.filter(without).iter_rows()], dtype=pl.String)
     return jobs.with_columns(jobs["job_id"].scatter(without.arg_true(), ids))
+
+
+def is_step(job_ids: pl.Series) -> pl.Series:
+    """Which ids of a log are those of job steps, as Slurm writes them: [n] booleans.
+
+    123.batch is a step always, 123.0 only beside a job 123: other systems number jobs so.
+    """
+    ids = job_ids.cast(pl.String)
+    parent = ids.str.extract(_NUMBERED_STEP)
+    beside = parent.is_in(ids.drop_nulls().unique().implode())
+    return (ids.str.contains(_NAMED_STEP) | beside.fill_null(value=False)).fill_null(value=False)
+
+
+def distinct_jobs(logs: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, int]:
+    """The jobs of several logs (`JOB_SCHEMA`), each once, and how many were there again.
+
+    The same job has the same identity, start and end; the first log's stands. Equal jobs within one
+    log are several: ids of tasks of arrays may be that of the whole.
+    """
+    key = [*JOB_IDENTITY, "array_task_id", "start_time", "end_time", "user", _OCCURRENCE]
+    occurrence = pl.int_range(pl.len()).over(key[:-1], mapping_strategy="group_to_rows")
+    every = pl.concat([log.with_columns(occurrence.alias(_OCCURRENCE)) for log in logs])
+    jobs = every.unique(key, keep="first", maintain_order=True).drop(_OCCURRENCE)
+    return jobs, len(every) - len(jobs)
 
 
 def _stable_id(row: tuple[object, ...]) -> str:

@@ -1,4 +1,14 @@
-"""What a valid finished job is: the rules of the request, and those of the outcome."""
+"""What a finished job can be: one set of rules for every way in.
+
+A record is plausible, or it is refused for a reason, or it is quarantined: it contradicts what the
+site says of itself and may be true all the same, so that a person should look. Reasons are the same
+words everywhere, so that they can be counted.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 import polars as pl
 
@@ -10,6 +20,7 @@ from rt_predictor.jobs.rules import (
     NumberRule,
     TextRule,
     broken_rules,
+    rule_reason,
     with_presence,
 )
 
@@ -20,6 +31,32 @@ zone, and the experts' losses wait for the latest end that they know of."""
 CLOCK_TOLERANCE_S = 60.0
 """How far times of one job may contradict each other: clocks of hosts differ, times are rounded."""
 
+LONG_OVER_FACTOR = 2.0
+LONG_OVER_S = 3600.0
+"""A job is long over its limit beyond both: a grace and a slow end take minutes."""
+
+
+class Skip(StrEnum):
+    """Why a record tells of no job that ran and ended."""
+
+    JOB_STEP = "job step"
+    PARTIAL = "partial execution"
+    NEVER_STARTED = "never started"
+    STILL_RUNNING = "still running"
+    NO_RUNTIME = "no runtime"
+    NO_START = "no start time"
+    START_BEFORE_SUBMIT = "start before submit"
+    END_BEFORE_SUBMIT = "end before submit"
+    RUNTIME_TOO_LONG = "runtime longer than from submit to end"
+    FUTURE = "end in the future"
+
+
+class Quarantine(StrEnum):
+    """Why a record is set aside until a person has looked."""
+
+    OVER_LIMIT = "long over an enforced limit"
+
+
 ATTEMPT_RULE = NumberRule("attempt", 0, 1e6, "requeues before", required=False, whole=True)
 
 OUTCOME_RULES: tuple[NumberRule | TextRule, ...] = (
@@ -27,10 +64,66 @@ OUTCOME_RULES: tuple[NumberRule | TextRule, ...] = (
     TextRule("job_id", required=True),
     NumberRule("start_time", 0, MAX_TIME_S, "Unix s, 1970 to 2100", required=False),
     NumberRule("end_time", 0, MAX_TIME_S, "Unix s, 1970 to 2100", required=True),
-    NumberRule("runtime", 1e-3, MAX_RUNTIME_S, "s", required=True),
+    NumberRule("runtime", 0, MAX_RUNTIME_S, "s", required=True),
     TextRule("state", required=False),
     ATTEMPT_RULE,
 )
+"""A runtime of 0 is valid: the job ended as soon as it started. Nothing is learned from it."""
+
+_LOG_RULES = tuple(rule for rule in OUTCOME_RULES if rule.field != "job_id")
+"""Records of logs may lack an id: `identity.with_ids` gives one."""
+
+
+@dataclass(frozen=True)
+class _TimeRule:
+    """A rule about several times of a job."""
+
+    reason: Skip
+    field: str
+    breaks: pl.Expr
+    text: str
+    other: pl.Expr
+    """The number that the text names."""
+
+
+def _time_rules(now_s: float | None) -> list[_TimeRule]:
+    submit, start, end, runtime = (
+        pl.col(name) for name in ("submit_time", "start_time", "end_time", "runtime")
+    )
+    rules = [
+        _TimeRule(
+            Skip.START_BEFORE_SUBMIT,
+            "start_time",
+            start < submit - CLOCK_TOLERANCE_S,
+            "must not be before submit_time = {!r} (Unix s)",
+            submit,
+        ),
+        _TimeRule(
+            Skip.END_BEFORE_SUBMIT,
+            "end_time",
+            (end < submit) | ((end == submit) & (runtime > 0)),
+            "must be after submit_time = {!r} (Unix s)",
+            submit,
+        ),
+        _TimeRule(
+            Skip.RUNTIME_TOO_LONG,
+            "runtime",
+            runtime > end - submit + CLOCK_TOLERANCE_S,
+            "must not be longer than the {:g} s from submit_time to end_time",
+            end - submit,
+        ),
+    ]
+    if now_s is not None:
+        rules.append(
+            _TimeRule(
+                Skip.FUTURE,
+                "end_time",
+                end > now_s + MAX_AHEAD_S,
+                "must not be in the future: it is {:.0f} (Unix s, UTC)",
+                pl.lit(now_s),
+            )
+        )
+    return rules
 
 
 def broken_outcomes(
@@ -39,15 +132,68 @@ def broken_outcomes(
     """Checks every row of a frame with the columns of `JOB_SCHEMA`.
 
     `now_s` is the time by our clock; without it, ends in the future are let pass. Returns row
-    number -> the first rule that the row breaks; rows not in it are valid.
+    number -> the first rule that the row breaks; rows not in it are plausible.
     """
     errors = broken_rules(events, OUTCOME_RULES, "required")
-    end_s, submit_s = events["end_time"], events["submit_time"]
-    for row in (end_s <= submit_s).arg_true().to_list():
-        rule = f"must be after submit_time = {submit_s[row]!r} (Unix s)"
-        errors.setdefault(row, InvalidJobError("end_time", end_s[row], rule))
-    if now_s is not None:
-        for row in (end_s > now_s + MAX_AHEAD_S).arg_true().to_list():
-            rule = f"must not be in the future: it is {now_s:.0f} (Unix s, UTC)"
-            errors.setdefault(row, InvalidJobError("end_time", end_s[row], rule))
+    start = () if "start_time" in events.columns else ("start_time",)
+    rules = [rule for rule in _time_rules(now_s) if rule.field not in start]
+    found = events.select(
+        rule.breaks.fill_null(value=False).alias(str(at)) for at, rule in enumerate(rules)
+    )
+    for at, rule in enumerate(rules):
+        rows = found[str(at)].arg_true()
+        if rows.is_empty():
+            continue
+        values = events.select(rule.field, rule.other.alias(" other "))[rows]
+        for row, (value, other) in zip(rows.to_list(), values.iter_rows(), strict=True):
+            error = InvalidJobError(rule.field, value, rule.text.format(other), rule.reason)
+            errors.setdefault(row, error)
     return errors
+
+
+def skip_reason(now_s: float | None) -> pl.Expr:
+    """Why rows of a log (`JOB_SCHEMA`) cannot be finished jobs: the first reason, else null.
+
+    The reasons are those of the errors of `broken_outcomes`; an id is not asked for.
+    """
+    reasons = [rule_reason(rule) for rule in _LOG_RULES]
+    reasons += [pl.when(rule.breaks).then(pl.lit(rule.reason.value)) for rule in _time_rules(now_s)]
+    return pl.coalesce(reasons)
+
+
+def quarantine_reason(*, limits_enforced: bool) -> pl.Expr:
+    """Why rows that no rule refuses are to be looked at, else null."""
+    limit, runtime = pl.col("time_req"), pl.col("runtime")
+    over = (runtime > LONG_OVER_FACTOR * limit) & (runtime > limit + LONG_OVER_S)
+    return pl.when(over & pl.lit(limits_enforced)).then(pl.lit(Quarantine.OVER_LIMIT.value))
+
+
+@dataclass(frozen=True)
+class Screened:
+    """Jobs of a log held against the rules."""
+
+    plausible: pl.DataFrame
+    """In their order"""
+    quarantined: pl.DataFrame
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Why jobs are refused or quarantined -> how many"""
+
+
+def screened(
+    jobs: pl.DataFrame, *, now_s: float | None = None, limits_enforced: bool = False
+) -> Screened:
+    """Divides jobs of a log (`JOB_SCHEMA`) into plausible, refused and quarantined ones."""
+    refused = jobs.select(skip_reason(now_s)).to_series()
+    doubted = jobs.select(quarantine_reason(limits_enforced=limits_enforced)).to_series()
+    allowed = refused.is_null()
+    set_aside = allowed & doubted.is_not_null()
+    counts = Counter(refused.drop_nulls().to_list())
+    counts.update(doubted.filter(set_aside).to_list())
+    if not counts:
+        return Screened(jobs, jobs.clear())
+    return Screened(jobs.filter(allowed & ~set_aside), jobs.filter(set_aside), dict(counts))
+
+
+def reasons_of(errors: Sequence[InvalidJobError]) -> dict[str, int]:
+    """How many errors there are of each reason, the commonest first."""
+    return dict(Counter(error.reason for error in errors).most_common())

@@ -148,6 +148,16 @@ def broken_rules(
     return errors
 
 
+def rule_reason(rule: NumberRule | TextRule) -> pl.Expr:
+    """Why a row breaks a rule, as `InvalidJobError.reason` says it; null where it does not."""
+    column = pl.col(rule.field)
+    absent = column.is_null() if isinstance(rule, NumberRule) else column.fill_null("") == ""
+    reason = (
+        pl.when(absent).then(pl.lit(f"no {rule.field}")).otherwise(pl.lit(f"invalid {rule.field}"))
+    )
+    return pl.when(_broken(rule)).then(reason)
+
+
 def _broken(rule: NumberRule | TextRule) -> pl.Expr:
     """Whether a row breaks a rule."""
     column = pl.col(rule.field)

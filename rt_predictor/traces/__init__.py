@@ -8,7 +8,6 @@ from rt_predictor.traces.squeue import read_squeue
 from rt_predictor.traces.trace import (
     MalformedLine,
     ReadOptions,
-    Skip,
     Trace,
     TraceFormat,
     request_columns,
@@ -21,7 +20,6 @@ __all__ = [
     "MalformedLine",
     "ReadOptions",
     "RequestLog",
-    "Skip",
     "Trace",
     "TraceFormat",
     "read_sacct_requests",

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 from rt_predictor.errors import UsageError
-from rt_predictor.jobs.schema import JOB_SCHEMA
 
 
 class Kind(Enum):
@@ -51,8 +50,9 @@ KINDS: Mapping[str, Kind] = {
     "attempt": Kind.COUNT,
     "job_id": Kind.TEXT,
     "state": Kind.TEXT,
+    "suspended": Kind.SPAN,
 }
-"""What each column of `JOB_SCHEMA` holds."""
+"""What each column of `JOB_SCHEMA` holds, and `suspended`: time that is no part of the runtime."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,9 @@ class ColumnMap:
     def __post_init__(self) -> None:
         origin: dict[str, str] = {}
         for job_column, file_column in self.columns.items():
-            if job_column not in JOB_SCHEMA:
+            if job_column not in KINDS:
                 raise UsageError(
-                    f"column map: {job_column!r} is no job column: choose from "
-                    f"{', '.join(JOB_SCHEMA)}"
+                    f"column map: {job_column!r} is no job column: choose from {', '.join(KINDS)}"
                 )
             units = KINDS[job_column].value
             if file_column.unit is not None and file_column.unit not in units:
@@ -168,7 +167,7 @@ def recognise(names: Iterable[str]) -> ColumnMap:
     The result maps only columns that are there; it is empty for an unknown header.
     """
     present = set(names)
-    columns = {name: FileColumn(name) for name in JOB_SCHEMA}
+    columns = {name: FileColumn(name) for name in KINDS}
     if present >= _NREL_EAGLE_MARKS:
         columns = dict(NREL_EAGLE.columns)
     return ColumnMap({job: found for job, found in columns.items() if found.name in present})

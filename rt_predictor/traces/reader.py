@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import polars as pl
-
 from rt_predictor.errors import UsageError
+from rt_predictor.jobs.identity import distinct_jobs
 from rt_predictor.traces.detect import detect_format
 from rt_predictor.traces.sacct import read_sacct
 from rt_predictor.traces.source import Progress
@@ -67,17 +66,24 @@ def read_traces(
     skipped: Counter[str] = Counter()
     for trace in traces:
         skipped.update(trace.skipped)
+    jobs, repeated = distinct_jobs([trace.jobs for trace in traces])
+    notes = [f"{trace.path}: {note}" for trace in traces for note in trace.notes]
+    if repeated:
+        notes.append(f"jobs that are in several of the files count once: {repeated:,} left out")
     malformed = [line for trace in traces for line in trace.malformed]
     return Trace(
-        jobs=sorted_jobs(pl.concat([trace.jobs for trace in traces])),
+        jobs=sorted_jobs(jobs),
         format=traces[0].format,
         path=every[0],
         lines=sum(trace.lines for trace in traces),
         malformed=tuple(malformed[:SHOWN_LINES]),
         malformed_count=sum(trace.malformed_count for trace in traces),
         skipped=dict(skipped),
-        notes=tuple(f"{trace.path}: {note}" for trace in traces for note in trace.notes),
+        notes=tuple(notes),
         more_paths=tuple(every[1:]),
+        cancelled=distinct_jobs([trace.cancelled for trace in traces])[0],
+        open=distinct_jobs([trace.open for trace in traces])[0],
+        quarantined=distinct_jobs([trace.quarantined for trace in traces])[0],
     )
 
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from rt_predictor.jobs.normal import normal_texts
 from rt_predictor.jobs.rules import null_invalid
 from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA
-from rt_predictor.jobs.states import WAITING, normal_states
+from rt_predictor.jobs.states import WAITING
 
 REQUEST_LOG_COLUMNS = (*REQUEST_SCHEMA, "job_id", "start_time", "state", "attempt")
 
@@ -37,7 +38,7 @@ class RequestLog:
             ),
             "malformed",
         )
-        jobs = null_invalid(jobs).with_columns(normal_states(pl.col("state")))
+        jobs = null_invalid(jobs).with_columns(normal_texts(jobs.columns))
         # Slurm says of a waiting job when it is expected to start.
         waits = pl.col("state").is_in(sorted(WAITING)).fill_null(value=False)
         has_started = ~waits & (pl.col("start_time") > 0)

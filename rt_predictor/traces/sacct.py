@@ -10,13 +10,15 @@ from pathlib import Path
 import polars as pl
 
 from rt_predictor.errors import TraceError
+from rt_predictor.jobs.outcomes import Skip
 from rt_predictor.traces import expressions as read
 from rt_predictor.traces.detect import first_line
+from rt_predictor.traces.notes import read_notes
 from rt_predictor.traces.records import complete_jobs, first_reason
 from rt_predictor.traces.request_log import RequestLog
 from rt_predictor.traces.source import Progress, line_frames, read_head
 from rt_predictor.traces.tally import Tally
-from rt_predictor.traces.trace import ReadOptions, Skip, Trace, TraceFormat
+from rt_predictor.traces.trace import ReadOptions, Trace, TraceFormat
 
 SACCT_FORMAT = (
     "JobID,JobIDRaw,User,Account,Partition,QOS,Submit,Start,End,ElapsedRaw,TimelimitRaw,ReqCPUS,"
@@ -35,10 +37,16 @@ _READ_FIELDS = frozenset(SACCT_FORMAT.lower().split(",")) | {
     "alloctres",
     "cluster",
     "restarts",
+    "suspended",
 }
 _KNOWN_FIELDS = _READ_FIELDS | {"exitcode", "nodelist", "uid", "gid", "eligible"}
 _SEPARATOR = "|"
 _REST = "_rest"
+_OF_JOBS_ONLY = frozenset({"user", "partition", "qos", "timelimit", "timelimitraw"})
+_MAYBE_STEPS = (
+    "nothing tells job steps from jobs: each of them counts as a job unless sacct was run with -X; "
+    "ask it for JobID too"
+)
 _TRES_LISTS = ("reqtres", "alloctres")
 _ARRAY_TASK = r"^(\d+)_(\d+)$"
 _HET_COMPONENT = r"^(\d+)\+\d+$"
@@ -63,7 +71,12 @@ def read_sacct(path: Path, options: ReadOptions, progress: Progress | None) -> T
     for data in _data_lines(path, layout, progress):
         records = _records(data, layout, options.timezone)
         tally.add(complete_jobs(records, given=given), data.select("text"))
-    return tally.trace(tally.jobs())
+    unread = [name for name in layout.names if name not in _READ_FIELDS]
+    jobs = tally.jobs()
+    notes = [*read_notes(unread, jobs)]
+    if not layout.tells_steps:
+        notes.append(_MAYBE_STEPS)
+    return tally.trace(jobs, tuple(notes))
 
 
 def read_sacct_requests(path: Path, options: ReadOptions, progress: Progress | None) -> RequestLog:
@@ -114,6 +127,22 @@ class _Layout:
         names = names if is_header else _names(fields)
         _check_names(path, names)
         return cls(names, line if is_header else "", _has_extra_end(line, names))
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether records name their job."""
+        return not {"jobid", "jobidraw"}.isdisjoint(self.names)
+
+    @property
+    def tells_steps(self) -> bool:
+        """Whether anything tells steps from jobs."""
+        return self.has_ids or not _OF_JOBS_ONLY.isdisjoint(self.names)
+
+    def says_nothing_of_the_job(self) -> pl.Expr:
+        """Whether a record has none of what sacct prints for jobs and not for their steps."""
+        if not self.tells_steps:
+            return pl.lit(value=False)
+        return pl.all_horizontal(self.text(name).is_null() for name in _OF_JOBS_ONLY)
 
     def labels(self) -> list[str]:
         """Column names. Fields that nobody reads may come twice: those are told by their place."""
@@ -190,6 +219,7 @@ def _readers(timezone: str) -> dict[str, _Reader]:
         "end": time,
         "elapsed": _Reader(lambda text: read.span_s(text, 1.0), span, _NO_SPAN),
         "elapsedraw": _Reader(read.number, span, _NO_SPAN),
+        "suspended": _Reader(lambda text: read.span_s(text, 1.0), span, _NO_SPAN),
         "timelimit": _Reader(lambda text: read.span_s(text, read.MINUTE_S), span, _NO_SPAN),
         "timelimitraw": _Reader(
             lambda text: read.number(text) * read.MINUTE_S, "a number of minutes", _NO_SPAN
@@ -234,6 +264,8 @@ def _records(data: pl.DataFrame, layout: _Layout, timezone: str) -> pl.DataFrame
     )
     shown_id = layout.text("jobid", "jobidraw")
     is_step = shown_id.str.contains(".", literal=True)
+    if not layout.has_ids:
+        is_step = layout.says_nothing_of_the_job()
     records = values.with_columns(_whole_job_memory(layout)).select(
         "line",
         pl.coalesce("malformed", unread).alias("malformed"),
@@ -260,6 +292,7 @@ def _records(data: pl.DataFrame, layout: _Layout, timezone: str) -> pl.DataFrame
         runtime=layout.number("elapsedraw", "elapsed"),
         state=layout.text("state"),
         attempt=layout.number("restarts"),
+        suspended=layout.number("suspended"),
     )
     return records.collect()
 

@@ -192,8 +192,7 @@ def _records(jobs: pl.DataFrame) -> pl.DataFrame:
         ).alias("mem_req"),
         gpus.alias("gpus_req"),
         (_positive("time_limit") * read.MINUTE_S).alias("time_req"),
-        # A job that may run in several partitions names them all; the first is preferred.
-        pl.col("partition").str.split(",").list.first(),
+        "partition",
         "qos",
         pl.col("user_name").alias("user"),
         "account",

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import polars as pl
 
+from rt_predictor.jobs.outcomes import Skip
 from rt_predictor.jobs.states import SWF_PARTIAL, SWF_STATES
 from rt_predictor.traces.expressions import number
 from rt_predictor.traces.records import complete_jobs, first_reason
 from rt_predictor.traces.source import Progress, line_frames
 from rt_predictor.traces.tally import Tally
-from rt_predictor.traces.trace import ReadOptions, Skip, Trace, TraceFormat
+from rt_predictor.traces.trace import ReadOptions, Trace, TraceFormat
 
 FIELDS = (
     "job number",
@@ -67,9 +68,8 @@ def read_swf(path: Path, options: ReadOptions, progress: Progress | None) -> Tra
     header = _Header.parse(comments)
     jobs, wait_note = _with_starts(tally.jobs(), tally)
     jobs, partition_note = _with_partition(jobs, header)
-    times = pl.col("submit_time", "start_time", "end_time") + header.unix_start_time_s
     notes = (*header.notes, wait_note, partition_note)
-    return tally.trace(jobs.with_columns(times), tuple(note for note in notes if note))
+    return tally.trace(jobs, tuple(note for note in notes if note), header.unix_start_time_s)
 
 
 def _records(data: pl.DataFrame) -> pl.DataFrame:

@@ -9,9 +9,12 @@ from pathlib import Path
 import polars as pl
 
 from rt_predictor.errors import TraceError
+from rt_predictor.jobs.identity import is_step
+from rt_predictor.jobs.outcomes import Skip
 from rt_predictor.traces import expressions as read
 from rt_predictor.traces.column_map import KINDS, ColumnMap, Kind, recognise
 from rt_predictor.traces.detect import csv_names, csv_separator, first_line
+from rt_predictor.traces.notes import read_notes
 from rt_predictor.traces.records import complete_jobs, first_reason
 from rt_predictor.traces.source import Progress, last_quoted_record_end, read_head, text_blocks
 from rt_predictor.traces.tally import Tally
@@ -40,7 +43,7 @@ def read_csv(path: Path, options: ReadOptions, progress: Progress | None) -> Tra
         blank = pl.all_horizontal(pl.exclude(_LINE).is_null())
         data = numbered.filter(~blank)
         tally.add(columns.records(data), data.drop(_LINE))
-    return tally.trace(tally.jobs())
+    return columns.trace(tally, names)
 
 
 def read_parquet(path: Path, options: ReadOptions, progress: Progress | None) -> Trace:
@@ -50,7 +53,8 @@ def read_parquet(path: Path, options: ReadOptions, progress: Progress | None) ->
     """
     try:
         log = pl.scan_parquet(path, glob=False)
-        columns = _Columns.of(path, log.collect_schema().names(), options)
+        names = log.collect_schema().names()
+        columns = _Columns.of(path, names, options)
         rows = log.select(pl.len()).collect().item()
         wanted = log.select(column.name for column in columns.map.columns.values())
         tally = Tally(path, TraceFormat.PARQUET, options)
@@ -62,7 +66,7 @@ def read_parquet(path: Path, options: ReadOptions, progress: Progress | None) ->
                 progress(min(1.0, (start + SLICE_ROWS) / rows))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise TraceError(f"cannot read {path} as Parquet: {one_line_of(error)}") from error
-    return tally.trace(tally.jobs())
+    return columns.trace(tally, names)
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,17 @@ class _Columns:
             )
         )
         return complete_jobs(records, given=frozenset(self.map.columns))
+
+    def trace(self, tally: Tally, names: Sequence[str]) -> Trace:
+        """The trace of a file with these columns, once all its records are in the tally."""
+        jobs = tally.jobs()
+        steps = is_step(jobs["job_id"])
+        if steps.any():
+            tally.skip(Skip.JOB_STEP, int(steps.sum()))
+            jobs = jobs.filter(~steps)
+        mapped = {column.name for column in self.map.columns.values()}
+        unread = [name for name in names if name and name not in mapped]
+        return tally.trace(jobs, tuple(read_notes(unread, jobs)))
 
     def _check(self, names: Sequence[str]) -> None:
         for job_column, file_column in self.map.columns.items():

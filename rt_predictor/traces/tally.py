@@ -1,13 +1,16 @@
 """Gathers the records of a log block by block, and keeps account of those that are no jobs."""
 
+import time
 from collections import Counter
 from pathlib import Path
 
 import polars as pl
 
 from rt_predictor.errors import NoJobsError, TraceError
+from rt_predictor.jobs.outcomes import screened
 from rt_predictor.jobs.schema import JOB_SCHEMA
-from rt_predictor.traces.trace import MalformedLine, ReadOptions, Trace, TraceFormat
+from rt_predictor.traces.records import cancelled_jobs, open_jobs
+from rt_predictor.traces.trace import NO_JOBS, MalformedLine, ReadOptions, Trace, TraceFormat
 
 SHOWN_LINES = 5
 SHOWN_CHARS = 80
@@ -25,6 +28,8 @@ class Tally:
         self._malformed: list[MalformedLine] = []
         self._malformed_count = 0
         self._skipped: Counter[str] = Counter()
+        self._cancelled: list[pl.DataFrame] = []
+        self._open: list[pl.DataFrame] = []
 
     def add(self, records: pl.DataFrame, raw: pl.DataFrame) -> None:
         """Takes in one block: a record frame, and what it was read from, row by row the same."""
@@ -35,6 +40,9 @@ class Tally:
             self._show(records, raw, malformed.arg_true())
         for reason, count in records["skipped"].drop_nulls().value_counts().rows():
             self._skipped[reason] += count
+        if records["skipped"].is_not_null().any():
+            self._cancelled.append(cancelled_jobs(records))
+            self._open.append(open_jobs(records))
         jobs = records.filter(pl.col("malformed").is_null() & pl.col("skipped").is_null())
         self._frames.append(jobs.drop("line", "malformed", "skipped"))
 
@@ -68,11 +76,24 @@ class Tally:
             self._malformed_count,
         )
 
-    def trace(self, jobs: pl.DataFrame, notes: tuple[str, ...] = ()) -> Trace:
-        """The trace of these jobs."""
-        dropped = [pl.lit(None, JOB_SCHEMA[name]).alias(name) for name in self._options.drop]
+    def trace(
+        self, jobs: pl.DataFrame, notes: tuple[str, ...] = (), origin_s: float = 0.0
+    ) -> Trace:
+        """The trace of these jobs; those that are not plausible are left out.
+
+        origin_s: what the log's times count from; it is added to them.
+
+        Raises NoJobsError where no job is left.
+        """
+        found = screened(
+            self._prepared(jobs, origin_s),
+            now_s=time.time(),
+            limits_enforced=self._options.limits_enforced,
+        )
+        self._skipped.update(found.reasons)
+        self.check_any(found.plausible)
         return Trace(
-            jobs=sorted_jobs(jobs.with_columns(dropped)),
+            jobs=sorted_jobs(found.plausible),
             format=self._format,
             path=self._path,
             lines=self._lines,
@@ -80,7 +101,15 @@ class Tally:
             malformed_count=self._malformed_count,
             skipped=dict(self._skipped),
             notes=notes,
+            cancelled=self._prepared(pl.concat([NO_JOBS, *self._cancelled]), origin_s),
+            open=self._prepared(pl.concat([NO_JOBS, *self._open]), origin_s),
+            quarantined=found.quarantined,
         )
+
+    def _prepared(self, jobs: pl.DataFrame, origin_s: float) -> pl.DataFrame:
+        dropped = [pl.lit(None, JOB_SCHEMA[name]).alias(name) for name in self._options.drop]
+        times = pl.col("submit_time", "start_time", "end_time") + origin_s
+        return jobs.select(*JOB_SCHEMA).with_columns(times).with_columns(dropped)
 
     def _show(self, records: pl.DataFrame, raw: pl.DataFrame, rows: pl.Series) -> None:
         for row in rows.head(SHOWN_LINES - len(self._malformed)).to_list():

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from rt_predictor.errors import UsageError
-from rt_predictor.jobs.schema import REQUEST_SCHEMA
+from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA
 from rt_predictor.traces.column_map import ColumnMap
 
 
@@ -20,17 +20,6 @@ class TraceFormat(StrEnum):
     SACCT = "sacct"
     CSV = "csv"
     PARQUET = "parquet"
-
-
-class Skip(StrEnum):
-    """Why a well-formed record carries no finished job."""
-
-    JOB_STEP = "job step"
-    NEVER_STARTED = "never started"
-    STILL_RUNNING = "still running"
-    NO_RUNTIME = "no runtime"
-    NO_START = "no start time"
-    PARTIAL = "partial execution"
 
 
 @dataclass(frozen=True)
@@ -68,6 +57,8 @@ class ReadOptions:
     columns: where a CSV or Parquet file keeps what; None recognises the known headers.
     drop: request columns to empty, for a log in which they hold something else.
     max_malformed_share: more malformed records than this share and the log is refused.
+    limits_enforced: whether jobs are ended at their time limit: then those long over it are
+        quarantined.
 
     Raises UsageError where a value makes no sense.
     """
@@ -77,6 +68,7 @@ class ReadOptions:
     columns: ColumnMap | None = None
     drop: frozenset[str] = frozenset()
     max_malformed_share: float = 0.05
+    limits_enforced: bool = False
 
     def __post_init__(self) -> None:
         if not _is_timezone(self.timezone):
@@ -96,6 +88,8 @@ class ReadOptions:
 
 DEFAULT_OPTIONS = ReadOptions()
 
+NO_JOBS = pl.DataFrame(schema=dict(JOB_SCHEMA))
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -107,6 +101,9 @@ class Trace:
     skipped: why well-formed records carry no finished job -> how many.
     notes: what the reader had to decide, in sentences for the user.
     more_paths: the further files where several were read as one log.
+    cancelled: jobs that never started and will not (`JOB_SCHEMA`); they are in `skipped`.
+    open: jobs that waited or ran when the log was written (`JOB_SCHEMA`); they are in `skipped`.
+    quarantined: jobs that a person should look at (`JOB_SCHEMA`); they are in `skipped`.
     """
 
     jobs: pl.DataFrame
@@ -118,6 +115,9 @@ class Trace:
     skipped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     more_paths: tuple[Path, ...] = ()
+    cancelled: pl.DataFrame = field(default_factory=lambda: NO_JOBS)
+    open: pl.DataFrame = field(default_factory=lambda: NO_JOBS)
+    quarantined: pl.DataFrame = field(default_factory=lambda: NO_JOBS)
 
     def missing(self) -> dict[str, float]:
         """Share of the jobs (0 to 1) in which each column is missing."""

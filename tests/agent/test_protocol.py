@@ -90,7 +90,7 @@ def test_a_line_that_makes_no_sense_is_told_why(text: bytes, says: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "field", "says"),
     [
-        ({"time": 5}, "time", "no such field; there are processors_req, nodes_req"),
+        ({"time": 5}, "time", "no such field; did you mean time_req?"),
         ({"processors_req": 1.5}, "processors_req", "must be a whole number"),
         ({"processors_req": "4"}, "processors_req", "must be a number"),
         ({"processors_req": True}, "processors_req", "must be a number"),

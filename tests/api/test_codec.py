@@ -21,6 +21,7 @@ from rt_predictor.api.codec import (
 )
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
+from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.rules import NUMBER_RULES, TEXT_RULES, NumberRule
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving.isolation import Failed, Scored
@@ -64,6 +65,7 @@ def test_every_field_arrives_and_missing_is_null(
     expected = [
         {
             **{name: None if job.get(name) == "" else job.get(name) for name in REQUEST_SCHEMA},
+            "partition": normal_partition(job["partition"]),
             "submit_time": NOW if job["submit_time"] is None else job["submit_time"],
         }
         for job in jobs

@@ -127,10 +127,10 @@ async def test_outcomes_are_on_disk_once_they_are_acknowledged(service, path: Pa
 
 async def test_a_bad_outcome_harms_no_other(service) -> None:
     good = [outcome(job_id=str(number)) for number in range(3)]
-    answer = await service.stub.RecordOutcomes(iter([message(good[0], outcome(runtime=0), *good)]))
+    answer = await service.stub.RecordOutcomes(iter([message(good[0], outcome(runtime=-1), *good)]))
     assert (answer.recorded, answer.duplicates, answer.invalid) == (3, 1, 1)
     assert answer.errors[0].index == 1
-    assert "runtime = 0.0: must be" in answer.errors[0].message
+    assert "runtime = -1.0: must be" in answer.errors[0].message
     assert service.metric("outcomes_total", result="invalid") == 1
 
 

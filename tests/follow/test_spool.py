@@ -12,6 +12,7 @@ from rt_predictor.errors import ServiceError, StartupError
 from rt_predictor.follow import spool
 from rt_predictor.follow.run import Pace, follow
 from rt_predictor.follow.spool import SpoolFeed
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from tests.waiting import PATIENCE_S
 
 from .jobs import HEADER, Recorder, line
@@ -204,6 +205,7 @@ async def test_a_completed_job_arrives_as_slurm_knows_it(folder: Path, script: P
     assert names(folder) == ["7-1700000000.job"]
     batch = await SpoolFeed(folder).read()
     assert batch.jobs.drop_nulls("job_id").row(0, named=True) == {
+        **dict.fromkeys(JOB_SCHEMA),
         "processors_req": 8.0, "nodes_req": 2.0, "mem_req": None, "time_req": 86400.0,
         "partition": "normal", "qos": "high", "user": "al", "account": "lab", "job_name": "sim",
         "gpus_req": None, "submit_time": 1.7e9, "job_id": "7", "start_time": 1.7e9 + 10,

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_predictor.jobs.outcomes import MAX_AHEAD_S, broken_outcomes
+from rt_predictor.jobs.outcomes import (
+    CLOCK_TOLERANCE_S,
+    MAX_AHEAD_S,
+    Quarantine,
+    Skip,
+    broken_outcomes,
+    reasons_of,
+    screened,
+)
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 
@@ -35,13 +43,20 @@ def test_the_least_that_is_known_is_enough() -> None:
         ({"job_id": None}, "job_id is missing: required"),
         ({"job_id": ""}, "job_id is missing: required"),
         ({"job_id": "x" * 257}, "job_id = 'xxxxx"),
-        ({"runtime": 0.0}, "runtime = 0.0: must be a number from 0.001 to 3.16224e+08 (s)"),
         ({"runtime": -5.0}, "runtime = -5.0: must be"),
         ({"runtime": float("nan")}, "runtime = nan: must be"),
         ({"end_time": float("inf")}, "end_time = inf: must be"),
         ({"submit_time": float("nan")}, "submit_time = nan: must be"),
         ({"end_time": 10.0}, "end_time = 10.0: must be after submit_time = 10.0 (Unix s)"),
         ({"end_time": 9.0}, "end_time = 9.0: must be after submit_time = 10.0 (Unix s)"),
+        (
+            {"submit_time": 100.0, "start_time": 39.0, "end_time": 200.0},
+            "must not be before",
+        ),
+        (
+            {"runtime": 21.0 + CLOCK_TOLERANCE_S},
+            "must not be longer than the 20 s from submit_time",
+        ),
         ({"end_time": NOW_S + MAX_AHEAD_S + 1}, "must not be in the future: it is 2000000000"),
         ({"start_time": float("nan")}, "start_time = nan: must be"),
         ({"state": "x" * 257}, "state = 'xxxxx"),
@@ -59,6 +74,49 @@ def test_a_broken_rule_is_named_with_field_and_value(
 
 def test_clocks_may_differ_a_little() -> None:
     assert broken(end_time=NOW_S + MAX_AHEAD_S) == []
+
+
+def test_a_job_that_ended_as_it_started_is_valid() -> None:
+    assert broken(runtime=0.0) == []
+    assert broken(runtime=0.0, start_time=10.0, end_time=10.0) == []
+
+
+rows = st.fixed_dictionaries(
+    {
+        **{
+            name: st.sampled_from([None, -1.0, 0.0, 10.0, 30.0, 5000.0, NOW_S * 2, 1e12])
+            for name in ("submit_time", "start_time", "end_time", "runtime", "time_req")
+        },
+        "processors_req": st.sampled_from([None, 0.5, 4.0]),
+        "user": st.sampled_from([None, "ann", "x" * 257]),
+    }
+)
+
+
+@given(st.lists(rows, max_size=20))
+def test_logs_and_calls_are_judged_in_the_same_words(drawn: list[dict[str, object]]) -> None:
+    jobs = pl.DataFrame([{**row, "job_id": "7"} for row in drawn], schema=dict(JOB_SCHEMA))
+    errors = broken_outcomes(jobs, now_s=NOW_S)
+    found = screened(jobs, now_s=NOW_S)
+    assert found.reasons == reasons_of(list(errors.values()))
+    kept = ~pl.int_range(pl.len()).is_in(list(errors))
+    assert found.plausible.equals(jobs.filter(kept))
+
+
+def test_long_over_a_limit_is_quarantined_where_limits_are_enforced() -> None:
+    job = {"time_req": 3600.0, "end_time": 20_000.0, "job_id": "7"}
+    jobs = pl.concat([frame(**job, runtime=runtime) for runtime in (3900.0, 7000.0, 7300.0)])
+    assert len(screened(jobs).plausible) == 3
+    found = screened(jobs, limits_enforced=True)
+    assert found.plausible["runtime"].to_list() == [3900.0, 7000.0]
+    assert found.quarantined["runtime"].to_list() == [7300.0]
+    assert found.reasons == {Quarantine.OVER_LIMIT: 1}
+
+
+def test_errors_are_counted_by_reason() -> None:
+    jobs = pl.concat([frame(end_time=5.0), frame(end_time=6.0), frame(runtime=None)])
+    reasons = reasons_of(list(broken_outcomes(jobs).values()))
+    assert reasons == {Skip.END_BEFORE_SUBMIT: 2, Skip.NO_RUNTIME: 1}
 
 
 def test_the_future_is_let_pass_where_no_clock_is_asked() -> None:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from rt_predictor import traces
 from rt_predictor.errors import TraceError, UsageError
+from rt_predictor.jobs.outcomes import Skip
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.traces import (
     ReadOptions,
-    Skip,
     TraceFormat,
     read_trace,
     read_traces,
@@ -39,7 +39,6 @@ def test_the_public_names() -> None:
         "MalformedLine",
         "ReadOptions",
         "RequestLog",
-        "Skip",
         "Trace",
         "TraceFormat",
         "read_sacct_requests",

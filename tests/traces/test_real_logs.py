@@ -6,9 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from rt_predictor.jobs.outcomes import Skip
 from rt_predictor.jobs.rules import invalid_jobs
 from rt_predictor.jobs.schema import JOB_SCHEMA
-from rt_predictor.traces import ReadOptions, Skip, Trace, TraceFormat, read_trace
+from rt_predictor.traces import ReadOptions, Trace, TraceFormat, read_trace
 
 TracePath = Callable[[str], Path]
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from rt_predictor.errors import TraceError
+from rt_predictor.jobs.outcomes import Skip
 from rt_predictor.jobs.schema import JOB_SCHEMA
-from rt_predictor.traces import SACCT_FORMAT, ReadOptions, Skip, Trace, TraceFormat, read_trace
+from rt_predictor.traces import SACCT_FORMAT, ReadOptions, Trace, TraceFormat, read_trace
 
 Log = Callable[[str, str | bytes], Path]
 
@@ -61,7 +62,7 @@ def test_a_job_as_sacct_prints_it(log: Log) -> None:
         "mem_req": 4.5 * 1024 * 2,
         "gpus_req": 4.0,
         "time_req": 7200.0,
-        "partition": "long,short",
+        "partition": "long",
         "qos": "normal",
         "user": "alice",
         "account": "physics",
@@ -124,7 +125,7 @@ def test_fields_come_in_any_order_and_case(log: Log) -> None:
 
 def test_text_forms_of_elapsed_and_limit_are_read(log: Log) -> None:
     content = text(
-        {"ElapsedRaw": "1-00:00:01", "TimelimitRaw": "2-00:00:00"},
+        {"ElapsedRaw": "1-00:00:01", "TimelimitRaw": "2-00:00:00", "End": "2024-01-03T01:00:00"},
         {"ElapsedRaw": "00:30", "TimelimitRaw": "90"},
         ElapsedRaw="Elapsed",
         TimelimitRaw="Timelimit%20",

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rt_predictor.errors import TraceError
+from rt_predictor.jobs.outcomes import Skip
 from rt_predictor.jobs.schema import JOB_SCHEMA
-from rt_predictor.traces import ReadOptions, Skip, Trace, TraceFormat, read_trace
+from rt_predictor.traces import ReadOptions, Trace, TraceFormat, read_trace
 
 Log = Callable[[str, str | bytes], Path]
 

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from rt_predictor.errors import TraceError
+from rt_predictor.jobs.outcomes import Skip
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces import (
     ColumnMap,
     ReadOptions,
-    Skip,
     TraceFormat,
     read_trace,
     source,

@@ -14,6 +14,7 @@ import polars as pl
 from rt_predictor.cli.options import InputFormat
 from rt_predictor.cli.scoring.plain_lines import COLUMNS, MAX_LINE_BYTES, plain_table
 from rt_predictor.errors import TraceError
+from rt_predictor.jobs.normal import normal_texts
 from rt_predictor.jobs.rules import encodable, null_invalid
 from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA
 from rt_predictor.traces import ReadOptions, expressions
@@ -96,6 +97,7 @@ def _from_text(
     # Lazy, so that Polars finds what the expressions share.
     read = table.lazy().with_columns(**texts).with_columns(**values, **absent).collect()
     jobs = read.select(pl.col(name).cast(JOB_SCHEMA[name]) for name in COLUMNS)
+    jobs = jobs.with_columns(normal_texts(COLUMNS))
     errors = _unread(read, columns)
     for row, reason in table.select(_UNREADABLE).with_row_index().drop_nulls().iter_rows():
         errors[row] = reason
