@@ -63,7 +63,6 @@ class Distribution:
         weights: Float32,
         limit_s: Float64,
         *,
-        maps: LevelMaps | None = None,
         limits_enforced: bool = False,
     ) -> "Distribution":
         """Return the distributions with these weights on these runtimes.
@@ -72,7 +71,6 @@ class Distribution:
             support_s: [n, S] runtimes in s, in any order, equal ones included.
             weights: [n, S] of each, none below zero; they are divided by their sum.
             limit_s: [n] time limits in s, NaN for none.
-            maps: recalibration of the levels of the n jobs.
             limits_enforced: whether no job runs past its limit.
 
         Raises ValueError where runtimes or weights are not finite, or all weights of a job are 0.
@@ -82,11 +80,23 @@ class Distribution:
         for start in range(0, len(points), _CHUNK_ROWS):
             rows = slice(start, start + _CHUNK_ROWS)
             _sort_and_sum(support_s[rows], weights[rows], points[rows], cumulative[rows])
-            if maps is None:
-                round_levels(cumulative[rows])
-            else:
-                maps.apply(cumulative[rows], rows)
+            round_levels(cumulative[rows])
         return cls(points, cumulative, np.maximum(limit_s, LEAST_RUNTIME_S), limits_enforced)
+
+    def recalibrated(self, maps: LevelMaps, which: NDArray[np.intp]) -> "Distribution":
+        """Return the distributions whose levels are the images of these.
+
+        Args:
+            maps: of levels.
+            which: [n] map of each job.
+        """
+        cumulative = np.empty_like(self.cumulative)
+        for start in range(0, len(cumulative), _CHUNK_ROWS):
+            rows = slice(start, start + _CHUNK_ROWS)
+            cumulative[rows] = maps.images(self.cumulative[rows], which[rows])
+        return Distribution(
+            self.points_s, cumulative, self.limit_s, self.limits_enforced, self.elapsed_s
+        )
 
     def __len__(self) -> int:
         return len(self.points_s)

@@ -34,8 +34,6 @@ _SEGMENT_OF_CELL: Final = np.minimum(
 )
 """[CELLS + 1] number of the knot at or below each cell; the last cell is level 1 alone."""
 
-_ALL = slice(None)
-
 _ROUNDING = np.array(LEVEL_STEP * 2.0**52)
 """A float64 of this size has a last bit of `LEVEL_STEP`. (Arrays are added faster than floats.)"""
 
@@ -48,12 +46,10 @@ def round_levels(levels: Float64) -> None:
 
 @dataclass(frozen=True)
 class LevelMaps:
-    """Maps for n jobs, of which many share one."""
+    """m maps, of which many jobs may share one."""
 
     values: Float64
     """[m, K] image of each of `KNOTS`; ascending, from 0 to 1"""
-    which: NDArray[np.intp]
-    """[n] row of `values` for each job"""
 
     def __post_init__(self) -> None:
         """Raise ValueError for values that are no monotone map of [0, 1] onto itself."""
@@ -64,13 +60,8 @@ class LevelMaps:
         if not ends or not (values[:, 1:] >= values[:, :-1]).all():
             raise ValueError("a map of levels must rise from 0 to 1 and never fall")
 
-    @classmethod
-    def same(cls, values: Float64, jobs: int) -> "LevelMaps":
-        """Return one map, `values` [K], for n jobs."""
-        return cls(values[np.newaxis], np.zeros(jobs, dtype=np.intp))
-
     def __len__(self) -> int:
-        return len(self.which)
+        return len(self.values)
 
     @cached_property
     def _cells(self) -> tuple[Float64, Float64]:
@@ -81,19 +72,20 @@ class LevelMaps:
         intercepts = values[:, :-1] - slopes * KNOTS[:-1]
         return intercepts[:, _SEGMENT_OF_CELL].ravel(), slopes[:, _SEGMENT_OF_CELL].ravel()
 
-    def apply(self, levels: Float64, rows: slice = _ALL) -> None:
-        """Turn levels [n, S] in [0, 1] into their images, in place: multiples of `LEVEL_STEP`.
+    def images(self, levels: Float64, which: NDArray[np.intp]) -> Float64:
+        """Return the images of levels [n, S] in [0, 1]: multiples of `LEVEL_STEP`.
 
         A level's image depends on it and on its map alone, and rises with it.
 
         Args:
-            levels: those of the jobs at `rows`, a row each.
-            rows: which of the n jobs.
+            levels: those of n jobs, a row each.
+            which: [n] map of each job.
         """
         cells = (levels * CELLS).astype(np.intp)
-        if len(self.values) > 1:
-            cells += (self.which[rows] * (CELLS + 1))[:, np.newaxis]
+        cells += (which * (CELLS + 1))[:, np.newaxis]
         intercepts, slopes = self._cells
-        levels *= slopes[cells]
-        levels += intercepts[cells]
-        round_levels(levels)
+        images = slopes[cells]
+        images *= levels
+        images += intercepts[cells]
+        round_levels(images)
+        return images

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from rt_predictor.model.distribution import Distribution
 from rt_predictor.model.level_maps import KNOTS, LevelMaps
 
+MAPS = 7
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -17,21 +19,23 @@ class Asked:
     weights: NDArray[np.float32]
     limit_s: NDArray[np.float64]
     maps: LevelMaps
+    which: NDArray[np.intp]
     elapsed_s: NDArray[np.float64]
     """[n] NaN for most"""
 
     def distribution(self, *, enforced: bool = False, recalibrated: bool = True) -> Distribution:
-        maps = self.maps if recalibrated else None
-        return Distribution.of(
-            self.support_s, self.weights, self.limit_s, maps=maps, limits_enforced=enforced
+        found = Distribution.of(
+            self.support_s, self.weights, self.limit_s, limits_enforced=enforced
         )
+        return found.recalibrated(self.maps, self.which) if recalibrated else found
 
     def rows(self, rows: slice) -> "Asked":
         return Asked(
             self.support_s[rows],
             self.weights[rows],
             self.limit_s[rows],
-            LevelMaps(self.maps.values, self.maps.which[rows]),
+            self.maps,
+            self.which[rows],
             self.elapsed_s[rows],
         )
 
@@ -62,16 +66,17 @@ def random_jobs(seed: int, jobs: int, points: int = 40) -> Asked:
         support_s.astype(np.float32),
         weights.astype(np.float32),
         limit_s,
-        random_maps(rng, jobs),
+        random_maps(rng),
+        rng.integers(0, MAPS, jobs),
         elapsed_s,
     )
 
 
-def random_maps(rng: np.random.Generator, jobs: int) -> LevelMaps:
-    """One of seven monotone maps for each job; the first changes nothing, the second jumps."""
-    steps = rng.random((7, len(KNOTS) - 1)) ** rng.choice([1, 10, 60], (7, 1))
-    values = np.column_stack([np.zeros(7), np.cumsum(steps, axis=1) / steps.sum(1)[:, None]])
+def random_maps(rng: np.random.Generator) -> LevelMaps:
+    """Monotone maps; the first changes nothing, the second jumps."""
+    steps = rng.random((MAPS, len(KNOTS) - 1)) ** rng.choice([1, 10, 60], (MAPS, 1))
+    values = np.column_stack([np.zeros(MAPS), np.cumsum(steps, axis=1) / steps.sum(1)[:, None]])
     values[:, -1] = 1
     values[0] = KNOTS
     values[1] = KNOTS > 0.4
-    return LevelMaps(np.minimum(values, 1), rng.integers(0, 7, jobs))
+    return LevelMaps(np.minimum(values, 1))

@@ -97,6 +97,7 @@ def test_the_order_of_the_points_does_not_matter(asked: Asked) -> None:
         asked.weights[:, ::-1],
         asked.limit_s,
         asked.maps,
+        asked.which,
         asked.elapsed_s,
     )
     there, back = asked.distribution(), turned.distribution()
