@@ -27,6 +27,7 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb  # noqa: E402
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc  # noqa: E402
 from rt_predictor.client import Client  # noqa: E402
 from rt_predictor.eventlog.files import open_log  # noqa: E402
+from rt_predictor.jobs.events import ended_events  # noqa: E402
 from tests.e2e.conftest import PATIENCE_S, running  # noqa: E402
 from tests.e2e.ledger import Ledger, Site, load, reference_of, until_answered  # noqa: E402
 from tests.e2e.observed import at, told, until  # noqa: E402
@@ -72,7 +73,7 @@ async def roll(options: argparse.Namespace, history: Path) -> Ledger:
     """Has a service of its own replace its workers under load. Returns what became of the calls."""
     site = Site.made_up(options.bundle)
     log = open_log(history)
-    log.append(site.past)
+    log.append(ended_events(site.past))
     log.close()
     with running(options.bundle, "--workers", options.workers, **at(history)) as service:
         async with Client(service.target) as client:

@@ -27,6 +27,7 @@ sys.path.insert(0, str(PROJECT))  # the means of the tests, which are in no pack
 
 from rt_predictor.client import Client  # noqa: E402
 from rt_predictor.eventlog.files import open_log  # noqa: E402
+from rt_predictor.jobs.events import ended_events  # noqa: E402
 from tests.e2e.conftest import PATIENCE_S, Service, running  # noqa: E402
 from tests.e2e.ledger import Ledger, Site, load, reference_of  # noqa: E402
 from tests.e2e.nuisances import Nuisances  # noqa: E402
@@ -185,7 +186,7 @@ def made_up_service(bundle: Path, workers: int, folder: Path) -> Iterator[tuple[
     """A service with a made-up past."""
     site = Site.made_up(bundle)
     log = open_log(folder / "history.sqlite")
-    log.append(site.past)
+    log.append(ended_events(site.past))
     log.close()
     with running(bundle, "--workers", workers, **at(folder / "history.sqlite")) as service:
         yield service, site

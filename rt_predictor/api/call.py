@@ -21,13 +21,15 @@ _current: ContextVar["Call | None"] = ContextVar("call", default=None)
 class Call:
     """A call; made for each one, so all that costs time is looked up when it is asked for."""
 
-    __slots__ = ("_context", "_id", "_request", "method", "span")
+    __slots__ = ("_context", "_id", "_request", "caller", "method", "span")
 
     def __init__(
         self, method: str, request: object, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> None:
         """`request` is the message of a call that has only one."""
         self.method = method
+        self.caller = ""
+        """Name of the token or certificate that was shown; "" where none is asked for."""
         self.span: CallSpan | None = None
         """Where the call is traced."""
         self._request = request
@@ -55,6 +57,11 @@ class Call:
             self._id = _shown(self._said()) or secrets.token_hex(8)
         return self._id
 
+    @property
+    def client(self) -> str:
+        """Who calls, as events keep it: the caller, or how it is connected, e.g. "@ipv4"."""
+        return self.caller or f"@{self._context.peer().partition(':')[0]}"
+
     def fields(self) -> dict[str, str]:
         """What a line of the log has of the call."""
         known = {"method": self.method, "request_id": self.request_id}
@@ -73,6 +80,19 @@ class Call:
             if name == ID_HEADER and isinstance(value, str):
                 return value
         return ""
+
+
+def use_caller(name: str) -> None:
+    """Says who makes the call in progress."""
+    call = _current.get()
+    if call is not None:
+        call.caller = name
+
+
+def calling_client() -> str:
+    """`Call.client` of the call in progress."""
+    call = _current.get()
+    return "" if call is None else call.client
 
 
 def call_fields() -> dict[str, str]:

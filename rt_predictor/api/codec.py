@@ -29,15 +29,7 @@ _SHOWN_CHARS = 32
 """Of a text that is too long."""
 _SLICE_ROWS = 1024
 """Rows made into a frame or into bytes at once: the GIL is held meanwhile, and others wait."""
-_ABSENT = {
-    name: None for name in REQUEST_SCHEMA if name not in pb.PredictRequest.DESCRIPTOR.fields_by_name
-}
-"""Fields of a job that messages do not have."""
-_IDENTITIES = tuple(
-    name
-    for name in ("cluster", "array_job_id", "array_task_id", "het_job_id", "gpu_type")
-    if name not in _ABSENT
-)
+_NOT_ANSWERED = "is not answered by this version: leave it out"
 _Valid = TypeVar("_Valid", list[Row], pl.DataFrame)
 _Found = tuple[Predictions, int]
 """Where an answer is, and in which row of it."""
@@ -84,6 +76,7 @@ class JobReader:
         try:
             _check_request_id(request_id)
             check_job(row, partial=request.partial)
+            check_answered(request)
             level = asked_level(request)
         except InvalidJobError as error:
             self._errors[place] = _shortened(error)
@@ -115,6 +108,7 @@ def decode_job(request: pb.PredictRequest, clock: Callable[[], float]) -> tuple[
     try:
         _check_request_id(request.request_id)
         check_job(row, partial=request.partial)
+        check_answered(request)
         return row, asked_level(request)
     except InvalidJobError as error:
         raise _shortened(error) from None
@@ -125,6 +119,20 @@ def asked_level(request: pb.PredictRequest | pb.PredictArrowRequest) -> float | 
     if not request.HasField("confidence_level"):
         return None
     return check_level(request.confidence_level)
+
+
+def check_answered(request: pb.PredictRequest) -> None:
+    """Refuses what this version does not answer, instead of passing over it.
+
+    Raises InvalidJobError.
+    """
+    for name in ("quantiles", "explain"):
+        if value := getattr(request, name):
+            raise InvalidJobError(name, value, _NOT_ANSWERED)
+    if request.HasField("elapsed"):
+        raise InvalidJobError("elapsed", request.elapsed, _NOT_ANSWERED)
+    if request.HasField("as_of"):
+        raise InvalidJobError("as_of", request.as_of, _NOT_ANSWERED)
 
 
 def decode_many(
@@ -145,6 +153,7 @@ def decode_many(
     levels: dict[int, float] = {}
     for place, request in enumerate(requests):
         try:
+            check_answered(request)
             level = asked_level(request)
         except InvalidJobError as error:
             broken.setdefault(place, error)
@@ -272,8 +281,11 @@ def _row(request: pb.PredictRequest, now: float) -> Row:
         "user": request.user or None,
         "account": request.account or None,
         "job_name": request.job_name or None,
-        **_ABSENT,
-        **{name: getattr(request, name) or None for name in _IDENTITIES},
+        "cluster": request.cluster or None,
+        "array_job_id": request.array_job_id or None,
+        "array_task_id": request.array_task_id or None,
+        "het_job_id": request.het_job_id or None,
+        "gpu_type": request.gpu_type or None,
     }
 
 
@@ -293,8 +305,11 @@ def _frame(requests: Sequence[pb.PredictRequest], now: float) -> pl.DataFrame:
         "user": [r.user or None for r in requests],
         "account": [r.account or None for r in requests],
         "job_name": [r.job_name or None for r in requests],
-        **dict.fromkeys(_ABSENT, [None] * len(requests)),
-        **{name: [getattr(r, name) or None for r in requests] for name in _IDENTITIES},
+        "cluster": [r.cluster or None for r in requests],
+        "array_job_id": [r.array_job_id or None for r in requests],
+        "array_task_id": [r.array_task_id or None for r in requests],
+        "het_job_id": [r.het_job_id or None for r in requests],
+        "gpu_type": [r.gpu_type or None for r in requests],
     }
     return pl.DataFrame(
         [

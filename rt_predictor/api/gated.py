@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from rt_predictor.api.call import use_caller
 from rt_predictor.security.client_limits import peer_key
 from rt_predictor.security.gate import Gate
 
@@ -27,6 +28,8 @@ def gated(method: str, behaviour: _Behaviour, gate: Gate, *, limited: bool) -> _
     async def call(request: Any, context: _Context) -> Any:
         metadata = context.invocation_metadata() or ()
         caller = gate.check(method, metadata, context.auth_context)
+        if caller is not None:
+            use_caller(caller.name)
         if limits is None:
             return await behaviour(request, context)
         key = peer_key(context.peer()) if caller is None else caller.name

@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rt_predictor import __version__
 from rt_predictor.api.arrow import MAX_ROWS_SETTING, JobTable, decode_table, encode_table
+from rt_predictor.api.call import calling_client
 from rt_predictor.api.codec import (
     JobReader,
     asked_level,
@@ -18,8 +20,14 @@ from rt_predictor.api.codec import (
     encode_answers,
     encode_batch,
 )
+from rt_predictor.api.events import (
+    EVENTS_AT_ONCE,
+    EventTally,
+    JobEventReader,
+    Origin,
+    OutcomeReader,
+)
 from rt_predictor.api.info import encode_description, encode_health, encode_live, encode_shadow
-from rt_predictor.api.outcomes import OUTCOMES_AT_ONCE, OutcomeReader, OutcomeTally
 from rt_predictor.api.overlapped import overlapped
 from rt_predictor.api.stream import Arrivals, Tables, reading
 from rt_predictor.api.surroundings import Context
@@ -147,19 +155,38 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
     ) -> pb.RecordOutcomesResponse:
         """Brings finished jobs into the log; reads through the context."""
         del request_iterator
-        self._history.check_on()
-        tally = OutcomeTally()
-        most = self._limits.batch_jobs
-        async with reading(
-            Arrivals(OUTCOMES_AT_ONCE, lambda: OutcomeReader(most)), context, self._admission
-        ) as arrivals:
-            while (reader := await arrivals.take()) is not None:
-                outcomes = await self._pool.run(len(reader), reader.outcomes, time.time())
-                with step("commit", len(outcomes.events)):
-                    appended = await asyncio.wrap_future(self._history.record(outcomes.events))
-                tally.add(outcomes, appended)
-                self._metrics.outcomes(appended, len(outcomes.errors))
+        tally = EventTally(pb.RecordOutcomesResponse())
+        await self._record(OutcomeReader, tally, context)
         return tally.response()
+
+    async def RecordEvents(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.RecordEventsRequest], context: Context
+    ) -> pb.RecordEventsResponse:
+        """Brings events of all kinds into the log; reads through the context."""
+        del request_iterator
+        tally = EventTally(pb.RecordEventsResponse())
+        await self._record(JobEventReader, tally, context)
+        return tally.response()
+
+    async def _record(
+        self,
+        reader_of: type[OutcomeReader] | type[JobEventReader],
+        tally: EventTally[Any],
+        context: Context,
+    ) -> None:
+        self._history.check_on()
+        most, client = self._limits.batch_jobs, calling_client()
+        arrivals: Arrivals[OutcomeReader | JobEventReader] = Arrivals(
+            EVENTS_AT_ONCE, lambda: reader_of(most)
+        )
+        async with reading(arrivals, context, self._admission):
+            while (reader := await arrivals.take()) is not None:
+                origin = Origin(client, time.time())
+                events = await self._pool.run(len(reader), reader.events, origin)
+                with step("commit", len(events.valid)):
+                    appended = await asyncio.wrap_future(self._history.record(events.valid))
+                tally.add(events, appended)
+                self._metrics.events(events.valid, appended, events.invalid_kinds)
 
     async def PredictArrow(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[pb.PredictArrowRequest], context: Context

@@ -1,6 +1,7 @@
 """Finished jobs of a job log into history: straight into the outcome log, or over a service."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import polars as pl
 
 from rt_predictor.client import Access, Client
 from rt_predictor.eventlog.files import open_log
+from rt_predictor.jobs.events import ended_events
 
 _PIECE_EVENTS = 20_000
 """Jobs that are recorded in one commit or call."""
@@ -33,7 +35,7 @@ def import_into_log(events: pl.DataFrame, path: Path, progress: Progress) -> Imp
     whole = Imported()
     try:
         for piece in events.iter_slices(_PIECE_EVENTS):
-            part = log.append(piece)
+            part = log.append(ended_events(piece, arrived_s=time.time()))
             whole = Imported(whole.recorded + part.recorded, whole.duplicates + part.duplicates)
             progress((whole.recorded + whole.duplicates) / len(events))
     finally:

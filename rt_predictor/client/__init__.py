@@ -13,6 +13,7 @@ from rt_predictor.client.access import Access
 from rt_predictor.client.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, SERVICE, Client
 from rt_predictor.client.values import (
     Answer,
+    Event,
     GroupDrift,
     Health,
     InvalidOutcome,
@@ -26,6 +27,7 @@ from rt_predictor.client.values import (
     Reloaded,
     Shadow,
 )
+from rt_predictor.jobs.event_kind import EventKind
 
 __all__ = [
     "DEFAULT_TARGET",
@@ -34,6 +36,8 @@ __all__ = [
     "Access",
     "Answer",
     "Client",
+    "Event",
+    "EventKind",
     "GroupDrift",
     "Health",
     "InvalidOutcome",

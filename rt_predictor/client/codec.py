@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.client.values import (
     Answer,
+    Event,
     GroupDrift,
     Health,
     InvalidOutcome,
@@ -21,6 +22,7 @@ from rt_predictor.client.values import (
     Shadow,
 )
 from rt_predictor.errors import InvalidJobError
+from rt_predictor.jobs.event_kind import EventKind
 from rt_predictor.serving.description import (
     FeatureDescription,
     MemberDescription,
@@ -34,6 +36,12 @@ if TYPE_CHECKING:
 _OUTCOME_FIELDS = tuple(
     field.name for field in pb.JobOutcome.DESCRIPTOR.fields if field.name != "job"
 )
+_EVENT_FIELDS = tuple(
+    field.name for field in pb.JobEvent.DESCRIPTOR.fields if field.name not in {"job", "kind"}
+)
+_NOT_SENT = ("client", "arrived_s")
+"""What the service knows itself."""
+_KINDS = {kind: pb.JobEventKind.Value(f"JOB_EVENT_KIND_{kind.name}") for kind in EventKind}
 _WHOLE_FIELDS = ("processors_req", "nodes_req", "gpus_req")
 _FLAGS: dict[int, Flag] = {
     pb.PredictionFlag.Value(f"PREDICTION_FLAG_{flag.name}"): flag for flag in Flag
@@ -50,11 +58,7 @@ def frame_requests(jobs: "pl.DataFrame") -> Iterator[pb.PredictRequest]:
 
     Raises InvalidJobError for a count that is not a whole number.
     """
-    from rt_predictor.jobs.schema import JOB_SCHEMA
-
-    not_sent = JOB_SCHEMA.keys() - pb.PredictRequest.DESCRIPTOR.fields_by_name.keys()
-    known = jobs.select(name for name in jobs.columns if name not in not_sent)
-    for row in known.iter_rows(named=True):
+    for row in jobs.iter_rows(named=True):
         for name in _WHOLE_FIELDS:
             if row.get(name) is not None:
                 row[name] = _whole(name, row[name])
@@ -84,13 +88,47 @@ def _outcome_messages(
     of_outcome = [name for name in _OUTCOME_FIELDS if name in frame.columns]
     jobs = frame_requests(frame.drop(of_outcome))
     for job, row in zip(jobs, frame.select(of_outcome).iter_rows(named=True), strict=True):
-        yield pb.JobOutcome(job=job, **row)
+        yield pb.JobOutcome(job=job, **_whole_attempt(row))
 
 
-def recorded(response: pb.RecordOutcomesResponse, first: int) -> Recorded:
-    """What became of the outcomes of a call; `first` is the place of its first one."""
-    errors = (InvalidOutcome(first + e.index, e.message, e.field) for e in response.errors)
-    return Recorded(response.recorded, response.duplicates, response.invalid, tuple(errors))
+def event_messages(
+    events: "Iterable[Event] | pl.DataFrame", a_message: int
+) -> Iterator[pb.RecordEventsRequest]:
+    """Messages of at most so many events each, from values or a frame of `EVENT_SCHEMA`.
+
+    Raises InvalidJobError for a count in a frame that is not a whole number.
+    """
+    messages = _event_messages(events)
+    while some := list(islice(messages, a_message)):
+        yield pb.RecordEventsRequest(events=some)
+
+
+def _event_messages(events: "Iterable[Event] | pl.DataFrame") -> Iterator[pb.JobEvent]:
+    if not hasattr(events, "iter_rows"):
+        for event in events:
+            own = {"job": request(event.job), "kind": _KINDS[event.kind]}
+            yield pb.JobEvent(**{**vars(event), **own})
+        return
+    frame = cast("pl.DataFrame", events)
+    of_event = [name for name in _EVENT_FIELDS if name in frame.columns]
+    jobs = frame_requests(frame.drop("kind", *_NOT_SENT, *of_event, strict=False))
+    rows = frame.select("kind", *of_event).iter_rows(named=True)
+    for job, row in zip(jobs, rows, strict=True):
+        kind = _KINDS[EventKind(row.pop("kind"))]
+        yield pb.JobEvent(job=job, kind=kind, **_whole_attempt(row))
+
+
+def recorded(response: pb.RecordOutcomesResponse | pb.RecordEventsResponse, first: int) -> Recorded:
+    """What became of what a call brought; `first` is the place of its first one."""
+    errors = tuple(InvalidOutcome(first + e.index, e.message, e.field) for e in response.errors)
+    return Recorded(
+        response.recorded, response.duplicates, response.invalid, errors, response.conflicts
+    )
+
+
+def _whole_attempt(row: dict[str, Any]) -> dict[str, Any]:
+    attempt = row.get("attempt")
+    return row if attempt is None else {**row, "attempt": _whole("attempt", attempt)}
 
 
 def _whole(name: str, value: float) -> int:

@@ -17,6 +17,7 @@ from rt_predictor.client.access import PLAIN, Access
 from rt_predictor.client.failures import late_error, retry_wait_s, service_error, was_ended
 from rt_predictor.client.values import (
     Answer,
+    Event,
     Health,
     Job,
     ModelInfo,
@@ -213,14 +214,22 @@ class Client:
         whole, sent = Recorded(), 0
         messages = codec.outcome_messages(outcomes, MESSAGE_OUTCOMES)
         while call := list(islice(messages, max(call_outcomes // MESSAGE_OUTCOMES, 1))):
-            part = codec.recorded(await self._record(call), sent)
-            whole = Recorded(
-                whole.recorded + part.recorded,
-                whole.duplicates + part.duplicates,
-                whole.invalid + part.invalid,
-                whole.errors + part.errors,
-            )
+            whole += codec.recorded(await self._record(call), sent)
             sent += sum(len(message.outcomes) for message in call)
+        return whole
+
+    async def record_events(
+        self, events: "Iterable[Event] | pl.DataFrame", *, call_events: int = CALL_OUTCOMES
+    ) -> Recorded:
+        """Records what happened to jobs, in calls of at most `call_events`; as `record`.
+
+        A frame has columns of `EVENT_SCHEMA`, not necessarily all.
+        """
+        whole, sent = Recorded(), 0
+        messages = codec.event_messages(events, MESSAGE_OUTCOMES)
+        while call := list(islice(messages, max(call_events // MESSAGE_OUTCOMES, 1))):
+            whole += codec.recorded(await self._record_events(call), sent)
+            sent += sum(len(message.events) for message in call)
         return whole
 
     async def _record(
@@ -228,6 +237,13 @@ class Client:
     ) -> pb.RecordOutcomesResponse:
         return await self._call(
             lambda left_s: self._stub.RecordOutcomes(iter(messages), **self._with(left_s))
+        )
+
+    async def _record_events(
+        self, messages: Iterable[pb.RecordEventsRequest]
+    ) -> pb.RecordEventsResponse:
+        return await self._call(
+            lambda left_s: self._stub.RecordEvents(iter(messages), **self._with(left_s))
         )
 
     async def model_info(self) -> ModelInfo:

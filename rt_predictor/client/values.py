@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rt_predictor.jobs.event_kind import EventKind
 from rt_predictor.serving.description import ModelDescription
 from rt_predictor.serving.predictions import Flag
 
@@ -29,6 +30,13 @@ class Job:
     partial: bool = False
     confidence_level: float | None = None
     """Level of the interval: 0.5, 0.9 or 0.95; None takes the service's."""
+    cluster: str = ""
+    array_job_id: str = ""
+    """Of the array that it is a task of."""
+    array_task_id: str = ""
+    het_job_id: str = ""
+    """Of the heterogeneous job that it is a component of."""
+    gpu_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,11 +54,34 @@ class Outcome:
     """Unix s."""
     state: str = ""
     """How it ended, e.g. "COMPLETED"."""
+    attempt: int | None = None
+    """How often it had been requeued before."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a job. Of `job` only `submit_time` must be known."""
+
+    kind: EventKind
+    job: Job
+    job_id: str
+    attempt: int | None = None
+    """How often it had been requeued before."""
+    event_time: float | None = None
+    """Unix s; None takes the time that goes with the kind: of the submit, start or end."""
+    start_time: float | None = None
+    """Unix s."""
+    end_time: float | None = None
+    """Unix s."""
+    runtime: float | None = None
+    """s; required for an end."""
+    state: str = ""
+    """How it ended, e.g. "COMPLETED"."""
 
 
 @dataclass(frozen=True)
 class InvalidOutcome:
-    """Why one of several outcomes was not recorded."""
+    """Why one of several outcomes or events was not recorded."""
 
     index: int
     """Which one it was, counted from 0."""
@@ -68,16 +99,28 @@ class Reloaded:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What became of outcomes; the valid ones are on disk."""
+    """What became of outcomes or events; the valid ones are on disk."""
 
     recorded: int = 0
-    """Outcomes that are new."""
+    """Those that are new."""
     duplicates: int = 0
-    """Outcomes that were recorded before, also by an attempt whose answer was lost."""
+    """Those that were recorded before, also by an attempt whose answer was lost."""
     invalid: int = 0
-    """Outcomes that break a rule."""
+    """Those that break a rule."""
     errors: tuple[InvalidOutcome, ...] = ()
     """Why, for the first of those."""
+    conflicts: int = 0
+    """Those of `duplicates` that say something else than what is recorded, which stands."""
+
+    def __add__(self, more: "Recorded") -> "Recorded":
+        """What became of both."""
+        return Recorded(
+            self.recorded + more.recorded,
+            self.duplicates + more.duplicates,
+            self.invalid + more.invalid,
+            self.errors + more.errors,
+            self.conflicts + more.conflicts,
+        )
 
 
 @dataclass(frozen=True)

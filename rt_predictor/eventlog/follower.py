@@ -97,6 +97,8 @@ class LogFollower(Generic[F]):
         self._thread = threading.Thread(target=self._run, name="rt-predictor-fold", daemon=True)
         self.fold = keeper.empty()
         """What is known. Replaced when another log takes the place of this one."""
+        self._reading = self.fold
+        """What the thread folds into: `fold`, or what will take its place once all is read."""
         self.progress = Progress()
         self.version = 0
         """Grows after each change of what is known."""
@@ -108,7 +110,7 @@ class LogFollower(Generic[F]):
     def use_keeper(self, keeper: Keeper[F]) -> None:
         """Says what is folded. Before `start`."""
         self._keeper = keeper
-        self.fold = keeper.empty()
+        self.fold = self._reading = keeper.empty()
 
     def start(self) -> None:
         """Begins to follow."""
@@ -137,7 +139,7 @@ class LogFollower(Generic[F]):
             self._news.clear()
         if self._snapshots is not None:
             with self._reporting():
-                self._snapshots.save_at_stop(self.fold.position, self._store)
+                self._snapshots.save_at_stop(self._reading.position, self._store)
         self._close()
 
     @contextmanager
@@ -161,47 +163,54 @@ class LogFollower(Generic[F]):
             self.error = ""
 
     def _log_in_place(self) -> SQLiteEventLog:
-        """The log; where it is another than before, what is known begins anew."""
         if self._log is not None and not self._log.is_in_place():
             self._close()
         if self._log is None:
             self._log = open_or_replace_log(self._settings.path)
-            if self._log.log_id != self._log_id:
-                self._begin(self._log)
         return self._log
-
-    def _begin(self, log: SQLiteEventLog) -> None:
-        settings, keeper = self._settings, self._keeper
-        path = snapshot_path(settings.path, self._name)
-        origin: dict[str, Json] = {"log_id": log.log_id, **keeper.origin()}
-        self._snapshots = Snapshots(path, origin, settings.snapshot_interval_s)
-        known = self._snapshots.load(log.last_position(), keeper.restored)
-        self.fold = keeper.empty() if known is None else known
-        self._log_id = log.log_id
-        self.version += 1
 
     def _catch_up(self, log: SQLiteEventLog) -> None:
         try:
             while not self._stopping.is_set():
                 now_s = time.monotonic()
-                tail = log.read_after(self.fold.position, _READ_EVENTS)
-                if not len(tail.events):
+                tail = log.read_after(self._reading.position, _READ_EVENTS)
+                if tail.log_id != self._log_id:
+                    self._begin(log, tail.log_id)
+                elif len(tail.events):
+                    self._take(tail)
+                    self._folded(len(tail.events), log.last_position() - tail.position)
+                else:
                     self._in_step(now_s)
                     break
-                self._take(tail)
-                self._folded(len(tail.events), log.last_position() - tail.position)
         except DamagedLogError as error:
             set_aside_damaged(self._settings.path, log, str(error))
             raise
         if self._snapshots is not None:
-            self._snapshots.save_if_due(self.fold.position, self._store)
+            self._snapshots.save_if_due(self._reading.position, self._store)
+
+    def _begin(self, log: SQLiteEventLog, log_id: str) -> None:
+        """Begins anew: the log is another one, or is without some of its events.
+
+        What is known can be asked until all of the log has been read.
+        """
+        settings, keeper = self._settings, self._keeper
+        path = snapshot_path(settings.path, self._name)
+        origin: dict[str, Json] = {"log_id": log_id, **keeper.origin()}
+        self._snapshots = Snapshots(path, origin, settings.snapshot_interval_s)
+        known = self._snapshots.load(log.last_position(), keeper.restored)
+        self._reading = keeper.empty() if known is None else known
+        if not self.fold.position or known is not None:
+            self.fold = self._reading
+        self._log_id = log_id
+        self.version += 1
 
     def _take(self, tail: Tail) -> None:
         try:
-            self.fold.take(tail.events, tail.position)
+            self._reading.take(tail.events, tail.position)
         except BaseException:
             # Some of the events may be folded: begin anew, fold none twice and store none of it.
             self._log_id, self._snapshots = "", None
+            self._reading = self._keeper.empty()
             raise
 
     def _folded(self, events: int, behind: int) -> None:
@@ -210,11 +219,14 @@ class LogFollower(Generic[F]):
         self.progress = Progress(behind, before.folded + events, before.in_step_at_s)
 
     def _in_step(self, at_s: float) -> None:
+        if self.fold is not self._reading:
+            self.fold = self._reading
+            self.version += 1
         self.progress = Progress(0, self.progress.folded, at_s)
         self._settled.set()
 
     def _store(self) -> Stored:
-        return self._keeper.stored(self.fold)
+        return self._keeper.stored(self._reading)
 
     def _close(self) -> None:
         if self._log is not None:

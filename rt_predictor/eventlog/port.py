@@ -1,53 +1,54 @@
-"""The outcome log: a port, so that a log shared between hosts can take SQLite's place.
+"""The event log: a port, so that a log shared between hosts can take SQLite's place.
 
-An event is one finished job. The log only grows; an event is known by its job id and submit time,
-and one that is known already is ignored. When `append` returns, the events survive the death of the
-process.
+An event is known by `EVENT_IDENTITY`; one that is known already is ignored, and one that is known
+with other content is kept apart. When `append` returns, the events survive the death of the
+process. A position counts up in the order of arrival, over events of all kinds. Nothing is ever
+changed; where an operator takes events out, the log gets another `log_id`, and everything that was
+made from it before is worth nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Protocol
 
 import polars as pl
 
-from rt_predictor.jobs.schema import JOB_SCHEMA
 
-EVENT_SCHEMA: Mapping[str, type[pl.DataType]] = {
-    name: JOB_SCHEMA[name]
-    for name in (
-        "submit_time",
-        "processors_req",
-        "nodes_req",
-        "mem_req",
-        "gpus_req",
-        "time_req",
-        "partition",
-        "qos",
-        "user",
-        "account",
-        "job_name",
-        "job_id",
-        "start_time",
-        "end_time",
-        "runtime",
-        "state",
-    )
-}
-"""The columns of an event: the request as it was submitted, and the outcome.
+class Fate(IntEnum):
+    """What became of one event of an `append`."""
 
-Files of edition 1.0 have these and no others; they are read and written as they are.
-"""
+    RECORDED = 0
+    """It is new, and in the log now."""
+    DUPLICATE = 1
+    """The log held it already."""
+    CONFLICT = 2
+    """The log holds one of the same identity that says something else, which stands."""
+    PRUNED = 3
+    """It is older than what was pruned from the log."""
 
 
 @dataclass(frozen=True)
 class Appended:
     """What became of the events of one `append`."""
 
-    recorded: int
-    """New events that are in the log now."""
-    duplicates: int
-    """Events that it held already."""
+    fates: bytes = b""
+    """A `Fate` for each event, in their order."""
+
+    @property
+    def recorded(self) -> int:
+        """New events that are in the log now."""
+        return self.fates.count(Fate.RECORDED)
+
+    @property
+    def duplicates(self) -> int:
+        """Events that were not recorded because the log knows of them, conflicts among them."""
+        return len(self.fates) - self.recorded
+
+    @property
+    def conflicts(self) -> int:
+        """Events of which the log holds another version, which stands."""
+        return self.fates.count(Fate.CONFLICT)
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,12 @@ class Tail:
     """[n] `JOB_SCHEMA`; null where the log has no such column"""
     position: int
     """Where to go on reading."""
+    log_id: str
+    """Of the log at the time of reading; positions of another one mean nothing."""
 
 
 class EventLog(Protocol):
-    """Append-only storage of finished jobs.
+    """Append-only storage of events of jobs.
 
     Every method raises HistoryError where the log cannot be used, DamagedLogError where that will
     not pass.
@@ -69,14 +72,11 @@ class EventLog(Protocol):
 
     @property
     def log_id(self) -> str:
-        """Tells this log from every other, for ever."""
+        """Tells what the log held when it was opened from every other log, for ever."""
         ...
 
     def append(self, events: pl.DataFrame) -> Appended:
-        """Adds events (`EVENT_SCHEMA`; job_id, submit_time, end_time and runtime are not null).
-
-        After a HistoryError none of the events is in the log.
-        """
+        """Adds valid events (`EVENT_SCHEMA`). After a HistoryError none of them is in the log."""
         ...
 
     def append_all(self, batches: Sequence[pl.DataFrame]) -> list[Appended]:

@@ -1,4 +1,4 @@
-"""The outcome log in one SQLite file, in WAL mode: one writer at a time, readers never wait.
+"""The event log in one SQLite file, in WAL mode: one writer at a time, readers never wait.
 
 A commit is on disk when `append` returns (synchronous = FULL), so that an acknowledged event
 survives `kill -9` and a power cut alike. Every process, and every thread in it, opens its own.
@@ -7,44 +7,25 @@ survives `kill -9` and a power cut alike. Every process, and every thread in it,
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
 
 from rt_predictor.errors import DamagedLogError, HistoryError
-from rt_predictor.eventlog.port import EVENT_SCHEMA, Appended, Tail
-from rt_predictor.jobs.schema import JOB_SCHEMA
+from rt_predictor.eventlog import tables
+from rt_predictor.eventlog.appending import Appending, rows_of
+from rt_predictor.eventlog.port import Appended, Tail
+from rt_predictor.eventlog.reading import last_position, read_after
 
-_FORMAT = 1
 _BUSY_TIMEOUT_S = 10.0
-_COLUMNS = tuple(EVENT_SCHEMA)
-_TYPES = {pl.Float64: "REAL", pl.String: "TEXT"}
-_REQUIRED = frozenset({"job_id", "submit_time", "end_time", "runtime"})
-
-_CREATE = "CREATE TABLE IF NOT EXISTS outcome (position INTEGER PRIMARY KEY, {}, {})".format(
-    ", ".join(
-        f"{name} {_TYPES[kind]}{' NOT NULL' if name in _REQUIRED else ''}"
-        for name, kind in EVENT_SCHEMA.items()
-    ),
-    "UNIQUE (job_id, submit_time)",
-)
-_INSERT = "INSERT INTO outcome ({}) VALUES ({}) ON CONFLICT DO NOTHING".format(
-    ", ".join(_COLUMNS), ", ".join("?" * len(_COLUMNS))
-)
-_SELECT = "SELECT position, {} FROM outcome WHERE position > ? ORDER BY position LIMIT ?".format(
-    ", ".join(_COLUMNS)
-)
-_CREATE_ID = "CREATE TABLE IF NOT EXISTS log (id TEXT NOT NULL)"
-_INSERT_ID = "INSERT INTO log SELECT ? WHERE NOT EXISTS (SELECT 1 FROM log)"
-
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY_CODE = 0xFF
 
 
 class SQLiteEventLog:
-    """An `EventLog` in a file. Open it with `place.open_log`."""
+    """An `EventLog` in a file. Open it with `files.open_log`."""
 
     def __init__(self, path: Path) -> None:
         """Opens the log, making it where there is none.
@@ -68,20 +49,33 @@ class SQLiteEventLog:
     def _prepare(self) -> str:
         run = self._connection.execute
         (found,) = run("PRAGMA user_version").fetchone()
-        if found not in (0, _FORMAT):
-            raise HistoryError(
-                f"history log {self._path} has format {found}, this program reads {_FORMAT}: "
-                "point history.path at another file"
-            )
+        if found not in (0, tables.FORMAT_OF_1_0):
+            raise self._foreign(found, tables.FORMAT_OF_1_0)
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
-        if not found:
-            run(_CREATE)
-            run(_CREATE_ID)
-            run(_INSERT_ID, (uuid.uuid4().hex,))
-            run(f"PRAGMA user_version = {_FORMAT}")
-        (log_id,) = run("SELECT id FROM log").fetchone()
+        if not found or not run(tables.HAS_FACTS).fetchone():
+            with self._transaction():
+                self._create()
+        (format_,) = run(tables.SELECT_FACT, (tables.FORMAT_FACT,)).fetchone()
+        if format_ != tables.FORMAT:
+            raise self._foreign(f"{tables.FORMAT_OF_1_0}.{format_}", tables.FORMAT)
+        (log_id,) = run(tables.SELECT_ID).fetchone()
         return str(log_id)
+
+    def _create(self) -> None:
+        """Makes all tables that are not there; the user version last."""
+        run = self._connection.execute
+        for statement in (*tables.CREATE_AS_1_0, *tables.CREATE):
+            run(statement)
+        run(tables.INSERT_ID, (uuid.uuid4().hex,))
+        run(tables.PUT_FACT, (tables.FORMAT_FACT, tables.FORMAT))
+        run(f"PRAGMA user_version = {tables.FORMAT_OF_1_0}")
+
+    def _foreign(self, found: object, known: object) -> HistoryError:
+        return HistoryError(
+            f"history log {self._path} has format {found}, this program reads {known}: "
+            "point history.path at another file"
+        )
 
     def append(self, events: pl.DataFrame) -> Appended:
         """See `EventLog.append`."""
@@ -90,46 +84,26 @@ class SQLiteEventLog:
 
     def append_all(self, batches: Sequence[pl.DataFrame]) -> list[Appended]:
         """See `EventLog.append_all`."""
-        rows = [events.select(_COLUMNS).rows() for events in batches]
-        with self._reporting("written"):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                appended = [self._insert(batch) for batch in rows]
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        rows = [rows_of(events) for events in batches]
+        with self._reporting("written"), self._transaction():
+            appending = Appending(self._connection)
+            appended = [appending.add(batch) for batch in rows]
         if not self.is_in_place():
             raise HistoryError(f"history log {self._path} was replaced meanwhile: try again")
         return appended
 
-    def _insert(self, rows: Sequence[tuple[object, ...]]) -> Appended:
-        before = self._connection.total_changes
-        self._connection.executemany(_INSERT, rows)
-        recorded = self._connection.total_changes - before
-        return Appended(recorded, len(rows) - recorded)
-
     def read_after(self, position: int, limit: int) -> Tail:
         """See `EventLog.read_after`."""
-        with self._reporting("read"):
-            rows = self._connection.execute(_SELECT, (position, limit)).fetchall()
-        schema: dict[str, type[pl.DataType]] = {"position": pl.Int64, **EVENT_SCHEMA}
-        try:
-            frame = pl.DataFrame(rows, schema=schema, orient="row")
-        except (TypeError, pl.exceptions.PolarsError) as error:
-            raise DamagedLogError(f"history log {self._path} is damaged: {error}") from error
-        last = int(frame["position"][-1]) if len(frame) else position
-        later = (
-            pl.lit(None, JOB_SCHEMA[name]).alias(name) for name in JOB_SCHEMA if name not in frame
-        )
-        return Tail(frame.with_columns(later).select(*JOB_SCHEMA), last)
+        with self._reporting("read"), self._transaction("BEGIN"):
+            try:
+                return read_after(self._connection, position, limit)
+            except (TypeError, pl.exceptions.PolarsError) as error:
+                raise DamagedLogError(f"history log {self._path} is damaged: {error}") from error
 
     def last_position(self) -> int:
         """See `EventLog.last_position`."""
-        with self._reporting("read"):
-            (found,) = self._connection.execute("SELECT max(position) FROM outcome").fetchone()
-        return int(found or 0)
+        with self._reporting("read"), self._transaction("BEGIN"):
+            return last_position(self._connection)
 
     def is_in_place(self) -> bool:
         """See `EventLog.is_in_place`."""
@@ -140,13 +114,37 @@ class SQLiteEventLog:
 
     def count(self) -> int:
         """See `EventLog.count`."""
+        return sum(self.count_by_kind().values())
+
+    def count_by_kind(self) -> Mapping[str, int]:
+        """Events of each kind."""
         with self._reporting("read"):
-            (found,) = self._connection.execute("SELECT count(*) FROM outcome").fetchone()
+            found = self._connection.execute(tables.COUNT_BY_KIND).fetchall()
+        counts: dict[str, int] = {}
+        for kind, count in found:
+            counts[kind] = counts.get(kind, 0) + count
+        return counts
+
+    def count_conflicts(self) -> int:
+        """Events that are kept apart, since the log holds another version."""
+        with self._reporting("read"):
+            (found,) = self._connection.execute(tables.COUNT_CONFLICTS).fetchone()
         return int(found)
 
     def close(self) -> None:
         """See `EventLog.close`."""
         self._connection.close()
+
+    @contextmanager
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+        self._connection.execute(begin)
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
 
     @contextmanager
     def _reporting(self, what: str) -> Iterator[None]:

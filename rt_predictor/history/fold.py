@@ -16,6 +16,7 @@ from rt_predictor.history.judge import Judge
 from rt_predictor.history.key_ids import key_ids
 from rt_predictor.history.model_fold import ModelFold
 from rt_predictor.history.store import BYTES_A_KEY, BYTES_AN_EVENT, EventStore
+from rt_predictor.jobs.events import finished_jobs
 from rt_predictor.jobs.outcomes import broken_outcomes
 
 
@@ -43,10 +44,12 @@ class Fold:
         )
 
     def take(self, events: pl.DataFrame, position: int) -> None:
-        """Folds the next events of the log (`JOB_SCHEMA`), which end at a position of it.
+        """Folds the next events of the log (`EVENT_SCHEMA`), which end at a position of it.
 
-        Events that break a rule are passed over: a log may be older than the rule.
+        Only finished jobs are folded. Those that break a rule are passed over: a log may be older
+        than the rule.
         """
+        events = finished_jobs(events)
         if broken := broken_outcomes(events):
             kept = np.ones(len(events), dtype=np.bool_)
             kept[list(broken)] = False

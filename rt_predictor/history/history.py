@@ -159,7 +159,7 @@ class History:
         return self._follower.version
 
     def record(self, events: pl.DataFrame) -> "Future[Appended]":
-        """Has valid events (`JOB_SCHEMA`) recorded; they are on disk once there is an answer.
+        """Has valid events (`EVENT_SCHEMA`) recorded; they are on disk once there is an answer.
 
         The future raises HistoryError where the log cannot be written. Raises HistoryOffError.
         """

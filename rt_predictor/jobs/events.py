@@ -6,11 +6,11 @@ any order and more than once.
 """
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 
 import polars as pl
 
 from rt_predictor.errors import InvalidJobError
+from rt_predictor.jobs.event_kind import EventKind
 from rt_predictor.jobs.identity import JOB_IDENTITY, with_ids
 from rt_predictor.jobs.outcomes import (
     ATTEMPT_RULE,
@@ -27,18 +27,6 @@ from rt_predictor.jobs.rules import (
     with_presence,
 )
 from rt_predictor.jobs.schema import JOB_SCHEMA, OUTCOME_SCHEMA
-
-
-class EventKind(StrEnum):
-    """What happened to a job."""
-
-    SUBMITTED = "submitted"
-    STARTED = "started"
-    ENDED = "ended"
-    """It had started."""
-    CANCELLED = "cancelled"
-    """It had not started, and will not."""
-
 
 EVENT_IDENTITY = (*JOB_IDENTITY, "kind")
 """Two events with the same values of these are one."""
@@ -187,3 +175,30 @@ def _add(errors: dict[int, InvalidJobError], more: Mapping[int, InvalidJobError]
 def _places(rows: pl.Series) -> list[int]:
     found: Iterable[int] = rows.arg_true().to_list()
     return list(found)
+
+
+def ended_events(
+    finished: pl.DataFrame, client: str | None = None, arrived_s: float | None = None
+) -> pl.DataFrame:
+    """The ends of finished jobs (`JOB_SCHEMA`) as events, one for each job, in their order.
+
+    `client` and `arrived_s` say where they came from, as in `EVENT_SCHEMA`.
+    """
+    ends = finished.select(
+        pl.lit(EventKind.ENDED.value).alias("kind"),
+        pl.col("end_time").alias("event_time"),
+        *JOB_SCHEMA,
+    )
+    return with_origin(ends, client, arrived_s)
+
+
+def with_origin(events: pl.DataFrame, client: str | None, arrived_s: float | None) -> pl.DataFrame:
+    """The same events, sent by a client and come in at a time."""
+    return events.with_columns(
+        pl.lit(client, pl.String).alias("client"), pl.lit(arrived_s, pl.Float64).alias("arrived_s")
+    )
+
+
+def finished_jobs(events: pl.DataFrame) -> pl.DataFrame:
+    """The jobs (`JOB_SCHEMA`) whose ends are among events, in the order of these."""
+    return events.filter(pl.col("kind") == EventKind.ENDED.value).select(*JOB_SCHEMA)

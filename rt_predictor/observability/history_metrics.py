@@ -1,9 +1,22 @@
 """What an operator can see of history: what came in, and what memory holds of it."""
 
+from collections import Counter as CounterOf
+from collections.abc import Mapping
+
+import polars as pl
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from rt_predictor.eventlog.port import Appended
+from rt_predictor.eventlog.port import Appended, Fate
 from rt_predictor.history.history import HistoryState
+from rt_predictor.jobs.event_kind import EventKind
+
+_ENDED = EventKind.ENDED.value
+_RESULTS = {
+    Fate.RECORDED: "recorded",
+    Fate.DUPLICATE: "duplicate",
+    Fate.CONFLICT: "conflict",
+    Fate.PRUNED: "pruned",
+}
 
 
 class HistoryMetrics:
@@ -20,6 +33,13 @@ class HistoryMetrics:
         self._recorded = outcomes.labels("recorded")
         self._duplicates = outcomes.labels("duplicate")
         self._invalid = outcomes.labels("invalid")
+        self._events = Counter(
+            "rt_predictor_events",
+            "Events of jobs that clients have sent, by kind: recorded, duplicate, conflict (unlike "
+            "what is recorded), pruned (older than what the log keeps) or invalid.",
+            ("kind", "result"),
+            registry=registry,
+        )
         self._totals = {
             "commits": self._counter("commits", "Commits to the outcome log."),
             "commit_s": self._counter("commit_seconds", "Time that those commits took, in all."),
@@ -43,11 +63,25 @@ class HistoryMetrics:
             "snapshot_age_seconds", "Time since the last snapshot; -1 where there is none."
         )
 
-    def sent(self, appended: Appended, invalid: int) -> None:
-        """Counts outcomes that clients have sent."""
-        self._recorded.inc(appended.recorded)
-        self._duplicates.inc(appended.duplicates)
-        self._invalid.inc(invalid)
+    def sent(
+        self, valid: pl.DataFrame, appended: Appended, invalid_kinds: Mapping[str, int]
+    ) -> None:
+        """Counts events that clients have sent.
+
+        Args:
+            valid: [n] `EVENT_SCHEMA`.
+            appended: what became of them.
+            invalid_kinds: kind -> how many were not valid.
+        """
+        fates = CounterOf(zip(valid["kind"], appended.fates, strict=True))
+        for (kind, fate), count in fates.items():
+            self._events.labels(kind, _RESULTS[Fate(fate)]).inc(count)
+            if kind == _ENDED:
+                (self._recorded if fate == Fate.RECORDED else self._duplicates).inc(count)
+        for kind, count in invalid_kinds.items():
+            self._events.labels(kind, "invalid").inc(count)
+            if kind == _ENDED:
+                self._invalid.inc(count)
 
     def sample(self, state: HistoryState) -> None:
         """Shows how history is."""

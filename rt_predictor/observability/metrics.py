@@ -6,10 +6,12 @@ the supervisor serves their sum; counters outlive the worker that wrote them, ga
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
 from rt_predictor import __version__
@@ -29,6 +31,7 @@ METHODS: tuple[str, ...] = (
     "PredictStream",
     "PredictArrow",
     "RecordOutcomes",
+    "RecordEvents",
     "GetModelInfo",
     "ReloadModel",
     "HealthCheck",
@@ -254,9 +257,11 @@ class Metrics:
                 for counter in self._flags[bits]:
                     counter.inc(flagged)
 
-    def outcomes(self, appended: Appended, invalid: int) -> None:
-        """Counts outcomes that clients have sent."""
-        self._history.sent(appended, invalid)
+    def events(
+        self, valid: pl.DataFrame, appended: Appended, invalid_kinds: Mapping[str, int]
+    ) -> None:
+        """Counts events that clients have sent, as `HistoryMetrics.sent`."""
+        self._history.sent(valid, appended, invalid_kinds)
 
     def sample_history(self, state: HistoryState) -> None:
         """Shows how history is."""

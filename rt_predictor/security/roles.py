@@ -16,6 +16,7 @@ _ROLES_BY_METHOD = {
     "PredictStream": frozenset({Role.PREDICT}),
     "PredictArrow": frozenset({Role.PREDICT}),
     "RecordOutcomes": frozenset({Role.RECORD}),
+    "RecordEvents": frozenset({Role.RECORD}),
     "GetModelInfo": _ANY,
     "HealthCheck": _ANY,
 }

@@ -86,6 +86,8 @@ odd_jobs = st.lists(
             "user": st.sampled_from(["", "u", "é" * 257]),
             "request_id": st.sampled_from(["", "1", "y" * 257]),
             "partial": st.booleans(),
+            "explain": st.booleans(),
+            "elapsed": st.sampled_from([None, 0.0, 5.0]),
         }
     ),
     max_size=12,
@@ -147,6 +149,12 @@ def test_the_clock_is_read_once_for_all_jobs_that_come_together() -> None:
         ({"confidence_level": 0.8}, "confidence_level"),
         ({"confidence_level": math.nan}, "confidence_level"),
         ({"time_req": None}, "time_req"),
+        ({"gpu_type": "x" * 257}, "gpu_type"),
+        # What this version does not answer is never passed over.
+        ({"quantiles": [0.5]}, "quantiles"),
+        ({"explain": True}, "explain"),
+        ({"elapsed": 0.0}, "elapsed"),
+        ({"as_of": 5.0}, "as_of"),
     ],
 )
 def test_a_job_that_breaks_a_rule_is_an_error_naming_the_field(
@@ -155,6 +163,7 @@ def test_a_job_that_breaks_a_rule_is_an_error_naming_the_field(
     with pytest.raises(InvalidJobError) as raised:
         decode_job(job(**fields), _now)
     assert raised.value.field == field
+    assert [one.field for one in decode_many([job(**fields)], _now).errors.values()] == [field]
 
 
 def test_a_partial_job_may_lack_required_fields_but_not_break_rules() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import grpc
 import pytest
@@ -12,12 +13,15 @@ from loguru import logger
 
 from rt_predictor.api.surroundings import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
-from rt_predictor.client import Access, Client, Outcome
+from rt_predictor.client import Access, Client, Outcome, codec
 from rt_predictor.client import Job as ClientJob
 from rt_predictor.errors import ServiceError
+from rt_predictor.eventlog.files import open_log
+from rt_predictor.history.history import History
 from rt_predictor.security.security import Security
 from rt_predictor.security.tokens import hash_of, new_token
-from rt_predictor.settings import SecuritySettings
+from rt_predictor.settings import HistorySettings, SecuritySettings
+from tests.eventlog.events import an_event
 from tests.security.files import Place
 from tests.serving.fakes import FakePredictor
 from tests.serving.harness import HOST, Running, job, running
@@ -86,6 +90,7 @@ async def test_without_a_token_that_is_known_nothing_is_answered(metadata) -> No
             lambda: stub.GetModelInfo(pb.GetModelInfoRequest(), metadata=metadata),
             lambda: stub.HealthCheck(pb.HealthCheckRequest(), metadata=metadata),
             lambda: stub.RecordOutcomes(iter([pb.RecordOutcomesRequest()]), metadata=metadata),
+            lambda: stub.RecordEvents(iter([pb.RecordEventsRequest()]), metadata=metadata),
             lambda: stub.PredictStream(metadata=metadata).read(),
             lambda: stub.PredictArrow(metadata=metadata).read(),
             lambda: service.channel.unary_unary(f"/{SERVICE}/None")(b"", metadata=metadata),
@@ -101,7 +106,7 @@ async def test_without_a_token_that_is_known_nothing_is_answered(metadata) -> No
 
 @pytest.mark.parametrize(
     ("token", "allowed"),
-    [(PREDICT, {"Predict"}), (RECORD, {"Record"}), (ADMIN, set())],
+    [(PREDICT, {"Predict"}), (RECORD, {"Record", "Events"}), (ADMIN, set())],
     ids=["predict", "record", "admin"],
 )
 async def test_a_caller_who_lacks_the_role_is_told_which(token: str, allowed: set[str]) -> None:
@@ -110,6 +115,7 @@ async def test_a_caller_who_lacks_the_role_is_told_which(token: str, allowed: se
         calls = {
             "Predict": ("predict", lambda: stub.Predict(job(), metadata=metadata)),
             "Record": ("record", lambda: stub.RecordOutcomes(iter(()), metadata=metadata)),
+            "Events": ("record", lambda: stub.RecordEvents(iter(()), metadata=metadata)),
         }
         for name, (role, make) in calls.items():
             if name in allowed:
@@ -123,7 +129,18 @@ async def test_a_caller_who_lacks_the_role_is_told_which(token: str, allowed: se
             assert error.details().endswith(f"lacks the role for this call: {role}")
         await stub.GetModelInfo(pb.GetModelInfoRequest(), metadata=metadata)
         await stub.HealthCheck(pb.HealthCheckRequest(), metadata=metadata)
-        assert service.metric("rejected_calls_total", reason="forbidden") == 2 - len(allowed)
+        assert service.metric("rejected_calls_total", reason="forbidden") == 3 - len(allowed)
+
+
+async def test_each_event_is_kept_with_the_name_of_who_sent_it(tmp_path: Path) -> None:
+    history = History(HistorySettings(path=tmp_path / "history.sqlite"))
+    async with running(FakePredictor(), history, security=_security()) as service:
+        record, metadata = service.stub.RecordEvents, _bearer(RECORD)
+        await record(codec.event_messages(an_event(), 9), metadata=metadata)
+    history.stop()
+    log = open_log(tmp_path / "history.sqlite")
+    assert log.read_after(0, 9).events["client"].to_list() == ["epilog"]
+    log.close()
 
 
 async def test_a_method_that_no_table_knows_is_for_administrators(log: list[str]) -> None:

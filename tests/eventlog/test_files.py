@@ -16,11 +16,10 @@ from rt_predictor.eventlog.files import (
     set_aside_damaged,
     try_lock,
 )
-from rt_predictor.eventlog.port import Appended
-from rt_predictor.traces.generate import generate_jobs
+from tests.eventlog.events import counted, some_ends
 from tests.waiting import PATIENCE_S
 
-EVENTS = generate_jobs(60, seed=1)
+EVENTS = some_ends(60)
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def test_every_log_has_an_id_of_its_own_and_keeps_it(path: Path) -> None:
 def test_a_damaged_log_is_set_aside_and_a_new_one_begun(damaged: Path) -> None:
     content = damaged.read_bytes()
     log = open_or_replace_log(damaged)
-    assert log.append(EVENTS) == Appended(60, 0)
+    assert counted(log.append(EVENTS)) == (60, 0)
     log.close()
     (aside,) = logs_set_aside(damaged)
     assert aside.read_bytes() == content
@@ -136,7 +135,7 @@ def test_of_many_processes_exactly_one_sets_a_damaged_log_aside(damaged: Path) -
 
 def test_damage_within_a_log_is_told_from_other_trouble(path: Path) -> None:
     log = open_log(path)
-    log.append(generate_jobs(5000, seed=1))
+    log.append(some_ends(5000))
     log.close()
     with path.open("r+b") as file:
         for page in range(8, path.stat().st_size // 4096):
@@ -168,7 +167,7 @@ def test_a_full_disk_is_no_damage_and_leaves_none_of_the_events(path: Path) -> N
     log = open_log(path)
     log._connection.execute("PRAGMA max_page_count = 20")
     with pytest.raises(HistoryError, match="cannot be written: database or disk is full") as caught:
-        log.append(generate_jobs(5000, seed=1))
+        log.append(some_ends(5000))
     assert not isinstance(caught.value, DamagedLogError)
     assert (log.count(), log.last_position()) == (0, 0)
     log._connection.execute("PRAGMA max_page_count = 100000")
@@ -180,7 +179,7 @@ def test_a_full_disk_is_no_damage_and_leaves_none_of_the_events(path: Path) -> N
 def test_several_batches_are_one_commit_and_are_counted_apart(path: Path) -> None:
     log = open_log(path)
     counts = log.append_all([EVENTS[:10], EVENTS[:0], EVENTS[5:20]])
-    assert counts == [Appended(10, 0), Appended(0, 0), Appended(10, 5)]
+    assert [counted(each) for each in counts] == [(10, 0), (0, 0), (10, 5)]
     log.close()
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from rt_predictor.errors import HistoryError
 from rt_predictor.eventlog.files import open_log
-from rt_predictor.eventlog.port import Appended
-from rt_predictor.traces.generate import generate_jobs
+from tests.eventlog.events import counted, some_ends, some_kinds
 
 
 @pytest.fixture
@@ -20,13 +19,13 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def events() -> pl.DataFrame:
-    return generate_jobs(50, seed=1)
+    return some_ends(50)
 
 
 def test_what_is_appended_is_read_in_the_order_of_arrival(path: Path, events: pl.DataFrame) -> None:
     log = open_log(path)
-    assert log.append(events[20:]) == Appended(30, 0)
-    assert log.append(events[:20]) == Appended(20, 0)
+    assert counted(log.append(events[20:])) == (30, 0)
+    assert counted(log.append(events[:20])) == (20, 0)
     tail = log.read_after(0, 1000)
     assert tail.events.equals(pl.concat([events[20:], events[:20]]))
     assert log.read_after(tail.position, 1000).events.is_empty()
@@ -47,8 +46,8 @@ def test_a_tail_is_read_in_pieces(path: Path, events: pl.DataFrame) -> None:
 def test_an_event_is_counted_once(path: Path, events: pl.DataFrame) -> None:
     log = open_log(path)
     log.append(events[:30])
-    assert log.append(events[20:]) == Appended(20, 10)
-    assert log.append(pl.concat([events[:1], events[:1]])) == Appended(0, 2)
+    assert counted(log.append(events[20:])) == (20, 10)
+    assert counted(log.append(pl.concat([events[:1], events[:1]]))) == (0, 2)
     assert log.count() == 50
     log.close()
 
@@ -59,7 +58,7 @@ def test_the_same_job_id_at_another_submit_time_is_another_job(
     log = open_log(path)
     log.append(events[:1])
     later = events[:1].with_columns(pl.col("submit_time") + 1)
-    assert log.append(later) == Appended(1, 0)
+    assert counted(log.append(later)) == (1, 0)
     log.close()
 
 
@@ -69,7 +68,7 @@ def test_a_bad_event_leaves_none_of_its_batch(path: Path, events: pl.DataFrame) 
     with pytest.raises(HistoryError, match="cannot be written"):
         log.append(pl.concat([events[:1], bad]))
     assert log.count() == 0
-    assert log.append(events) == Appended(50, 0)
+    assert counted(log.append(events)) == (50, 0)
     log.close()
 
 
@@ -85,8 +84,9 @@ def test_another_process_sees_new_events(path: Path, events: pl.DataFrame) -> No
 
 def _append_until_killed(path: Path, acknowledged: "multiprocessing.connection.Connection") -> None:
     log = open_log(path)
-    for start in range(0, 100_000, 20):
-        log.append(generate_jobs(100_000, seed=3)[start : start + 20])
+    events = some_kinds(100_000, seed=3)
+    for start in range(0, len(events), 20):
+        log.append(events[start : start + 20])
         acknowledged.send(start + 20)
 
 

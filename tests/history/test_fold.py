@@ -15,6 +15,7 @@ from rt_predictor.history.fold import Fold
 from rt_predictor.history.judge import NO_OFFSETS, NoExperts
 from rt_predictor.history.key_ids import USER_KEY, key_ids
 from rt_predictor.history.replay import LogHistory, user_runs
+from rt_predictor.jobs.events import ended_events
 from rt_predictor.model.bounds import history_group
 from rt_predictor.model.ports import GraphInputs
 from rt_predictor.model.said import Said
@@ -37,7 +38,7 @@ def folded(jobs: list[Job], cuts: list[int], **limits: int) -> Fold:
     fold, position = empty(FakeJudge(), **limits), 0
     for cut in sorted({*cuts, len(jobs)}):
         if position < cut <= len(jobs):
-            fold.take(frame(*jobs[position:cut]), cut)
+            fold.take(ended_events(frame(*jobs[position:cut])), cut)
             position = cut
     return fold
 
@@ -100,7 +101,7 @@ def test_a_job_that_ends_in_the_second_another_is_submitted_is_seen_if_it_came_f
 def test_events_in_the_order_of_their_end_are_judged_together() -> None:
     events = generate_jobs(3000, seed=2).sort("end_time")
     judge = FakeJudge()
-    Fold.empty(judge, 10_000, 10_000).take(events, 3000)
+    Fold.empty(judge, 10_000, 10_000).take(ended_events(events), 3000)
     assert judge.asked == [3000]
 
 
@@ -108,7 +109,7 @@ def test_an_event_that_breaks_a_rule_is_passed_over() -> None:
     good = [job(submit_time=float(n), end_time=n + 5.0, runtime=5.0) for n in range(3)]
     bad = job(submit_time=1.0, end_time=5.0, runtime=-1.0)
     fold = empty(NoExperts())
-    fold.take(frame(*good, bad), 4)
+    fold.take(ended_events(frame(*good, bad)), 4)
     assert (len(fold.store), fold.position) == (3, 4)
 
 
@@ -133,7 +134,7 @@ def test_an_event_of_which_the_model_cannot_say_what_it_told_is_not_watched() ->
 
     jobs = [job(submit_time=100.0 * n, end_time=100.0 * n + 50, runtime=50.0) for n in range(5)]
     fold = empty(Silent())
-    fold.take(frame(*jobs), 5)
+    fold.take(ended_events(frame(*jobs)), 5)
     assert (len(fold.model.losses), fold.model.live.jobs) == (5, 4)
 
 
@@ -149,13 +150,13 @@ def test_a_job_is_watched_by_what_it_was_told_at_its_submit() -> None:
             return super().said(given)
 
     fold = empty(Attentive())
-    fold.take(frame(first, told_before, told_after), 3)
+    fold.take(ended_events(frame(first, told_before, told_after)), 3)
     assert asked == [0, 0, 1]
 
 
 def test_a_model_without_experts_folds_no_losses() -> None:
     fold = empty(NoExperts())
-    fold.take(generate_jobs(20, seed=1), 20)
+    fold.take(ended_events(generate_jobs(20, seed=1)), 20)
     assert fold.model.figures.jobs == 0
     known = fold.model.losses.as_of(np.array([1], np.uint64), np.array([1e12]))
     assert known.shape == (1, 2, 1)
@@ -163,7 +164,7 @@ def test_a_model_without_experts_folds_no_losses() -> None:
 
 def test_memory_is_told_in_bytes() -> None:
     small, large = (empty(FakeJudge()) for _ in range(2))
-    large.take(generate_jobs(500, seed=1), 500)
+    large.take(ended_events(generate_jobs(500, seed=1)), 500)
     assert small.memory_bytes < 1000
     assert large.memory_bytes > 500 * 48
 
@@ -176,7 +177,7 @@ def test_the_judge_says_how_fast_its_losses_are_forgotten() -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_short_piece_is_no_trouble(count: int) -> None:
     fold = empty(FakeJudge())
-    fold.take(generate_jobs(5, seed=1)[:count], 9)
+    fold.take(ended_events(generate_jobs(5, seed=1)[:count]), 9)
     assert (len(fold.store), fold.position) == (count, 9)
 
 

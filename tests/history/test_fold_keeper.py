@@ -13,6 +13,7 @@ from rt_predictor.history.experts import Decays
 from rt_predictor.history.fold import Fold
 from rt_predictor.history.fold_keeper import FoldKeeper
 from rt_predictor.history.key_ids import USER_KEY, key_ids
+from rt_predictor.jobs.events import ended_events
 from rt_predictor.model.bounds import GROUPS
 from rt_predictor.traces.generate import generate_jobs
 from tests.history.fakes import FakeJudge
@@ -22,7 +23,7 @@ KEEPER = FoldKeeper(FakeJudge(), max_events=1000)
 
 
 def fold(known: Fold, events: pl.DataFrame) -> Fold:
-    known.take(events, known.position + len(events))
+    known.take(ended_events(events), known.position + len(events))
     return known
 
 

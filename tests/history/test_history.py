@@ -21,15 +21,18 @@ from rt_predictor.eventlog.snapshots import snapshot_age_s, snapshot_path
 from rt_predictor.history.experts import ExpertLosses
 from rt_predictor.history.history import History
 from rt_predictor.history.replay import LogHistory
+from rt_predictor.jobs.events import ended_events
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.settings import HistorySettings
 from rt_predictor.traces.generate import generate_jobs
+from tests.eventlog.events import counted
 from tests.history.fakes import FakeJudge
 from tests.history.jobs import frame, job
 from tests.waiting import PATIENCE_S, until
 
 """How long anything may take before a test gives up; nothing is measured by it."""
 EVENTS = generate_jobs(300, seed=1).sort("end_time")
+ENDS = ended_events(EVENTS)
 LATER = EVENTS.with_columns(submit_time=pl.lit(1e10))
 
 Start = Callable[..., History]
@@ -66,7 +69,7 @@ def start(path: Path) -> Iterator[Start]:
 
 
 def record(history: History, events: pl.DataFrame) -> Appended:
-    return history.record(events).result(PATIENCE_S)
+    return history.record(ended_events(events)).result(PATIENCE_S)
 
 
 def folded(history: History, events: int) -> None:
@@ -77,7 +80,7 @@ def folded(history: History, events: int) -> None:
 def test_what_is_recorded_is_known_soon(start: Start) -> None:
     history = start()
     before = history.version
-    assert record(history, EVENTS) == Appended(300, 0)
+    assert counted(record(history, EVENTS)) == (300, 0)
     folded(history, 300)
     until(lambda: history.version > before)
     known = history.known(LATER.select(list(REQUEST_SCHEMA)))
@@ -102,14 +105,14 @@ def test_another_worker_knows_it_too_and_the_same(start: Start) -> None:
 
 def test_duplicates_are_counted_and_not_folded(start: Start) -> None:
     history = start()
-    assert record(history, pl.concat([EVENTS[:5], EVENTS[:2]])) == Appended(5, 2)
-    assert record(history, EVENTS[:6]) == Appended(1, 5)
+    assert counted(record(history, pl.concat([EVENTS[:5], EVENTS[:2]]))) == (5, 2)
+    assert counted(record(history, EVENTS[:6])) == (1, 5)
     folded(history, 6)
 
 
 def test_callers_that_wait_together_share_a_commit(path: Path) -> None:
     recorder = Recorder(path, lambda: None)
-    answers = [recorder.record(EVENTS[n : n + 2]) for n in range(20)]
+    answers = [recorder.record(ENDS[n : n + 2]) for n in range(20)]
     recorder.start()
     assert [answer.result(PATIENCE_S).recorded for answer in answers] == [2, *[1] * 19]
     assert recorder.commits == 1
@@ -119,7 +122,7 @@ def test_callers_that_wait_together_share_a_commit(path: Path) -> None:
 def test_a_commit_does_not_grow_without_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "_GROUP_EVENTS", 10)
     many = Recorder(path, lambda: None)
-    answers = [many.record(EVENTS[n * 4 : n * 4 + 4]) for n in range(9)]
+    answers = [many.record(ENDS[n * 4 : n * 4 + 4]) for n in range(9)]
     many.start()
     many.stop()
     assert sum(answer.result(0).recorded for answer in answers) == 36
@@ -128,11 +131,11 @@ def test_a_commit_does_not_grow_without_bound(path: Path, monkeypatch: pytest.Mo
 
 def test_what_nobody_waits_for_any_more_is_not_recorded(path: Path) -> None:
     recorder = Recorder(path, lambda: None)
-    given_up: Future[Appended] = recorder.record(EVENTS[:5])
+    given_up: Future[Appended] = recorder.record(ENDS[:5])
     assert given_up.cancel()
-    wanted = recorder.record(EVENTS[5:6])
+    wanted = recorder.record(ENDS[5:6])
     recorder.start()
-    assert wanted.result(PATIENCE_S) == Appended(1, 0)
+    assert counted(wanted.result(PATIENCE_S)) == (1, 0)
     recorder.stop()
     log = open_log(path)
     assert log.count() == 1
@@ -253,7 +256,7 @@ def test_history_that_is_off_knows_nothing_and_takes_nothing(path: Path) -> None
     assert history.wait_until_read()
     assert not history.known(EVENTS).knows_user.any()
     with pytest.raises(HistoryOffError, match=r"switched off \(history.enabled\)"):
-        history.record(EVENTS)
+        history.record(ENDS)
     state = history.state()
     assert (state.enabled, state.in_step, state.problems, state.events) == (False, True, (), 0)
     history.stop()
@@ -266,7 +269,7 @@ def test_a_damaged_log_is_replaced_and_the_service_goes_on(start: Start, path: P
     path.parent.mkdir()
     path.write_bytes(b"this is no database" * 1000)
     workers = [start() for _ in range(3)]
-    assert record(workers[0], EVENTS) == Appended(300, 0)
+    assert counted(record(workers[0], EVENTS)) == (300, 0)
     for worker in workers:
         folded(worker, 300)
     (aside,) = logs_set_aside(path)
@@ -286,7 +289,7 @@ def test_damage_that_is_found_later_begins_history_anew(start: Start, path: Path
     without = start()
     until(lambda: len(without.state().set_aside) == 1 and not without.state().problems)
     assert without.state().errors >= 1
-    assert record(without, EVENTS) == Appended(300, 0)
+    assert counted(record(without, EVENTS)) == (300, 0)
     folded(without, 300)
 
 
@@ -305,7 +308,7 @@ def test_damage_that_the_recorder_finds_is_no_ones_loss(
     monkeypatch.setattr(sqlite.SQLiteEventLog, "append_all", damaged_once)
     recorder = Recorder(path, lambda: None)
     recorder.start()
-    assert recorder.record(EVENTS).result(PATIENCE_S) == Appended(300, 0)
+    assert counted(recorder.record(ENDS).result(PATIENCE_S)) == (300, 0)
     recorder.stop()
     assert len(logs_set_aside(path)) == 1
     log = open_log(path)
@@ -321,7 +324,7 @@ def test_a_log_that_is_taken_away_is_begun_anew(start: Start, path: Path) -> Non
     # All of it at once: one by one, files of the new log could be among the last.
     path.parent.rename(path.parent.with_name("away"))
     until(lambda: history.state().events == 0)
-    assert record(history, EVENTS[:7]) == Appended(7, 0)
+    assert counted(record(history, EVENTS[:7])) == (7, 0)
     folded(history, 7)
 
 
@@ -334,7 +337,7 @@ def test_a_log_that_cannot_be_is_told_of_and_used_once_it_can(start: Start, path
         record(history, EVENTS)
     path.parent.unlink()
     until(lambda: not history.wait_until_read() or history.state().events == 0)
-    assert record(history, EVENTS) == Appended(300, 0)
+    assert counted(record(history, EVENTS)) == (300, 0)
     folded(history, 300)
     until(lambda: not history.state().problems)
     assert history.state().in_step
@@ -357,7 +360,7 @@ def test_a_disk_that_is_full_harms_nothing_and_is_used_again(
     assert "is full" in history.state().problems[0]
     folded(history, 100)
     monkeypatch.setattr(sqlite.SQLiteEventLog, "append_all", append_all)
-    assert record(history, EVENTS) == Appended(200, 100)
+    assert counted(record(history, EVENTS)) == (200, 100)
     assert history.state().problems == ()
     folded(history, 300)
 
@@ -409,7 +412,7 @@ def test_no_thread_is_left(start: Start) -> None:
 
 def test_a_start_does_not_wait_longer_than_it_may(start: Start, path: Path) -> None:
     log = open_log(path)
-    log.append(EVENTS)
+    log.append(ENDS)
     log.close()
     held = threading.Event()
 

@@ -3,10 +3,10 @@
 import polars as pl
 import pytest
 
+from rt_predictor.jobs.event_kind import EventKind
 from rt_predictor.jobs.events import (
     EVENT_IDENTITY,
     EVENT_SCHEMA,
-    EventKind,
     broken_events,
     job_events,
     with_event_times,

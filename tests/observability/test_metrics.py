@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from rt_predictor import __version__
-from rt_predictor.eventlog.port import Appended
+from rt_predictor.eventlog.port import Appended, Fate
 from rt_predictor.history.history import History, HistoryState
 from rt_predictor.jobs.rules import RULES
 from rt_predictor.observability.metrics import METHODS, Metrics
@@ -188,13 +189,30 @@ def _state(**changes: object) -> HistoryState:
     return replace(History.off().state(), **changes)
 
 
-def test_outcomes_are_counted_by_what_became_of_them(
+def test_events_are_counted_by_kind_and_by_what_became_of_them(
     metrics: Metrics, registry: CollectorRegistry
 ) -> None:
-    metrics.outcomes(Appended(recorded=5, duplicates=2), invalid=1)
-    for result, count in (("recorded", 5), ("duplicate", 2), ("invalid", 1)):
-        found = registry.get_sample_value("rt_predictor_outcomes_total", {"result": result})
-        assert found == count
+    kinds = ["submitted", "ended", "ended", "ended", "ended"]
+    fates = [Fate.RECORDED, Fate.RECORDED, Fate.DUPLICATE, Fate.CONFLICT, Fate.PRUNED]
+    metrics.events(
+        pl.DataFrame({"kind": kinds}), Appended(bytes(fates)), {"ended": 2, "unknown": 1}
+    )
+
+    def found(series: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"rt_predictor_{series}_total", labels)
+
+    for result, count in (("recorded", 1), ("duplicate", 3), ("invalid", 2)):
+        assert found("outcomes", result=result) == count
+    for result, count in (
+        ("recorded", 1),
+        ("duplicate", 1),
+        ("conflict", 1),
+        ("pruned", 1),
+        ("invalid", 2),
+    ):
+        assert found("events", kind="ended", result=result) == count
+    assert found("events", kind="submitted", result="recorded") == 1
+    assert found("events", kind="unknown", result="invalid") == 1
 
 
 def test_history_is_shown_as_it_is(metrics: Metrics, registry: CollectorRegistry) -> None:

@@ -17,6 +17,7 @@ import pytest
 from rt_predictor.history.history import History
 from rt_predictor.history.judge import Told
 from rt_predictor.history.windows import Float
+from rt_predictor.jobs.events import ended_events
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.model.bounds import LEVELS
 from rt_predictor.model.said import Said
@@ -89,7 +90,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     folder = tmp_path_factory.mktemp("before")
     log = stream(1).filter(pl.col("end_time") < START_S + CHANGED_AT * EVERY_S)
     _, history = service(folder)
-    history.record(log).result(PATIENCE_S)
+    history.record(ended_events(log)).result(PATIENCE_S)
     until(lambda: history.state().position == len(log))
     history.stop()
     return folder, len(log)
@@ -126,7 +127,7 @@ def lived(
     found = Lived(np.empty(0), [], [], [])
     for start in range(0, len(log), A_LOOK):
         piece = log[start : start + A_LOOK]
-        history.record(piece).result(PATIENCE_S)
+        history.record(ended_events(piece)).result(PATIENCE_S)
         end = before[1] + start + len(piece)
         until(lambda end=end: history.state().position == end)  # type: ignore[misc]
         parts = report.parts()

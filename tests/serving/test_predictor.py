@@ -10,6 +10,7 @@ from rt_predictor.errors import BundleError
 from rt_predictor.history.experts import SCOPES, losses_of
 from rt_predictor.history.history import History
 from rt_predictor.history.replay import LogHistory
+from rt_predictor.jobs.events import ended_events
 from rt_predictor.jobs.rules import NUMBER_RULES, check_job
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.model.bounds import TAILS
@@ -142,7 +143,7 @@ def test_a_user_is_known_once_a_job_has_ended(
     knowing = Predictor.load(Settings().with_overrides({"model.path": tiny_bundle}), history)
     history.start()
     event = generate_jobs(1500, seed=9)[:1]
-    history.record(event).result(PATIENCE_S)
+    history.record(ended_events(event)).result(PATIENCE_S)
     until(lambda: history.state().position == 1)
     (end_s,) = event["end_time"]
     assert Flag.COLD_START_USER not in flags_of(knowing, jobs, submit_time=end_s)

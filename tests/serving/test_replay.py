@@ -7,6 +7,7 @@ import polars as pl
 
 from rt_predictor.eventlog.files import open_log
 from rt_predictor.history.history import History
+from rt_predictor.jobs.events import ended_events
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.model.bounds import LEVELS
 from rt_predictor.serving.predictor import Predictor
@@ -28,7 +29,7 @@ def test_a_service_predicts_what_the_held_out_replay_did_bit_for_bit(
     mark_s = tiny_training.bundle.info.training_span_end
     before = ended_before(tiny_log, mark_s)
     log = open_log(tmp_path / "history.sqlite")
-    log.append(before)
+    log.append(ended_events(before))
     log.close()
     history = History(HistorySettings(path=tmp_path / "history.sqlite"))
     predictor = Predictor.load(
@@ -41,7 +42,9 @@ def test_a_service_predicts_what_the_held_out_replay_did_bit_for_bit(
         answers = []
         for step in steps(tiny_log, mark_s):
             if len(step.ended):
-                assert history.record(step.ended).result(PATIENCE_S).recorded == len(step.ended)
+                assert history.record(ended_events(step.ended)).result(PATIENCE_S).recorded == len(
+                    step.ended
+                )
                 told += len(step.ended)
                 until_folded(history, told)
             answers.append(predictor.predict(step.asked.select(list(REQUEST_SCHEMA))))

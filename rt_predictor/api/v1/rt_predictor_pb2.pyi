@@ -58,6 +58,36 @@ PREDICTION_FLAG_OUT_OF_TRAINING_RANGE: PredictionFlag.ValueType  # 5
 """A number of the request lies outside the range seen in training."""
 Global___PredictionFlag: _TypeAlias = PredictionFlag  # noqa: Y015
 
+class _JobEventKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _JobEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobEventKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    JOB_EVENT_KIND_UNSPECIFIED: _JobEventKind.ValueType  # 0
+    JOB_EVENT_KIND_SUBMITTED: _JobEventKind.ValueType  # 1
+    """It was submitted."""
+    JOB_EVENT_KIND_STARTED: _JobEventKind.ValueType  # 2
+    """It has started."""
+    JOB_EVENT_KIND_ENDED: _JobEventKind.ValueType  # 3
+    """It has ended, after it had started."""
+    JOB_EVENT_KIND_CANCELLED: _JobEventKind.ValueType  # 4
+    """It was cancelled, and never started."""
+
+class JobEventKind(_JobEventKind, metaclass=_JobEventKindEnumTypeWrapper):
+    """What happened to a job."""
+
+JOB_EVENT_KIND_UNSPECIFIED: JobEventKind.ValueType  # 0
+JOB_EVENT_KIND_SUBMITTED: JobEventKind.ValueType  # 1
+"""It was submitted."""
+JOB_EVENT_KIND_STARTED: JobEventKind.ValueType  # 2
+"""It has started."""
+JOB_EVENT_KIND_ENDED: JobEventKind.ValueType  # 3
+"""It has ended, after it had started."""
+JOB_EVENT_KIND_CANCELLED: JobEventKind.ValueType  # 4
+"""It was cancelled, and never started."""
+Global___JobEventKind: _TypeAlias = JobEventKind  # noqa: Y015
+
 @_typing.final
 class PredictRequest(_message.Message):
     """One job, as it is known when it is submitted. The first six fields are required unless `partial`
@@ -80,6 +110,15 @@ class PredictRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
     CONFIDENCE_LEVEL_FIELD_NUMBER: _builtins.int
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    ELAPSED_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    QUANTILES_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
+    ARRAY_JOB_ID_FIELD_NUMBER: _builtins.int
+    ARRAY_TASK_ID_FIELD_NUMBER: _builtins.int
+    HET_JOB_ID_FIELD_NUMBER: _builtins.int
+    GPU_TYPE_FIELD_NUMBER: _builtins.int
     processors_req: _builtins.int
     """Processor cores asked for, for the whole job. Required; 1 to 100,000,000."""
     nodes_req: _builtins.int
@@ -112,6 +151,36 @@ class PredictRequest(_message.Message):
     """Level of the interval to answer with: 0.5, 0.9 or 0.95; absent means the service's setting
     `prediction.confidence_level`.
     """
+    cluster: _builtins.str
+    """Name of the cluster; "" if the service serves only one. It belongs to what tells jobs apart: give
+    it in all events of a cluster or in none.
+    """
+    elapsed: _builtins.float
+    """How long the job has run by `as_of`, in seconds: the answer is then that of a job that has run so
+    long. At least 0. This version does not answer it yet: INVALID_ARGUMENT.
+    """
+    as_of: _builtins.float
+    """The time that `elapsed` is told of, in Unix seconds. Required with it."""
+    explain: _builtins.bool
+    """Whether to answer with an `explanation`. Needs the role `explain` where callers have roles. This
+    version does not answer it yet: INVALID_ARGUMENT.
+    """
+    array_job_id: _builtins.str
+    """Id of the array that the job is a task of; "" if of none. Each task is a job of its own."""
+    array_task_id: _builtins.str
+    """Id of the task in its array; "" if it is of none."""
+    het_job_id: _builtins.str
+    """Id of the heterogeneous job that the job is a component of; "" if of none. Each component is a
+    job of its own.
+    """
+    gpu_type: _builtins.str
+    """Type of the GPUs asked for, e.g. "a100"; "" if none is named."""
+    @_builtins.property
+    def quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Levels of quantiles to answer with, each above 0 and below 1; at most 100. This version does not
+        answer them yet: INVALID_ARGUMENT.
+        """
+
     def __init__(
         self,
         *,
@@ -129,13 +198,26 @@ class PredictRequest(_message.Message):
         request_id: _builtins.str = ...,
         partial: _builtins.bool = ...,
         confidence_level: _builtins.float | None = ...,
+        cluster: _builtins.str = ...,
+        elapsed: _builtins.float | None = ...,
+        as_of: _builtins.float | None = ...,
+        quantiles: _abc.Iterable[_builtins.float] | None = ...,
+        explain: _builtins.bool = ...,
+        array_job_id: _builtins.str = ...,
+        array_task_id: _builtins.str = ...,
+        het_job_id: _builtins.str = ...,
+        gpu_type: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level", "_gpus_req", b"_gpus_req", "_mem_req", b"_mem_req", "_nodes_req", b"_nodes_req", "_processors_req", b"_processors_req", "_submit_time", b"_submit_time", "_time_req", b"_time_req", "confidence_level", b"confidence_level", "gpus_req", b"gpus_req", "mem_req", b"mem_req", "nodes_req", b"nodes_req", "processors_req", b"processors_req", "submit_time", b"submit_time", "time_req", b"time_req"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_as_of", b"_as_of", "_confidence_level", b"_confidence_level", "_elapsed", b"_elapsed", "_gpus_req", b"_gpus_req", "_mem_req", b"_mem_req", "_nodes_req", b"_nodes_req", "_processors_req", b"_processors_req", "_submit_time", b"_submit_time", "_time_req", b"_time_req", "as_of", b"as_of", "confidence_level", b"confidence_level", "elapsed", b"elapsed", "gpus_req", b"gpus_req", "mem_req", b"mem_req", "nodes_req", b"nodes_req", "processors_req", b"processors_req", "submit_time", b"submit_time", "time_req", b"time_req"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level", "_gpus_req", b"_gpus_req", "_mem_req", b"_mem_req", "_nodes_req", b"_nodes_req", "_processors_req", b"_processors_req", "_submit_time", b"_submit_time", "_time_req", b"_time_req", "account", b"account", "confidence_level", b"confidence_level", "gpus_req", b"gpus_req", "job_name", b"job_name", "mem_req", b"mem_req", "nodes_req", b"nodes_req", "partial", b"partial", "partition", b"partition", "processors_req", b"processors_req", "qos", b"qos", "request_id", b"request_id", "submit_time", b"submit_time", "time_req", b"time_req", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_as_of", b"_as_of", "_confidence_level", b"_confidence_level", "_elapsed", b"_elapsed", "_gpus_req", b"_gpus_req", "_mem_req", b"_mem_req", "_nodes_req", b"_nodes_req", "_processors_req", b"_processors_req", "_submit_time", b"_submit_time", "_time_req", b"_time_req", "account", b"account", "array_job_id", b"array_job_id", "array_task_id", b"array_task_id", "as_of", b"as_of", "cluster", b"cluster", "confidence_level", b"confidence_level", "elapsed", b"elapsed", "explain", b"explain", "gpu_type", b"gpu_type", "gpus_req", b"gpus_req", "het_job_id", b"het_job_id", "job_name", b"job_name", "mem_req", b"mem_req", "nodes_req", b"nodes_req", "partial", b"partial", "partition", b"partition", "processors_req", b"processors_req", "qos", b"qos", "quantiles", b"quantiles", "request_id", b"request_id", "submit_time", b"submit_time", "time_req", b"time_req", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__as_of: _TypeAlias = _typing.Literal["as_of"]  # noqa: Y015
+    _WhichOneofArgType__as_of: _TypeAlias = _typing.Literal["_as_of", b"_as_of"]  # noqa: Y015
     _WhichOneofReturnType__confidence_level: _TypeAlias = _typing.Literal["confidence_level"]  # noqa: Y015
     _WhichOneofArgType__confidence_level: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level"]  # noqa: Y015
+    _WhichOneofReturnType__elapsed: _TypeAlias = _typing.Literal["elapsed"]  # noqa: Y015
+    _WhichOneofArgType__elapsed: _TypeAlias = _typing.Literal["_elapsed", b"_elapsed"]  # noqa: Y015
     _WhichOneofReturnType__gpus_req: _TypeAlias = _typing.Literal["gpus_req"]  # noqa: Y015
     _WhichOneofArgType__gpus_req: _TypeAlias = _typing.Literal["_gpus_req", b"_gpus_req"]  # noqa: Y015
     _WhichOneofReturnType__mem_req: _TypeAlias = _typing.Literal["mem_req"]  # noqa: Y015
@@ -149,7 +231,11 @@ class PredictRequest(_message.Message):
     _WhichOneofReturnType__time_req: _TypeAlias = _typing.Literal["time_req"]  # noqa: Y015
     _WhichOneofArgType__time_req: _TypeAlias = _typing.Literal["_time_req", b"_time_req"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__as_of) -> _WhichOneofReturnType__as_of | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence_level) -> _WhichOneofReturnType__confidence_level | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__elapsed) -> _WhichOneofReturnType__elapsed | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__gpus_req) -> _WhichOneofReturnType__gpus_req | None: ...
     @_typing.overload
@@ -202,6 +288,9 @@ class PredictResponse(_message.Message):
     FLAGS_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     RECOMMENDED_TIME_REQ_FIELD_NUMBER: _builtins.int
+    QUANTILES_FIELD_NUMBER: _builtins.int
+    REMAINING_RUNTIME_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     predicted_runtime: _builtins.float
     """How long the job is expected to run, in seconds. Always above 0 and within the interval."""
     confidence_lower: _builtins.float
@@ -221,6 +310,10 @@ class PredictResponse(_message.Message):
     seconds, rounded up to a multiple of the service's `prediction.limit_granularity_s`: what the
     user should ask for.
     """
+    remaining_runtime: _builtins.float
+    """With `elapsed`: how much longer the job is expected to run, in seconds. `predicted_runtime` stays
+    the whole.
+    """
     @_builtins.property
     def model_predictions(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """What each expert of the ensemble says on its own, in seconds, by name: models such as "xgboost",
@@ -239,6 +332,14 @@ class PredictResponse(_message.Message):
         but for `request_id`.
         """
 
+    @_builtins.property
+    def quantiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quantile]:
+        """The quantiles asked for, in the order of `PredictRequest.quantiles`."""
+
+    @_builtins.property
+    def explanation(self) -> Global___Explanation:
+        """With `explain`: what the answer comes from."""
+
     def __init__(
         self,
         *,
@@ -253,21 +354,160 @@ class PredictResponse(_message.Message):
         flags: _abc.Iterable[Global___PredictionFlag.ValueType] | None = ...,
         error: Global___ItemError | None = ...,
         recommended_time_req: _builtins.float | None = ...,
+        quantiles: _abc.Iterable[Global___Quantile] | None = ...,
+        remaining_runtime: _builtins.float | None = ...,
+        explanation: Global___Explanation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_recommended_time_req", b"_recommended_time_req", "_timeout_probability", b"_timeout_probability", "error", b"error", "recommended_time_req", b"recommended_time_req", "timeout_probability", b"timeout_probability"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_recommended_time_req", b"_recommended_time_req", "_remaining_runtime", b"_remaining_runtime", "_timeout_probability", b"_timeout_probability", "error", b"error", "explanation", b"explanation", "recommended_time_req", b"recommended_time_req", "remaining_runtime", b"remaining_runtime", "timeout_probability", b"timeout_probability"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recommended_time_req", b"_recommended_time_req", "_timeout_probability", b"_timeout_probability", "confidence_level", b"confidence_level", "confidence_lower", b"confidence_lower", "confidence_upper", b"confidence_upper", "error", b"error", "flags", b"flags", "model_predictions", b"model_predictions", "model_version", b"model_version", "predicted_runtime", b"predicted_runtime", "recommended_time_req", b"recommended_time_req", "request_id", b"request_id", "timeout_probability", b"timeout_probability"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recommended_time_req", b"_recommended_time_req", "_remaining_runtime", b"_remaining_runtime", "_timeout_probability", b"_timeout_probability", "confidence_level", b"confidence_level", "confidence_lower", b"confidence_lower", "confidence_upper", b"confidence_upper", "error", b"error", "explanation", b"explanation", "flags", b"flags", "model_predictions", b"model_predictions", "model_version", b"model_version", "predicted_runtime", b"predicted_runtime", "quantiles", b"quantiles", "recommended_time_req", b"recommended_time_req", "remaining_runtime", b"remaining_runtime", "request_id", b"request_id", "timeout_probability", b"timeout_probability"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__recommended_time_req: _TypeAlias = _typing.Literal["recommended_time_req"]  # noqa: Y015
     _WhichOneofArgType__recommended_time_req: _TypeAlias = _typing.Literal["_recommended_time_req", b"_recommended_time_req"]  # noqa: Y015
+    _WhichOneofReturnType__remaining_runtime: _TypeAlias = _typing.Literal["remaining_runtime"]  # noqa: Y015
+    _WhichOneofArgType__remaining_runtime: _TypeAlias = _typing.Literal["_remaining_runtime", b"_remaining_runtime"]  # noqa: Y015
     _WhichOneofReturnType__timeout_probability: _TypeAlias = _typing.Literal["timeout_probability"]  # noqa: Y015
     _WhichOneofArgType__timeout_probability: _TypeAlias = _typing.Literal["_timeout_probability", b"_timeout_probability"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__recommended_time_req) -> _WhichOneofReturnType__recommended_time_req | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__remaining_runtime) -> _WhichOneofReturnType__remaining_runtime | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__timeout_probability) -> _WhichOneofReturnType__timeout_probability | None: ...
 
 Global___PredictResponse: _TypeAlias = PredictResponse  # noqa: Y015
+
+@_typing.final
+class Quantile(_message.Message):
+    """One quantile of the runtime."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
+    level: _builtins.float
+    """The probability that the job runs at most `runtime`; above 0 and below 1."""
+    runtime: _builtins.float
+    """In seconds."""
+    def __init__(
+        self,
+        *,
+        level: _builtins.float = ...,
+        runtime: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "runtime", b"runtime"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quantile: _TypeAlias = Quantile  # noqa: Y015
+
+@_typing.final
+class Explanation(_message.Message):
+    """What an answer comes from: each part has a share of the distribution, and the shares sum to 1."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWN_JOBS_FIELD_NUMBER: _builtins.int
+    OTHER_OWN_SHARE_FIELD_NUMBER: _builtins.int
+    OTHERS_SHARE_FIELD_NUMBER: _builtins.int
+    PROPOSALS_FIELD_NUMBER: _builtins.int
+    GRID_SHARE_FIELD_NUMBER: _builtins.int
+    other_own_share: _builtins.float
+    """Share of the user's other jobs."""
+    others_share: _builtins.float
+    """Share of jobs of others; which ones is not said."""
+    grid_share: _builtins.float
+    """Share of runtimes that nobody proposed."""
+    @_builtins.property
+    def own_jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeighedJob]:
+        """The user's own jobs that weighed most, the first the most."""
+
+    @_builtins.property
+    def proposals(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeighedProposal]:
+        """What the boosters and rules said."""
+
+    def __init__(
+        self,
+        *,
+        own_jobs: _abc.Iterable[Global___WeighedJob] | None = ...,
+        other_own_share: _builtins.float = ...,
+        others_share: _builtins.float = ...,
+        proposals: _abc.Iterable[Global___WeighedProposal] | None = ...,
+        grid_share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grid_share", b"grid_share", "other_own_share", b"other_own_share", "others_share", b"others_share", "own_jobs", b"own_jobs", "proposals", b"proposals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
+class WeighedJob(_message.Message):
+    """A job of the user that an answer comes from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    AGE_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """Its id."""
+    age: _builtins.float
+    """How long before the time asked for it ended, in seconds; 0 if it still runs."""
+    runtime: _builtins.float
+    """How long it ran, or has run so far, in seconds."""
+    share: _builtins.float
+    """Its share of the distribution; 0 to 1."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        age: _builtins.float = ...,
+        runtime: _builtins.float = ...,
+        share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "job_id", b"job_id", "runtime", b"runtime", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WeighedJob: _TypeAlias = WeighedJob  # noqa: Y015
+
+@_typing.final
+class WeighedProposal(_message.Message):
+    """A proposal of a booster or rule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Whose, as in `PredictResponse.model_predictions`."""
+    runtime: _builtins.float
+    """What it said, in seconds."""
+    share: _builtins.float
+    """Its share of the distribution; 0 to 1."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        runtime: _builtins.float = ...,
+        share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "runtime", b"runtime", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WeighedProposal: _TypeAlias = WeighedProposal  # noqa: Y015
 
 @_typing.final
 class ItemError(_message.Message):
@@ -286,7 +526,9 @@ class ItemError(_message.Message):
     field: _builtins.str
     """The field that breaks the rule, if it is one field."""
     index: _builtins.int
-    """In RecordOutcomesResponse: which outcome of the call, counted from 0 over all its messages."""
+    """In RecordOutcomesResponse and RecordEventsResponse: which outcome or event of the call, counted
+    from 0 over all its messages.
+    """
     def __init__(
         self,
         *,
@@ -492,6 +734,7 @@ class JobOutcome(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Id of the job in its cluster; with `submit_time` it tells jobs apart. Required; at most 256
     characters.
@@ -506,6 +749,8 @@ class JobOutcome(_message.Message):
     """How long the job ran, in seconds. Required; 0.001 to ten years."""
     state: _builtins.str
     """How the job ended, e.g. "COMPLETED", "TIMEOUT"; "" if not known. At most 256 characters."""
+    attempt: _builtins.int
+    """How often the job had been requeued before it ran so; absent means never."""
     @_builtins.property
     def job(self) -> Global___PredictRequest:
         """The job as it was submitted. `submit_time` is required; of the rest whatever is known: `partial`
@@ -521,17 +766,22 @@ class JobOutcome(_message.Message):
         start_time: _builtins.float | None = ...,
         runtime: _builtins.float | None = ...,
         state: _builtins.str = ...,
+        attempt: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_end_time", b"_end_time", "_runtime", b"_runtime", "_start_time", b"_start_time", "end_time", b"end_time", "job", b"job", "runtime", b"runtime", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_end_time", b"_end_time", "_runtime", b"_runtime", "_start_time", b"_start_time", "attempt", b"attempt", "end_time", b"end_time", "job", b"job", "runtime", b"runtime", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_end_time", b"_end_time", "_runtime", b"_runtime", "_start_time", b"_start_time", "end_time", b"end_time", "job", b"job", "job_id", b"job_id", "runtime", b"runtime", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_end_time", b"_end_time", "_runtime", b"_runtime", "_start_time", b"_start_time", "attempt", b"attempt", "end_time", b"end_time", "job", b"job", "job_id", b"job_id", "runtime", b"runtime", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__attempt: _TypeAlias = _typing.Literal["attempt"]  # noqa: Y015
+    _WhichOneofArgType__attempt: _TypeAlias = _typing.Literal["_attempt", b"_attempt"]  # noqa: Y015
     _WhichOneofReturnType__end_time: _TypeAlias = _typing.Literal["end_time"]  # noqa: Y015
     _WhichOneofArgType__end_time: _TypeAlias = _typing.Literal["_end_time", b"_end_time"]  # noqa: Y015
     _WhichOneofReturnType__runtime: _TypeAlias = _typing.Literal["runtime"]  # noqa: Y015
     _WhichOneofArgType__runtime: _TypeAlias = _typing.Literal["_runtime", b"_runtime"]  # noqa: Y015
     _WhichOneofReturnType__start_time: _TypeAlias = _typing.Literal["start_time"]  # noqa: Y015
     _WhichOneofArgType__start_time: _TypeAlias = _typing.Literal["_start_time", b"_start_time"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__attempt) -> _WhichOneofReturnType__attempt | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__end_time) -> _WhichOneofReturnType__end_time | None: ...
     @_typing.overload
@@ -551,12 +801,17 @@ class RecordOutcomesResponse(_message.Message):
     DUPLICATES_FIELD_NUMBER: _builtins.int
     INVALID_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
     recorded: _builtins.int
     """Outcomes that are new."""
     duplicates: _builtins.int
     """Outcomes that were recorded before, or came twice in this call."""
     invalid: _builtins.int
     """Outcomes that break a rule; they are not recorded."""
+    conflicts: _builtins.int
+    """Those of `duplicates` that say something else than what is recorded, which stands. They are kept
+    apart, for an operator to look at.
+    """
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemError]:
         """Why, for the first 100 of `invalid`; each has its `index`."""
@@ -568,14 +823,164 @@ class RecordOutcomesResponse(_message.Message):
         duplicates: _builtins.int = ...,
         invalid: _builtins.int = ...,
         errors: _abc.Iterable[Global___ItemError] | None = ...,
+        conflicts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicates", b"duplicates", "errors", b"errors", "invalid", b"invalid", "recorded", b"recorded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "duplicates", b"duplicates", "errors", b"errors", "invalid", b"invalid", "recorded", b"recorded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordOutcomesResponse: _TypeAlias = RecordOutcomesResponse  # noqa: Y015
+
+@_typing.final
+class RecordEventsRequest(_message.Message):
+    """What happened to jobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobEvent]:
+        """At most the service's `server.max_batch_jobs` in one message; a call may have any number of
+        messages.
+        """
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___JobEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordEventsRequest: _TypeAlias = RecordEventsRequest  # noqa: Y015
+
+@_typing.final
+class JobEvent(_message.Message):
+    """One event of a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    kind: Global___JobEventKind.ValueType
+    """What happened. Required."""
+    job_id: _builtins.str
+    """Id of the job in its cluster. Required; at most 256 characters."""
+    attempt: _builtins.int
+    """How often the job had been requeued before; absent means never. Each attempt is a job of its own."""
+    event_time: _builtins.float
+    """When it happened, in Unix seconds; at most ten minutes ahead of the service's clock. Absent means
+    the time that goes with the kind: the submit, start or end time.
+    """
+    start_time: _builtins.float
+    """When the job started, in Unix seconds. For STARTED the same as `event_time`."""
+    end_time: _builtins.float
+    """When the job ended or was cancelled, in Unix seconds. For ENDED and CANCELLED the same as
+    `event_time`.
+    """
+    runtime: _builtins.float
+    """How long the job ran, in seconds. Required for ENDED."""
+    state: _builtins.str
+    """How the job ended, e.g. "COMPLETED", "TIMEOUT"; "" if not known. At most 256 characters."""
+    @_builtins.property
+    def job(self) -> Global___PredictRequest:
+        """The job as it was submitted. `submit_time` is required; of the rest whatever is known: `partial`
+        need not be set, and what says how to answer is not used.
+        """
+
+    def __init__(
+        self,
+        *,
+        job: Global___PredictRequest | None = ...,
+        kind: Global___JobEventKind.ValueType = ...,
+        job_id: _builtins.str = ...,
+        attempt: _builtins.int | None = ...,
+        event_time: _builtins.float | None = ...,
+        start_time: _builtins.float | None = ...,
+        end_time: _builtins.float | None = ...,
+        runtime: _builtins.float | None = ...,
+        state: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_end_time", b"_end_time", "_event_time", b"_event_time", "_runtime", b"_runtime", "_start_time", b"_start_time", "attempt", b"attempt", "end_time", b"end_time", "event_time", b"event_time", "job", b"job", "runtime", b"runtime", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempt", b"_attempt", "_end_time", b"_end_time", "_event_time", b"_event_time", "_runtime", b"_runtime", "_start_time", b"_start_time", "attempt", b"attempt", "end_time", b"end_time", "event_time", b"event_time", "job", b"job", "job_id", b"job_id", "kind", b"kind", "runtime", b"runtime", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__attempt: _TypeAlias = _typing.Literal["attempt"]  # noqa: Y015
+    _WhichOneofArgType__attempt: _TypeAlias = _typing.Literal["_attempt", b"_attempt"]  # noqa: Y015
+    _WhichOneofReturnType__end_time: _TypeAlias = _typing.Literal["end_time"]  # noqa: Y015
+    _WhichOneofArgType__end_time: _TypeAlias = _typing.Literal["_end_time", b"_end_time"]  # noqa: Y015
+    _WhichOneofReturnType__event_time: _TypeAlias = _typing.Literal["event_time"]  # noqa: Y015
+    _WhichOneofArgType__event_time: _TypeAlias = _typing.Literal["_event_time", b"_event_time"]  # noqa: Y015
+    _WhichOneofReturnType__runtime: _TypeAlias = _typing.Literal["runtime"]  # noqa: Y015
+    _WhichOneofArgType__runtime: _TypeAlias = _typing.Literal["_runtime", b"_runtime"]  # noqa: Y015
+    _WhichOneofReturnType__start_time: _TypeAlias = _typing.Literal["start_time"]  # noqa: Y015
+    _WhichOneofArgType__start_time: _TypeAlias = _typing.Literal["_start_time", b"_start_time"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__attempt) -> _WhichOneofReturnType__attempt | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__end_time) -> _WhichOneofReturnType__end_time | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__event_time) -> _WhichOneofReturnType__event_time | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__runtime) -> _WhichOneofReturnType__runtime | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_time) -> _WhichOneofReturnType__start_time | None: ...
+
+Global___JobEvent: _TypeAlias = JobEvent  # noqa: Y015
+
+@_typing.final
+class RecordEventsResponse(_message.Message):
+    """What became of the events of a call. All valid ones are on disk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDED_FIELD_NUMBER: _builtins.int
+    DUPLICATES_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    INVALID_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    recorded: _builtins.int
+    """Events that are new."""
+    duplicates: _builtins.int
+    """Events that were recorded before, or came twice in this call."""
+    conflicts: _builtins.int
+    """Those of `duplicates` that say something else than what is recorded, which stands. They are kept
+    apart, for an operator to look at.
+    """
+    invalid: _builtins.int
+    """Events that break a rule; they are not recorded."""
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemError]:
+        """Why, for the first 100 of `invalid`; each has its `index`."""
+
+    def __init__(
+        self,
+        *,
+        recorded: _builtins.int = ...,
+        duplicates: _builtins.int = ...,
+        conflicts: _builtins.int = ...,
+        invalid: _builtins.int = ...,
+        errors: _abc.Iterable[Global___ItemError] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "duplicates", b"duplicates", "errors", b"errors", "invalid", b"invalid", "recorded", b"recorded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordEventsResponse: _TypeAlias = RecordEventsResponse  # noqa: Y015
 
 @_typing.final
 class GetModelInfoRequest(_message.Message):

@@ -60,6 +60,11 @@ class RuntimePredictorStub:
                 request_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesRequest.SerializeToString,
                 response_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesResponse.FromString,
                 _registered_method=True)
+        self.RecordEvents = channel.stream_unary(
+                '/rt_predictor.v1.RuntimePredictor/RecordEvents',
+                request_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordEventsRequest.SerializeToString,
+                response_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordEventsResponse.FromString,
+                _registered_method=True)
         self.GetModelInfo = channel.unary_unary(
                 '/rt_predictor.v1.RuntimePredictor/GetModelInfo',
                 request_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.GetModelInfoRequest.SerializeToString,
@@ -126,6 +131,18 @@ class RuntimePredictorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordEvents(self, request_iterator, context):
+        """Takes in what happens to jobs: that they were submitted, started, ended, or were cancelled
+        before they started. As RecordOutcomes, with its promises and statuses; the end of a job is the
+        same event whichever of the two brings it. A site that sends only ends gets good answers, one
+        that sends all kinds gets better ones: they know what the user has running and waiting.
+        An event is known by `job.cluster`, `job_id`, `job.submit_time`, `attempt` and `kind`; events may
+        come in any order, and again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetModelInfo(self, request, context):
         """What model is loaded, how good it was when it was trained, and what it has answered so far.
         """
@@ -178,6 +195,11 @@ def add_RuntimePredictorServicer_to_server(servicer, server):
                     servicer.RecordOutcomes,
                     request_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesRequest.FromString,
                     response_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesResponse.SerializeToString,
+            ),
+            'RecordEvents': grpc.stream_unary_rpc_method_handler(
+                    servicer.RecordEvents,
+                    request_deserializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordEventsRequest.FromString,
+                    response_serializer=rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordEventsResponse.SerializeToString,
             ),
             'GetModelInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModelInfo,
@@ -331,6 +353,33 @@ class RuntimePredictor:
             '/rt_predictor.v1.RuntimePredictor/RecordOutcomes',
             rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesRequest.SerializeToString,
             rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordOutcomesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordEvents(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/rt_predictor.v1.RuntimePredictor/RecordEvents',
+            rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordEventsRequest.SerializeToString,
+            rt__predictor_dot_api_dot_v1_dot_rt__predictor__pb2.RecordEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

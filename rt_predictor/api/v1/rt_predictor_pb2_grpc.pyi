@@ -62,6 +62,14 @@ class RuntimePredictorStub:
     rule is counted in `invalid` and never harms the others. History switched off:
     FAILED_PRECONDITION; the log cannot be written: UNAVAILABLE.
     """
+    RecordEvents: _grpc.StreamUnaryMultiCallable[_rt_predictor_pb2.RecordEventsRequest, _rt_predictor_pb2.RecordEventsResponse]
+    """Takes in what happens to jobs: that they were submitted, started, ended, or were cancelled
+    before they started. As RecordOutcomes, with its promises and statuses; the end of a job is the
+    same event whichever of the two brings it. A site that sends only ends gets good answers, one
+    that sends all kinds gets better ones: they know what the user has running and waiting.
+    An event is known by `job.cluster`, `job_id`, `job.submit_time`, `attempt` and `kind`; events may
+    come in any order, and again.
+    """
     GetModelInfo: _grpc.UnaryUnaryMultiCallable[_rt_predictor_pb2.GetModelInfoRequest, _rt_predictor_pb2.GetModelInfoResponse]
     """What model is loaded, how good it was when it was trained, and what it has answered so far."""
     ReloadModel: _grpc.UnaryUnaryMultiCallable[_rt_predictor_pb2.ReloadModelRequest, _rt_predictor_pb2.ReloadModelResponse]
@@ -102,6 +110,14 @@ class RuntimePredictorAsyncStub(RuntimePredictorStub):
     `submit_time`, and one that is recorded already is not counted twice. An outcome that breaks a
     rule is counted in `invalid` and never harms the others. History switched off:
     FAILED_PRECONDITION; the log cannot be written: UNAVAILABLE.
+    """
+    RecordEvents: _aio.StreamUnaryMultiCallable[_rt_predictor_pb2.RecordEventsRequest, _rt_predictor_pb2.RecordEventsResponse]  # type: ignore[assignment]
+    """Takes in what happens to jobs: that they were submitted, started, ended, or were cancelled
+    before they started. As RecordOutcomes, with its promises and statuses; the end of a job is the
+    same event whichever of the two brings it. A site that sends only ends gets good answers, one
+    that sends all kinds gets better ones: they know what the user has running and waiting.
+    An event is known by `job.cluster`, `job_id`, `job.submit_time`, `attempt` and `kind`; events may
+    come in any order, and again.
     """
     GetModelInfo: _aio.UnaryUnaryMultiCallable[_rt_predictor_pb2.GetModelInfoRequest, _rt_predictor_pb2.GetModelInfoResponse]  # type: ignore[assignment]
     """What model is loaded, how good it was when it was trained, and what it has answered so far."""
@@ -170,6 +186,20 @@ class RuntimePredictorServicer(metaclass=_abc_1.ABCMeta):
         `submit_time`, and one that is recorded already is not counted twice. An outcome that breaks a
         rule is counted in `invalid` and never harms the others. History switched off:
         FAILED_PRECONDITION; the log cannot be written: UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordEvents(
+        self,
+        request_iterator: _MaybeAsyncIterator[_rt_predictor_pb2.RecordEventsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_rt_predictor_pb2.RecordEventsResponse, _abc.Awaitable[_rt_predictor_pb2.RecordEventsResponse]]:
+        """Takes in what happens to jobs: that they were submitted, started, ended, or were cancelled
+        before they started. As RecordOutcomes, with its promises and statuses; the end of a job is the
+        same event whichever of the two brings it. A site that sends only ends gets good answers, one
+        that sends all kinds gets better ones: they know what the user has running and waiting.
+        An event is known by `job.cluster`, `job_id`, `job.submit_time`, `attempt` and `kind`; events may
+        come in any order, and again.
         """
 
     @_abc_1.abstractmethod

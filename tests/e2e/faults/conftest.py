@@ -7,6 +7,7 @@ import pytest
 
 from rt_predictor.client import Client
 from rt_predictor.eventlog.files import open_log
+from rt_predictor.jobs.events import ended_events
 from tests.e2e.conftest import running
 from tests.e2e.ledger import Ledger, Reference, Site, reference_of
 from tests.e2e.observed import at, copy_of
@@ -24,7 +25,7 @@ def past_log(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log of the site's past, which no service uses."""
     path = tmp_path_factory.mktemp("past") / "history.sqlite"
     log = open_log(path)
-    log.append(site.past)
+    log.append(ended_events(site.past))
     log.close()
     return path
 

@@ -1,4 +1,4 @@
-"""RecordOutcomes: what is valid is on disk, what is not is named, and nothing harms the others."""
+"""RecordOutcomes, RecordEvents: what is valid is on disk, what is not is named and harms no other."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,21 +10,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rt_predictor.api.outcomes import MAX_ERRORS, OutcomeReader, OutcomeTally
+from rt_predictor.api.events import (
+    MAX_ERRORS,
+    Events,
+    EventTally,
+    JobEventReader,
+    Origin,
+    OutcomeReader,
+)
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
-from rt_predictor.client import codec
+from rt_predictor.client import Event, EventKind, Job, codec
 from rt_predictor.errors import HistoryError, TooLargeError
 from rt_predictor.eventlog.files import open_log
 from rt_predictor.eventlog.port import Appended
 from rt_predictor.history.history import History
+from rt_predictor.jobs.events import ended_events, finished_jobs, with_origin
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.settings import HistorySettings
 from rt_predictor.traces.generate import generate_jobs
+from tests.eventlog.events import an_event, some_kinds
 from tests.serving.fakes import FakePredictor
 from tests.serving.harness import Running, job, running
 from tests.waiting import PATIENCE_S
 
 NOW_S = 2e9
+ORIGIN = Origin("someone", NOW_S)
 EVENTS = generate_jobs(50, seed=1)
 
 
@@ -37,11 +47,28 @@ def message(*outcomes: pb.JobOutcome) -> pb.RecordOutcomesRequest:
     return pb.RecordOutcomesRequest(outcomes=outcomes)
 
 
-def read(*messages: pb.RecordOutcomesRequest):
+def read(*messages: pb.RecordOutcomesRequest) -> Events:
     reader = OutcomeReader(10_000)
     for each in messages:
         reader.add(each)
-    return reader.outcomes(NOW_S)
+    return reader.events(ORIGIN)
+
+
+def event(kind: EventKind = EventKind.SUBMITTED, **fields: object) -> pb.JobEvent:
+    own = pb.JobEventKind.Value(f"JOB_EVENT_KIND_{kind.name}")
+    known = {"job": job(submit_time=10.0), "job_id": "1", "kind": own}
+    return pb.JobEvent(**{**known, **fields})
+
+
+def events_message(*events: pb.JobEvent) -> pb.RecordEventsRequest:
+    return pb.RecordEventsRequest(events=events)
+
+
+def read_events(*messages: pb.RecordEventsRequest) -> Events:
+    reader = JobEventReader(10_000)
+    for each in messages:
+        reader.add(each)
+    return reader.events(ORIGIN)
 
 
 @settings(max_examples=30, deadline=None)
@@ -49,27 +76,73 @@ def read(*messages: pb.RecordOutcomesRequest):
 def test_a_frame_goes_through_messages_unchanged(count: int, a_message: int) -> None:
     events = EVENTS[:count]
     outcomes = read(*codec.outcome_messages(events, a_message))
-    assert outcomes.events.equals(events)
+    assert outcomes.valid.equals(ended_events(events, "someone", NOW_S))
     assert len(outcomes) == count
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 50), st.integers(1, 20))
+def test_a_frame_of_events_goes_through_messages_unchanged(count: int, a_message: int) -> None:
+    events = some_kinds(20)[:count]
+    read = read_events(*codec.event_messages(events, a_message))
+    assert read.valid.equals(with_origin(events, "someone", NOW_S))
+    assert len(read) == count
+
+
+@pytest.mark.parametrize("kind", EventKind)
+def test_values_and_a_frame_are_the_same_messages(kind: EventKind) -> None:
+    frame = an_event(kind, cluster="a", attempt=2.0, array_job_id="7", gpu_type="h100")
+    (row,) = frame.rows(named=True)
+    job = Job(
+        partial=True, submit_time=10.0, user="ann", cluster="a", array_job_id="7", gpu_type="h100"
+    )
+    times = {name: row[name] for name in ("event_time", "start_time", "end_time", "runtime")}
+    value = Event(kind, job, "1", attempt=2, **times)
+    assert list(codec.event_messages([value], 9)) == list(codec.event_messages(frame, 9))
+    (event,) = read_events(*codec.event_messages([value], 9)).valid.rows(named=True)
+    assert {**event, "client": None, "arrived_s": None} == row
+
+
+@pytest.mark.parametrize("kind", EventKind)
+def test_the_time_of_an_event_and_of_its_kind_stand_for_each_other(kind: EventKind) -> None:
+    runtime = {"runtime": 5.0} if kind is EventKind.ENDED else {}
+    timed = event(kind, event_time=50.0 if kind is not EventKind.SUBMITTED else 10.0, **runtime)
+    (found,) = read_events(events_message(timed)).valid.rows(named=True)
+    names = {EventKind.SUBMITTED: "submit_time", EventKind.STARTED: "start_time"}
+    own = names.get(kind, "end_time")
+    assert found[own] == found["event_time"]
+    if kind is not EventKind.SUBMITTED:
+        timed.ClearField("event_time")
+        setattr(timed, own, 50.0)
+    (again,) = read_events(events_message(timed)).valid.rows(named=True)
+    assert again == found
+
+
+def test_an_event_of_no_kind_is_named() -> None:
+    events = read_events(events_message(event(), pb.JobEvent(job=job(submit_time=1.0), job_id="2")))
+    assert len(events.valid) == 1
+    assert "kind is missing: must be one of submitted, started" in str(events.errors[1])
+    assert events.invalid_kinds == {"unknown": 1}
+
+
 def test_what_is_absent_is_null_and_a_zero_is_a_zero() -> None:
-    (row,) = read(message(outcome(job=pb.PredictRequest(submit_time=0, gpus_req=0)))).events.rows(
+    (row,) = read(message(outcome(job=pb.PredictRequest(submit_time=0, gpus_req=0)))).valid.rows(
         named=True
     )
     known = {"submit_time": 0.0, "gpus_req": 0.0, "job_id": "1", "end_time": 50.0, "runtime": 30.0}
-    assert row == {**dict.fromkeys(JOB_SCHEMA), **known}
+    event = {"kind": "ended", "event_time": 50.0, "client": "someone", "arrived_s": NOW_S}
+    assert row == {**dict.fromkeys(JOB_SCHEMA), **known, **event}
 
 
 def test_an_outcome_without_a_job_is_named() -> None:
     outcomes = read(message(outcome(), pb.JobOutcome(job_id="2", end_time=5, runtime=1)))
-    assert len(outcomes.events) == 1
+    assert len(outcomes.valid) == 1
     assert str(outcomes.errors[1]) == "submit_time is missing: required"
 
 
 def test_a_large_message_is_read_in_slices() -> None:
     events = generate_jobs(3000, seed=2)
-    assert read(*codec.outcome_messages(events, 2500)).events.equals(events)
+    assert finished_jobs(read(*codec.outcome_messages(events, 2500)).valid).equals(events)
 
 
 def test_too_large_a_message_is_refused() -> None:
@@ -78,11 +151,11 @@ def test_too_large_a_message_is_refused() -> None:
 
 
 def test_the_first_errors_are_told_with_their_place_in_the_call() -> None:
-    tally = OutcomeTally()
+    tally = EventTally(pb.RecordOutcomesResponse())
     good, bad = outcome(), outcome(runtime=-1)
     for part in (message(good, bad), message(*[bad] * MAX_ERRORS), message(bad)):
         outcomes = read(part)
-        tally.add(outcomes, Appended(len(outcomes.events), 0))
+        tally.add(outcomes, Appended(bytes(len(outcomes.valid))))
     answer = tally.response()
     assert (answer.recorded, answer.duplicates, answer.invalid) == (1, 0, MAX_ERRORS + 2)
     assert [error.index for error in answer.errors] == list(range(1, MAX_ERRORS + 1))
@@ -116,13 +189,66 @@ async def test_outcomes_are_on_disk_once_they_are_acknowledged(service, path: Pa
     answer = await service.stub.RecordOutcomes(codec.outcome_messages(EVENTS, 7))
     assert (answer.recorded, answer.duplicates, answer.invalid) == (50, 0, 0)
     log = open_log(path)
-    assert log.read_after(0, 100).events.equals(EVENTS)
+    assert finished_jobs(log.read_after(0, 100).events).equals(EVENTS)
     log.close()
     again = await service.stub.RecordOutcomes(codec.outcome_messages(EVENTS, 50))
     assert (again.recorded, again.duplicates) == (0, 50)
     assert service.metric("outcomes_total", result="recorded") == 50
     assert service.metric("outcomes_total", result="duplicate") == 50
     assert service.metric("requests_total", method="RecordOutcomes", status="OK") == 2
+
+
+async def test_events_are_on_disk_once_they_are_acknowledged(service, path: Path) -> None:
+    events = some_kinds(30)
+    answer = await service.stub.RecordEvents(codec.event_messages(events, 7))
+    assert (answer.recorded, answer.duplicates, answer.invalid) == (90, 0, 0)
+    log = open_log(path)
+    found = log.read_after(0, 100).events
+    log.close()
+    assert found.drop("client", "arrived_s").equals(events.drop("client", "arrived_s"))
+    assert found["client"].unique().to_list() == ["@ipv4"]
+    assert found["arrived_s"].null_count() == 0
+    again = await service.stub.RecordEvents(codec.event_messages(events, 50))
+    assert (again.recorded, again.duplicates, again.conflicts) == (0, 90, 0)
+    assert service.metric("events_total", kind="started", result="recorded") == 30
+    assert service.metric("events_total", kind="ended", result="duplicate") == 30
+    assert service.metric("outcomes_total", result="recorded") == 30
+    assert service.metric("requests_total", method="RecordEvents", status="OK") == 2
+
+
+async def test_an_end_is_the_same_event_through_both_calls(service) -> None:
+    await service.stub.RecordOutcomes(codec.outcome_messages(EVENTS, 50))
+    ends = codec.event_messages(ended_events(EVENTS), 50)
+    answer = await service.stub.RecordEvents(ends)
+    assert (answer.recorded, answer.duplicates) == (0, 50)
+    other = generate_jobs(20, seed=9).with_columns(pl.col("job_id") + "x")
+    await service.stub.RecordEvents(codec.event_messages(ended_events(other), 50))
+    again = await service.stub.RecordOutcomes(codec.outcome_messages(other, 50))
+    assert (again.recorded, again.duplicates) == (0, 20)
+
+
+async def test_what_contradicts_a_recorded_event_is_counted_and_changes_nothing(
+    service, path: Path
+) -> None:
+    first, other = outcome(), outcome(runtime=31.0)
+    answer = await service.stub.RecordOutcomes(iter([message(first, other)]))
+    assert (answer.recorded, answer.duplicates, answer.conflicts) == (1, 1, 1)
+    end = event(EventKind.ENDED, end_time=50.0, runtime=32.0)
+    again = await service.stub.RecordEvents(iter([events_message(end)]))
+    assert (again.recorded, again.duplicates, again.conflicts) == (0, 1, 1)
+    assert service.metric("events_total", kind="ended", result="conflict") == 2
+    log = open_log(path)
+    assert log.read_after(0, 9).events["runtime"].to_list() == [30.0]
+    log.close()
+
+
+async def test_a_bad_event_harms_no_other(service) -> None:
+    bad = event(EventKind.ENDED, job_id="2", end_time=50.0)
+    answer = await service.stub.RecordEvents(iter([events_message(event(), bad, event())]))
+    assert (answer.recorded, answer.duplicates, answer.invalid) == (1, 1, 1)
+    assert answer.errors[0].index == 1
+    assert answer.errors[0].field == "runtime"
+    assert service.metric("events_total", kind="ended", result="invalid") == 1
 
 
 async def test_a_bad_outcome_harms_no_other(service) -> None:

@@ -1,0 +1,103 @@
+"""Events into the tables, one transaction at a time: each is new, known, or known otherwise."""
+
+import sqlite3
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+import polars as pl
+
+from rt_predictor.eventlog import tables
+from rt_predictor.eventlog.port import Appended, Fate
+from rt_predictor.jobs.events import EVENT_IDENTITY
+from rt_predictor.jobs.states import normal_state
+
+Row: TypeAlias = tuple[Any, ...]
+"""One event, as `EVENT_COLUMNS`."""
+
+
+def _picks(names: Sequence[str]) -> "itemgetter[Any]":
+    return itemgetter(*map(tables.EVENT_COLUMNS.index, names))
+
+
+_outcome_of = _picks(tables.OUTCOME_COLUMNS)
+_source_of = _picks(tables.SOURCE_COLUMNS)
+_identity_of = _picks(EVENT_IDENTITY)
+_job_of = _picks(("job_id", "submit_time"))
+_content_of = _picks(tables.CONTENT_COLUMNS)
+_KIND = tables.EVENT_COLUMNS.index("kind")
+_EVENT_TIME = tables.EVENT_COLUMNS.index("event_time")
+_STATE = tables.CONTENT_COLUMNS.index("state")
+
+
+def rows_of(events: pl.DataFrame) -> list[Row]:
+    """Events (`EVENT_SCHEMA`) as rows that the statements take: an identity holds no null."""
+    filled = pl.col("cluster", "client").fill_null(""), pl.col("attempt").fill_null(0.0)
+    return events.with_columns(*filled).select(tables.EVENT_COLUMNS).rows()
+
+
+class Appending:
+    """Adds events within the transaction that a connection is in."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._cursor = connection.cursor()
+        run = self._cursor.execute
+        (position,) = run(tables.SELECT_LAST_OUTCOME).fetchone()
+        self._last_outcome = int(position or 0)
+        self._last_ordinal = int((run(tables.SELECT_LAST_EVENT).fetchone() or (0, 0))[1])
+        pruned = run(tables.SELECT_FACT, (tables.PRUNED_FACT,)).fetchone()
+        self._pruned_before_s = float(pruned[0]) if pruned else float("-inf")
+
+    def add(self, rows: Sequence[Row]) -> Appended:
+        """Adds events, in their order."""
+        return Appended(bytes(map(self._add, rows)))
+
+    def _add(self, row: Row) -> Fate:
+        if row[_EVENT_TIME] < self._pruned_before_s:
+            return Fate.PRUNED
+        if row[_KIND] == tables.ENDED:
+            return self._add_ended(row)
+        return self._add_event(row)
+
+    def _add_ended(self, row: Row) -> Fate:
+        cursor = self._cursor
+        cursor.execute(tables.INSERT_OUTCOME, (*_outcome_of(row), *_identity_of(row)))
+        if cursor.rowcount:
+            self._last_outcome = position = int(cursor.lastrowid or 0)
+            cursor.execute(tables.INSERT_SOURCE, (position, *_source_of(row)))
+            return Fate.RECORDED
+        same = cursor.execute(tables.SELECT_SAME_OUTCOME, _job_of(row)).fetchone()
+        if same is not None and _identity_of(same[1:]) == _identity_of(row):
+            return self._known(row, same[1:])
+        # Another cluster's job, or another attempt, has the place in `outcome`.
+        return self._add_event(row)
+
+    def _add_event(self, row: Row) -> Fate:
+        cursor, ordinal = self._cursor, self._last_ordinal + 1
+        cursor.execute(tables.INSERT_EVENT, (*row, self._last_outcome + ordinal, ordinal))
+        if cursor.rowcount:
+            self._last_ordinal = ordinal
+            return Fate.RECORDED
+        same = cursor.execute(tables.SELECT_SAME_EVENT, _identity_of(row)).fetchone()
+        return self._known(row, same[1:])
+
+    def _known(self, row: Row, same: Row) -> Fate:
+        if not _contradict(_content_of(row), _content_of(same)):
+            return Fate.DUPLICATE
+        self._cursor.execute(tables.INSERT_CONFLICT, row)
+        return Fate.CONFLICT
+
+
+def _contradict(new: Row, known: Row) -> bool:
+    """Whether two events say different things of one field; a missing one says nothing."""
+    if new == known:
+        return False
+    return any(
+        a is not None and b is not None and a != b
+        for a, b in zip(_comparable(new), _comparable(known), strict=True)
+    )
+
+
+def _comparable(content: Row) -> Row:
+    """Edition 1.0 wrote states as they came."""
+    return (*content[:_STATE], normal_state(content[_STATE]), *content[_STATE + 1 :])

@@ -1,0 +1,167 @@
+"""The tables of the log in SQLite, and the statements that write and read them.
+
+Finished jobs lie in `outcome`, which is as edition 1.0 made it: that edition opens the file, reads
+it and writes it, before and after. What it has no columns for lies beside it in `outcome_source`.
+Other kinds lie in `event`, and so does the end of a job for which `outcome` has no room: it tells
+jobs apart by id and submit time, not by cluster and attempt.
+
+**One order of arrival.** An outcome's `position` is the number of outcomes up to it. An event's
+`ordinal` is the number of events up to it, and its `position` is that of the last outcome before it
+plus its ordinal. So the common position of an outcome is its own plus the ordinal of the last event
+that came before it: a log of edition 1.0 keeps its positions, and an outcome that 1.0 adds later
+comes after all that is there, without any table having been told of it.
+"""
+
+from collections.abc import Callable, Iterable
+
+import polars as pl
+
+from rt_predictor.jobs.event_kind import EventKind
+from rt_predictor.jobs.events import EVENT_IDENTITY, EVENT_SCHEMA
+
+FORMAT_OF_1_0 = 1
+"""`user_version`, by which edition 1.0 knows its own logs."""
+FORMAT = 1
+"""What is said in `fact` of the tables that are new since then."""
+
+OUTCOME_COLUMNS = (
+    "submit_time",
+    "processors_req",
+    "nodes_req",
+    "mem_req",
+    "gpus_req",
+    "time_req",
+    "partition",
+    "qos",
+    "user",
+    "account",
+    "job_name",
+    "job_id",
+    "start_time",
+    "end_time",
+    "runtime",
+    "state",
+)
+"""The columns of edition 1.0, never to be changed."""
+_REQUIRED_OF_OUTCOME = frozenset({"job_id", "submit_time", "end_time", "runtime"})
+
+EVENT_COLUMNS = tuple(EVENT_SCHEMA)
+SOURCE_COLUMNS = tuple(
+    name for name in EVENT_COLUMNS if name not in {*OUTCOME_COLUMNS, "kind", "event_time"}
+)
+"""What `outcome` has no columns for."""
+CONTENT_COLUMNS = tuple(
+    name for name in EVENT_COLUMNS if name not in {*EVENT_IDENTITY, "client", "arrived_s"}
+)
+"""What events of the same identity may say differently."""
+_FILLED = {"cluster": "''", "attempt": "0", "client": "''"}
+"""Null is no value of an identity in SQLite: what stands for it."""
+_REQUIRED = frozenset({"kind", "event_time", "submit_time", "job_id", *_FILLED})
+_TYPES = {pl.Float64: "REAL", pl.String: "TEXT"}
+ENDED = EventKind.ENDED.value
+
+
+def _declared(columns: Iterable[str], required: frozenset[str]) -> str:
+    return ", ".join(
+        f"{name} {_TYPES[EVENT_SCHEMA[name]]}{' NOT NULL' if name in required else ''}"
+        for name in columns
+    )
+
+
+def _listed(columns: Iterable[str]) -> str:
+    return ", ".join(columns)
+
+
+def _marks(columns: Iterable[str]) -> str:
+    return ", ".join("?" for _ in columns)
+
+
+def _read(name: str) -> str:
+    """A column as it is read: what stands for null is null again."""
+    return f"nullif({name}, {_FILLED[name]})" if name in _FILLED else name
+
+
+def _filled(name: str) -> str:
+    """A column of a table that has no row for every outcome, as an identity holds it."""
+    return f"coalesce({name}, {_FILLED[name]})" if name in _FILLED else name
+
+
+_UNIQUE_EVENT = "job_id, submit_time, kind, cluster, attempt"
+
+CREATE_AS_1_0 = (
+    f"CREATE TABLE IF NOT EXISTS outcome (position INTEGER PRIMARY KEY, "
+    f"{_declared(OUTCOME_COLUMNS, _REQUIRED_OF_OUTCOME)}, UNIQUE (job_id, submit_time))",
+    "CREATE TABLE IF NOT EXISTS log (id TEXT NOT NULL)",
+)
+CREATE = (
+    "CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    f"CREATE TABLE IF NOT EXISTS outcome_source (position INTEGER PRIMARY KEY, "
+    f"{_declared(SOURCE_COLUMNS, _REQUIRED)})",
+    f"CREATE TABLE IF NOT EXISTS event (position INTEGER PRIMARY KEY, ordinal INTEGER NOT NULL, "
+    f"{_declared(EVENT_COLUMNS, _REQUIRED)}, UNIQUE ({_UNIQUE_EVENT}))",
+    f"CREATE TABLE IF NOT EXISTS conflict (number INTEGER PRIMARY KEY, times INTEGER NOT NULL, "
+    f"{_declared(EVENT_COLUMNS, _REQUIRED)}, UNIQUE ({_UNIQUE_EVENT}, client))",
+)
+HAS_FACTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'fact'"
+SELECT_ID = "SELECT id FROM log"
+INSERT_ID = "INSERT INTO log SELECT ? WHERE NOT EXISTS (SELECT 1 FROM log)"
+SELECT_FACT = "SELECT value FROM fact WHERE name = ?"
+PUT_FACT = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
+FORMAT_FACT = "format"
+PRUNED_FACT = "pruned_before_s"
+"""No event from before this time comes in again."""
+
+_SAME_EVENT = " AND ".join(f"{name} = ?" for name in EVENT_IDENTITY)
+
+INSERT_OUTCOME = (
+    f"INSERT INTO outcome ({_listed(OUTCOME_COLUMNS)}) SELECT {_marks(OUTCOME_COLUMNS)} "
+    f"WHERE NOT EXISTS (SELECT 1 FROM event WHERE {_SAME_EVENT}) ON CONFLICT DO NOTHING"
+)
+"""Takes `OUTCOME_COLUMNS` and `EVENT_IDENTITY`: a job whose end lies in `event` is known."""
+INSERT_SOURCE = (
+    f"INSERT OR REPLACE INTO outcome_source (position, {_listed(SOURCE_COLUMNS)}) "
+    f"VALUES ({_marks(('position', *SOURCE_COLUMNS))})"
+)
+INSERT_EVENT = (
+    f"INSERT INTO event ({_listed(EVENT_COLUMNS)}, position, ordinal) "
+    f"VALUES ({_marks(EVENT_COLUMNS)}, ?, ?) ON CONFLICT DO NOTHING"
+)
+INSERT_CONFLICT = (
+    f"INSERT INTO conflict ({_listed(EVENT_COLUMNS)}, times) VALUES ({_marks(EVENT_COLUMNS)}, 1) "
+    f"ON CONFLICT DO UPDATE SET times = times + 1"
+)
+
+
+def _ended(of_source: Callable[[str], str]) -> str:
+    """Finished jobs as events; `of_source` gives an expression for a column of their source."""
+    expressions = {
+        "kind": f"'{ENDED}'",
+        "event_time": "end_time",
+        **{name: name for name in OUTCOME_COLUMNS},
+        **{name: of_source(name) for name in SOURCE_COLUMNS},
+    }
+    columns = _listed(expressions[name] for name in EVENT_COLUMNS)
+    return (
+        f"outcome.position, {columns}, NULL FROM outcome LEFT JOIN outcome_source USING (position)"
+    )
+
+
+SELECT_SAME_OUTCOME = f"SELECT {_ended(_filled)} WHERE job_id = ? AND submit_time = ?"
+SELECT_SAME_EVENT = f"SELECT position, {_listed(EVENT_COLUMNS)} FROM event WHERE {_SAME_EVENT}"
+
+SELECT_LAST_OUTCOME = "SELECT max(position) FROM outcome"
+SELECT_LAST_EVENT = "SELECT position, ordinal FROM event ORDER BY position DESC LIMIT 1"
+SELECT_ORDINAL = "SELECT ordinal FROM event WHERE position <= ? ORDER BY position DESC LIMIT 1"
+SELECT_OUTCOMES = (
+    f"SELECT {_ended(_read)} WHERE outcome.position > ? AND outcome.position <= ? "
+    "ORDER BY outcome.position LIMIT ?"
+)
+SELECT_EVENTS = (
+    f"SELECT position, {_listed(map(_read, EVENT_COLUMNS))}, ordinal FROM event "
+    "WHERE position > ? ORDER BY position LIMIT ?"
+)
+COUNT_BY_KIND = (
+    f"SELECT '{ENDED}', count(*) FROM outcome UNION ALL "
+    "SELECT kind, count(*) FROM event GROUP BY kind"
+)
+COUNT_CONFLICTS = "SELECT count(*) FROM conflict"
