@@ -25,6 +25,7 @@ from rt_predictor.jobs.events import (
     with_event_times,
     with_origin,
 )
+from rt_predictor.jobs.normal import normal_texts
 from rt_predictor.jobs.outcomes import broken_outcomes
 from rt_predictor.jobs.schema import JOB_SCHEMA, OUTCOME_SCHEMA, REQUEST_SCHEMA
 
@@ -104,7 +105,8 @@ class EventReader(ABC, Generic[_Request]):
         frames = [self._frame(part) for part in self._slices()]
         if not frames:
             return Events(pl.DataFrame(schema=dict(EVENT_SCHEMA)), {}, {})
-        events, errors = self._checked(pl.concat(frames), origin)
+        frame = pl.concat(frames).with_columns(normal_texts(JOB_SCHEMA))
+        events, errors = self._checked(frame, origin)
         invalid_kinds: Mapping[str, int] = {}
         if errors:
             valid = np.ones(len(events), dtype=np.bool_)

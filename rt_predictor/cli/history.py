@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rt_predictor.cli.access_options import takes_access
+from rt_predictor.cli.history_upkeep import (
+    LogFile,
+    backup,
+    clients,
+    forget,
+    prune,
+    restore,
+    withdraw,
+)
 from rt_predictor.cli.options import (
     DEFAULT_TARGET,
     Columns,
@@ -43,10 +52,8 @@ history_app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-LogFile = Annotated[
-    Path | None,
-    typer.Option("--history", metavar="FILE", help="Outcome log (history.path of the settings)."),
-]
+for _command in (clients, withdraw, forget, prune, backup, restore):
+    history_app.command()(_command)
 
 
 @history_app.command("import")

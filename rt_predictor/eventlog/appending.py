@@ -27,6 +27,7 @@ _job_of = _picks(("job_id", "submit_time"))
 _content_of = _picks(tables.CONTENT_COLUMNS)
 _KIND = tables.EVENT_COLUMNS.index("kind")
 _EVENT_TIME = tables.EVENT_COLUMNS.index("event_time")
+_CLIENT = tables.EVENT_COLUMNS.index("client")
 _STATE = tables.CONTENT_COLUMNS.index("state")
 
 
@@ -82,10 +83,11 @@ class Appending:
         return self._known(row, same[1:])
 
     def _known(self, row: Row, same: Row) -> Fate:
-        if not _contradict(_content_of(row), _content_of(same)):
-            return Fate.DUPLICATE
-        self._cursor.execute(tables.INSERT_CONFLICT, row)
-        return Fate.CONFLICT
+        contradicts = _contradict(_content_of(row), _content_of(same))
+        # Of those whose client is not known, nobody can be withdrawn but all.
+        if contradicts or same[_CLIENT] not in (row[_CLIENT], ""):
+            self._cursor.execute(tables.INSERT_VERSION, (*row, contradicts))
+        return Fate.CONFLICT if contradicts else Fate.DUPLICATE
 
 
 def _contradict(new: Row, known: Row) -> bool:

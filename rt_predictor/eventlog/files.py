@@ -17,6 +17,7 @@ from rt_predictor.errors import DamagedLogError, HistoryError
 from rt_predictor.eventlog.sqlite import SQLiteEventLog
 
 _DAMAGED = ".damaged-"
+_REPLACED = ".replaced-"
 _SIDE_FILES = ("-wal", "-shm")
 
 
@@ -49,9 +50,29 @@ def set_aside_damaged(path: Path, log: SQLiteEventLog, reason: str) -> None:
             _set_aside(path, reason)
 
 
+def put_in_place(new: Path, path: Path) -> Path | None:
+    """Puts a log, which nobody has open, in the place of another: where that one lies now, if any.
+
+    Raises HistoryError where it cannot be renamed.
+    """
+    with _alone(path):
+        aside = _moved_aside(path, _REPLACED) if path.exists() else None
+        new.rename(path)
+    return aside
+
+
 def logs_set_aside(path: Path) -> list[Path]:
     """Damaged logs that lie beside a log, the oldest first."""
-    found = path.parent.glob(f"{path.name}{_DAMAGED}*")
+    return _beside(path, _DAMAGED)
+
+
+def logs_replaced(path: Path) -> list[Path]:
+    """Logs in whose place another was put, the oldest first."""
+    return _beside(path, _REPLACED)
+
+
+def _beside(path: Path, mark: str) -> list[Path]:
+    found = path.parent.glob(f"{path.name}{mark}*")
     return sorted(file for file in found if not file.name.endswith(_SIDE_FILES))
 
 
@@ -96,15 +117,20 @@ def _lock_file(path: Path) -> Iterator[int]:
 
 
 def _set_aside(path: Path, reason: str) -> None:
+    aside = _moved_aside(path, _DAMAGED)
+    logger.error("damaged history log set aside, a new one begun", file=str(aside), reason=reason)
+
+
+def _moved_aside(path: Path, mark: str) -> Path:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    aside = path.with_name(f"{path.name}{_DAMAGED}{stamp}")
+    aside = path.with_name(f"{path.name}{mark}{stamp}")
     number = 1
     while aside.exists():
         number += 1
-        aside = path.with_name(f"{path.name}{_DAMAGED}{stamp}-{number}")
+        aside = path.with_name(f"{path.name}{mark}{stamp}-{number}")
     # The log itself last: what is written ahead must never be taken for the new log's.
     for end in (*_SIDE_FILES, ""):
         part = path.with_name(path.name + end)
         if part.exists():
             part.rename(aside.with_name(aside.name + end))
-    logger.error("damaged history log set aside, a new one begun", file=str(aside), reason=reason)
+    return aside

@@ -56,7 +56,7 @@ class Tail:
     """A piece of the log in the order of arrival."""
 
     events: pl.DataFrame
-    """[n] `JOB_SCHEMA`; null where the log has no such column"""
+    """[n] `EVENT_SCHEMA`"""
     position: int
     """Where to go on reading."""
     log_id: str

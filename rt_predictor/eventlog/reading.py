@@ -39,7 +39,7 @@ def read_after(connection: sqlite3.Connection, position: int, limit: int) -> Tai
     (ordinal,) = run(tables.SELECT_ORDINAL, (position,)).fetchone() or (0,)
     events = run(tables.SELECT_EVENTS, (position, limit)).fetchall()
     # Where events alone are enough, no outcome behind the last of them is needed.
-    until = _last_outcome_before(events[-1]) if len(events) == limit else _ALL
+    until = _last_outcome_before(events[-1]) if 0 < limit == len(events) else _ALL
     outcomes = run(tables.SELECT_OUTCOMES, (position - ordinal, until, limit)).fetchall()
     positions = np.concatenate(
         (

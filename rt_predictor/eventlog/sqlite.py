@@ -7,8 +7,9 @@ survives `kill -9` and a power cut alike. Every process, and every thread in it,
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -18,10 +19,23 @@ from rt_predictor.eventlog import tables
 from rt_predictor.eventlog.appending import Appending, rows_of
 from rt_predictor.eventlog.port import Appended, Tail
 from rt_predictor.eventlog.reading import last_position, read_after
+from rt_predictor.eventlog.removing import Removed, Selection, count_selected, prune, remove
 
 _BUSY_TIMEOUT_S = 10.0
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY_CODE = 0xFF
+
+
+@dataclass(frozen=True)
+class ClientShare:
+    """What one client has sent."""
+
+    client: str
+    """"" where it is not known: edition 1.0 did not write it down."""
+    events: int
+    first_s: float
+    """When the first came in, Unix s; when it happened where that was not written down."""
+    last_s: float
 
 
 class SQLiteEventLog:
@@ -126,10 +140,75 @@ class SQLiteEventLog:
         return counts
 
     def count_conflicts(self) -> int:
-        """Events that are kept apart, since the log holds another version."""
+        """Events that contradict what is recorded, and are kept apart."""
         with self._reporting("read"):
             (found,) = self._connection.execute(tables.COUNT_CONFLICTS).fetchone()
         return int(found)
+
+    def clients(self) -> list[ClientShare]:
+        """Who sent the events, those who sent most first."""
+        with self._reporting("read"):
+            found = self._connection.execute(tables.COUNT_BY_CLIENT).fetchall()
+        return [ClientShare(*row) for row in found]
+
+    def count_selected(self, selection: Selection) -> Removed:
+        """What `remove` would take out."""
+        with self._reporting("read"), self._transaction("BEGIN"):
+            return count_selected(self._connection, selection)
+
+    def remove(self, selection: Selection) -> Removed:
+        """Takes events out for good; the log has another id then. See `removing`."""
+        return self._change(lambda: remove(self._connection, selection))
+
+    def prune(self, before_s: float) -> Removed:
+        """Takes out what happened before a time, and lets none of it in again."""
+        return self._change(lambda: prune(self._connection, before_s))
+
+    def begin_anew(self) -> None:
+        """Gives the log another id: what was made from it before is worth nothing."""
+        with self._reporting("changed"):
+            self.log_id = uuid.uuid4().hex
+            self._connection.execute(tables.SET_ID, (self.log_id,))
+
+    def pruned_before_s(self) -> float | None:
+        """No event from before this time comes in any more; None where all do."""
+        with self._reporting("read"):
+            found = self._connection.execute(tables.SELECT_FACT, (tables.PRUNED_FACT,)).fetchone()
+        return float(found[0]) if found else None
+
+    def compact(self) -> None:
+        """Writes the file anew, without what has been taken out of it and without gaps.
+
+        Needs as much space as the log has, and holds up those who write meanwhile. Raises
+        HistoryError; also where somebody reads for so long that the rest of what was written ahead
+        cannot be cleared.
+        """
+        with self._reporting("compacted"):
+            self._connection.execute("VACUUM")
+            (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise HistoryError(
+                f"history log {self._path} is being read, so {self._path.name}-wal could not be "
+                "cleared: try again"
+            )
+
+    def copy_to(self, path: Path) -> None:
+        """Writes a copy of the log as it is at this moment into a new file. Raises HistoryError."""
+        with self._reporting("copied"), closing(sqlite3.connect(path)) as copy:
+            self._connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+            (found,) = copy.execute("PRAGMA quick_check").fetchone()
+        if found != "ok":
+            raise DamagedLogError(f"history log {self._path} is damaged: {found}")
+
+    def _change(self, change: Callable[[], Removed]) -> Removed:
+        with self._reporting("changed"):
+            # What is taken out is written over.
+            self._connection.execute("PRAGMA secure_delete = ON")
+            with self._transaction():
+                removed = change()
+            (self.log_id,) = self._connection.execute(tables.SELECT_ID).fetchone()
+        return removed
 
     def close(self) -> None:
         """See `EventLog.close`."""

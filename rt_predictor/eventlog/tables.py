@@ -3,7 +3,8 @@
 Finished jobs lie in `outcome`, which is as edition 1.0 made it: that edition opens the file, reads
 it and writes it, before and after. What it has no columns for lies beside it in `outcome_source`.
 Other kinds lie in `event`, and so does the end of a job for which `outcome` has no room: it tells
-jobs apart by id and submit time, not by cluster and attempt.
+jobs apart by id and submit time, not by cluster and attempt. What other clients than the first said
+of the same event lies in `version`: it takes the place of one that is withdrawn.
 
 **One order of arrival.** An outcome's `position` is the number of outcomes up to it. An event's
 `ordinal` is the number of events up to it, and its `position` is that of the last outcome before it
@@ -99,12 +100,13 @@ CREATE = (
     f"{_declared(SOURCE_COLUMNS, _REQUIRED)})",
     f"CREATE TABLE IF NOT EXISTS event (position INTEGER PRIMARY KEY, ordinal INTEGER NOT NULL, "
     f"{_declared(EVENT_COLUMNS, _REQUIRED)}, UNIQUE ({_UNIQUE_EVENT}))",
-    f"CREATE TABLE IF NOT EXISTS conflict (number INTEGER PRIMARY KEY, times INTEGER NOT NULL, "
+    "CREATE TABLE IF NOT EXISTS version (number INTEGER PRIMARY KEY, contradicts INTEGER NOT NULL, "
     f"{_declared(EVENT_COLUMNS, _REQUIRED)}, UNIQUE ({_UNIQUE_EVENT}, client))",
 )
 HAS_FACTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'fact'"
 SELECT_ID = "SELECT id FROM log"
 INSERT_ID = "INSERT INTO log SELECT ? WHERE NOT EXISTS (SELECT 1 FROM log)"
+SET_ID = "UPDATE log SET id = ?"
 SELECT_FACT = "SELECT value FROM fact WHERE name = ?"
 PUT_FACT = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
 FORMAT_FACT = "format"
@@ -126,10 +128,12 @@ INSERT_EVENT = (
     f"INSERT INTO event ({_listed(EVENT_COLUMNS)}, position, ordinal) "
     f"VALUES ({_marks(EVENT_COLUMNS)}, ?, ?) ON CONFLICT DO NOTHING"
 )
-INSERT_CONFLICT = (
-    f"INSERT INTO conflict ({_listed(EVENT_COLUMNS)}, times) VALUES ({_marks(EVENT_COLUMNS)}, 1) "
-    f"ON CONFLICT DO UPDATE SET times = times + 1"
+INSERT_VERSION = (
+    f"INSERT INTO version ({_listed(EVENT_COLUMNS)}, contradicts) "
+    f"VALUES ({_marks(EVENT_COLUMNS)}, ?) "
+    "ON CONFLICT DO UPDATE SET contradicts = max(contradicts, excluded.contradicts)"
 )
+"""The first version of each client is kept; that it contradicted later on is kept too."""
 
 
 def _ended(of_source: Callable[[str], str]) -> str:
@@ -164,4 +168,11 @@ COUNT_BY_KIND = (
     f"SELECT '{ENDED}', count(*) FROM outcome UNION ALL "
     "SELECT kind, count(*) FROM event GROUP BY kind"
 )
-COUNT_CONFLICTS = "SELECT count(*) FROM conflict"
+COUNT_CONFLICTS = "SELECT count(*) FROM version WHERE contradicts"
+COUNT_BY_CLIENT = (
+    "SELECT client, count(*), min(arrived_s), max(arrived_s) FROM ("
+    "SELECT coalesce(client, '') AS client, coalesce(arrived_s, end_time) AS arrived_s "
+    "FROM outcome LEFT JOIN outcome_source USING (position) UNION ALL "
+    "SELECT client, coalesce(arrived_s, event_time) FROM event"
+    ") GROUP BY client ORDER BY count(*) DESC, client"
+)

@@ -1,4 +1,4 @@
-"""RecordOutcomes, RecordEvents: what is valid is on disk, what is not is named and harms no other."""
+"""RecordOutcomes, RecordEvents: what is valid is on disk, and what is not harms none of it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator

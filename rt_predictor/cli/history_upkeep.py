@@ -1,0 +1,236 @@
+"""`rt-predictor history`: who sent what, and what an operator takes out, keeps and puts back."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rt_predictor.cli.options import Config
+from rt_predictor.cli.units import moment_s
+from rt_predictor.errors import HistoryError, UsageError
+
+if TYPE_CHECKING:
+    from rt_predictor.eventlog.removing import Removed
+    from rt_predictor.eventlog.sqlite import SQLiteEventLog
+
+LogFile = Annotated[
+    Path | None,
+    typer.Option("--history", metavar="FILE", help="Event log (history.path of the settings)."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many events it would be.")]
+_WHEN = "Unix seconds or ISO 8601 (UTC)."
+_NOTICED = "A service that uses the log notices by itself, and reads all of it again."
+
+
+def clients(*, history: LogFile = None, config: Config = None) -> None:
+    """Says who sent the events of a log.
+
+    A client is known by the name of its token or certificate; one without by the way it came
+    (`@ipv4`, `@ipv6`, `@unix`), and what was imported into the file by `@import`.
+
+    Example:
+
+        rt-predictor history clients
+    """
+    from rt_predictor.cli.words import moment
+
+    with _log(history, config) as log:
+        shares = log.clients()
+    for one in shares:
+        name = one.client or "(not known)"
+        typer.echo(f"{one.events:>12,}  {moment(one.first_s)} to {moment(one.last_s)}  {name}")
+
+
+def withdraw(
+    *,
+    client: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help='Only what this client sent; "" where it is not known.'),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only jobs of this user.")
+    ] = None,
+    since: Annotated[
+        float | None,
+        typer.Option(
+            parser=moment_s,
+            metavar="WHEN",
+            help=f"Only what came in at this time or later: {_WHEN}",
+        ),
+    ] = None,
+    until: Annotated[
+        float | None,
+        typer.Option(parser=moment_s, metavar="WHEN", help=f"Only what came in before: {_WHEN}"),
+    ] = None,
+    dry_run: DryRun = False,
+    history: LogFile = None,
+    config: Config = None,
+) -> None:
+    """Takes back what clients recorded, exactly: as if it had never come in.
+
+    What is given must all hold of an event. It may come in again, put right; where another client
+    had sent it too, what that one said takes its place. A service that uses the log notices by
+    itself, and reads all of it again.
+
+    Example:
+
+        rt-predictor history withdraw --client epilog --since 2026-03-01 --until 2026-03-02
+    """
+    from rt_predictor.eventlog.removing import Selection
+
+    selection = Selection(client=client, user=user, since_s=since, until_s=until)
+    if selection.is_everything:
+        raise UsageError("say what to withdraw: --client, --user, --since or --until")
+    with _log(history, config) as log:
+        removed = log.count_selected(selection) if dry_run else log.remove(selection)
+    _say(removed, "withdrawn", dry_run)
+
+
+def forget(
+    *,
+    user: Annotated[str, typer.Option(metavar="NAME", help="Whose jobs.")],
+    dry_run: DryRun = False,
+    history: LogFile = None,
+    config: Config = None,
+) -> None:
+    """Takes all jobs of a user out of the log, and of all files that lie beside it.
+
+    The log is written anew, so that nothing of it stays on its pages; snapshots are deleted, and
+    made again without that user. Says what it cannot reach.
+
+    Example:
+
+        rt-predictor history forget --user ada
+    """
+    from rt_predictor.eventlog.removing import Selection
+    from rt_predictor.eventlog.upkeep import forget_user
+
+    path = _existing(_path(history, config))
+    if dry_run:
+        with _log(path, None) as log:
+            _say(log.count_selected(Selection(user=user)), "forgotten", dry_run)
+        return
+    forgotten = forget_user(path, user)
+    _say(forgotten.removed, "forgotten", dry_run)
+    for what, files in (("cleaned", forgotten.cleaned), ("deleted", forgotten.deleted)):
+        for file in files:
+            typer.echo(f"{what} {file}")
+    for file in forgotten.out_of_reach:
+        typer.echo(f"not reached: {file} cannot be read and may name the user: delete it")
+    typer.echo(
+        "not reached, if there are any: backups of the log, bundles that were trained meanwhile, "
+        "lines of logs of the service with logging.users"
+    )
+
+
+def prune(
+    *,
+    before: Annotated[
+        float,
+        typer.Option(parser=moment_s, metavar="WHEN", help=f"What happened before: {_WHEN}"),
+    ],
+    compact: Annotated[
+        bool,
+        typer.Option(
+            "--compact",
+            help="Make the file smaller too: takes as much space as it has, and holds up writers.",
+        ),
+    ] = False,
+    dry_run: DryRun = False,
+    history: LogFile = None,
+    config: Config = None,
+) -> None:
+    """Takes old events out of the log; none from before that time comes in again.
+
+    The space is used for new events. A service that uses the log notices by itself, and reads all
+    of it again.
+
+    Example:
+
+        rt-predictor history prune --before 2025-01-01
+    """
+    from rt_predictor.eventlog.removing import Selection
+
+    with _log(history, config) as log:
+        if dry_run:
+            removed = log.count_selected(Selection(before_s=before))
+        else:
+            removed = log.prune(before)
+            if compact:
+                log.compact()
+    _say(removed, "pruned", dry_run)
+
+
+def backup(
+    *,
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="New file for the copy.")],
+    history: LogFile = None,
+    config: Config = None,
+) -> None:
+    """Copies the log as it is at this moment into a new file, whether or not a service uses it.
+
+    Example:
+
+        rt-predictor history backup /backup/history-2026-03-01.sqlite
+    """
+    from rt_predictor.eventlog.upkeep import back_up
+
+    size = back_up(_existing(_path(history, config)), target)
+    typer.echo(f"{target}: {size / 1e6:.1f} MB")
+
+
+def restore(
+    *,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")],
+    history: LogFile = None,
+    config: Config = None,
+) -> None:
+    """Puts a backup in the place of the log, and keeps the log of before beside it.
+
+    A service that uses the log notices by itself, and goes on with the backup.
+
+    Example:
+
+        rt-predictor history restore /backup/history-2026-03-01.sqlite
+    """
+    from rt_predictor.eventlog import upkeep
+
+    path = _path(history, config)
+    before = upkeep.restore(source, path)
+    typer.echo(f"{path} is {source} now")
+    if before is not None:
+        typer.echo(f"the log of before is {before}: import what it has on top, or delete it")
+
+
+def _path(history: Path | None, config: Path | None) -> Path:
+    from rt_predictor.settings import load_settings
+
+    return history or load_settings(config).history.path
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise HistoryError(f"there is no history log {path}: name another with --history")
+    return path
+
+
+@contextmanager
+def _log(history: Path | None, config: Path | None) -> "Iterator[SQLiteEventLog]":
+    """The log, which must be there. Raises HistoryError."""
+    from rt_predictor.eventlog.files import open_log
+
+    with closing(open_log(_existing(_path(history, config)))) as log:
+        yield log
+
+
+def _say(removed: "Removed", what: str, dry_run: bool) -> None:
+    would = "would be " if dry_run else ""
+    typer.echo(f"{removed.events:,} events {would}{what}")
+    if removed.versions:
+        typer.echo(f"{removed.versions:,} {would}{what} of which another client had been first")
+    if removed.restored:
+        typer.echo(f"{removed.restored:,} of those that others had sent too take their place")
+    if not dry_run and removed.events:
+        typer.echo(_NOTICED)

@@ -1,0 +1,149 @@
+"""Events out of the tables for good: withdrawn, forgotten with their user, or pruned.
+
+The log gets a new id, so that every process folds all of it again, and no snapshot of before is
+used: what is known then equals what a log would tell that never had these events. So what another
+client said of the same event takes the place of one that is withdrawn.
+"""
+
+import sqlite3
+import uuid
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from rt_predictor.eventlog import tables
+from rt_predictor.eventlog.appending import Appending
+
+_Values: TypeAlias = list[str | float]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which events: all that are given must hold of one."""
+
+    client: str | None = None
+    """Who sent it; "" are those of whom that is not known."""
+    user: str | None = None
+    since_s: float | None = None
+    """It came in at this time or later, Unix s. Edition 1.0 did not write down when events came in:
+    for those it is when they happened."""
+    until_s: float | None = None
+    """It came in before this time."""
+    before_s: float | None = None
+    """It happened before this time, Unix s."""
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is given."""
+        return self == Selection()
+
+    def condition(self, columns: "_Columns") -> tuple[str, _Values]:
+        """The same in SQL, and the values of its marks."""
+        parts = (
+            (f"{columns.client} = ?", self.client),
+            (f"{columns.user} = ?", self.user),
+            (f"{columns.arrived_s} >= ?", self.since_s),
+            (f"{columns.arrived_s} < ?", self.until_s),
+            (f"{columns.event_time} < ?", self.before_s),
+        )
+        given = [(text, value) for text, value in parts if value is not None]
+        return " AND ".join(["1", *(text for text, _ in given)]), [value for _, value in given]
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was taken out."""
+
+    events: int
+    """Of all kinds."""
+    versions: int
+    """What was kept apart, since another client had been first with the same event."""
+    restored: int = 0
+    """Events that are in the log now in the place of those taken out, from other clients."""
+
+
+@dataclass(frozen=True)
+class _Columns:
+    client: str = "client"
+    user: str = "user"
+    event_time: str = "event_time"
+    arrived_s: str = "coalesce(arrived_s, event_time)"
+
+
+_OF_EVENTS = _Columns()
+_OF_OUTCOMES = _Columns(
+    client="coalesce(client, '')",
+    event_time="end_time",
+    arrived_s="coalesce(arrived_s, end_time)",
+)
+_SOURCED = "outcome LEFT JOIN outcome_source USING (position)"
+_HAS_EVENT = (
+    "EXISTS (SELECT 1 FROM event WHERE event.job_id = version.job_id "
+    "AND event.submit_time = version.submit_time AND event.kind = version.kind "
+    "AND event.cluster = version.cluster AND event.attempt = version.attempt)"
+)
+_HAS_OUTCOME = (
+    f"version.kind = '{tables.ENDED}' AND EXISTS (SELECT 1 FROM {_SOURCED} "
+    "WHERE outcome.job_id = version.job_id AND outcome.submit_time = version.submit_time "
+    "AND coalesce(outcome_source.cluster, '') = version.cluster "
+    "AND coalesce(outcome_source.attempt, 0) = version.attempt)"
+)
+_ORPHANED = f"NOT ({_HAS_EVENT}) AND NOT ({_HAS_OUTCOME})"
+
+
+def count_selected(connection: sqlite3.Connection, selection: Selection) -> Removed:
+    """What `remove` would take out."""
+    outcomes = _count(connection, _SOURCED, *selection.condition(_OF_OUTCOMES))
+    where = selection.condition(_OF_EVENTS)
+    events = _count(connection, "event", *where)
+    return Removed(outcomes + events, _count(connection, "version", *where))
+
+
+def remove(connection: sqlite3.Connection, selection: Selection) -> Removed:
+    """Takes events out, within the transaction that a connection is in."""
+    removed = _delete(connection, selection)
+    columns = ", ".join(tables.EVENT_COLUMNS)
+    orphans = connection.execute(
+        f"SELECT {columns} FROM version WHERE {_ORPHANED} ORDER BY number"
+    ).fetchall()
+    connection.execute(f"DELETE FROM version WHERE {_ORPHANED}")
+    restored = Appending(connection).add(orphans).recorded
+    _begin_anew(connection)
+    return Removed(removed.events, removed.versions, restored)
+
+
+def prune(connection: sqlite3.Connection, before_s: float) -> Removed:
+    """Takes out what happened before a time, and lets nothing from before it in again."""
+    removed = _delete(connection, Selection(before_s=before_s))
+    connection.execute(f"DELETE FROM version WHERE {_ORPHANED}")
+    known = connection.execute(tables.SELECT_FACT, (tables.PRUNED_FACT,)).fetchone()
+    mark_s = max(before_s, float(known[0])) if known else before_s
+    connection.execute(tables.PUT_FACT, (tables.PRUNED_FACT, mark_s))
+    _begin_anew(connection)
+    return removed
+
+
+def _count(connection: sqlite3.Connection, table: str, where: str, values: _Values) -> int:
+    (found,) = connection.execute(f"SELECT count(*) FROM {table} WHERE {where}", values).fetchone()
+    return int(found)
+
+
+def _delete(connection: sqlite3.Connection, selection: Selection) -> Removed:
+    run = connection.execute
+    where, values = selection.condition(_OF_OUTCOMES)
+    # Once, since the source of an outcome may be what selects it.
+    run(f"CREATE TEMP TABLE removed AS SELECT position FROM {_SOURCED} WHERE {where}", values)
+    run("DELETE FROM outcome_source WHERE position IN (SELECT position FROM removed)")
+    events = run("DELETE FROM outcome WHERE position IN (SELECT position FROM removed)").rowcount
+    run("DROP TABLE removed")
+    where, values = selection.condition(_OF_EVENTS)
+    events += run(f"DELETE FROM event WHERE {where}", values).rowcount
+    versions = run(f"DELETE FROM version WHERE {where}", values).rowcount
+    # What comes next must come after all that is left: `tables` says what positions are.
+    (last,) = run(tables.SELECT_LAST_OUTCOME).fetchone()
+    last = int(last or 0)
+    run("UPDATE event SET position = ? + ordinal WHERE position - ordinal > ?", (last, last))
+    return Removed(events, versions)
+
+
+def _begin_anew(connection: sqlite3.Connection) -> None:
+    connection.execute(tables.SET_ID, (uuid.uuid4().hex,))
