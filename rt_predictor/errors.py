@@ -31,7 +31,7 @@ RTPredictorError
 """
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 EXIT_OK = 0
@@ -79,11 +79,17 @@ class TraceError(RTPredictorError):
 
 
 class NoJobsError(TraceError):
-    """A job log can be read, and has no finished job; `malformed` records are broken."""
+    """A job log can be read, and has no finished job.
 
-    def __init__(self, message: str, malformed: int = 0) -> None:
+    `malformed` records are broken; `skipped` says why the others are no finished jobs -> how many.
+    """
+
+    def __init__(
+        self, message: str, malformed: int = 0, skipped: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__(message)
         self.malformed = malformed
+        self.skipped = dict(skipped or {})
 
 
 class FeedError(RTPredictorError):

@@ -1,6 +1,7 @@
 """What is followed: a source that gives finished jobs, and is told when they are recorded."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import polars as pl
@@ -13,11 +14,13 @@ class Batch:
     jobs: columns of `JOB_SCHEMA`.
     unread: records that could not be read, and the first reason.
     more: whether the feed has more already.
+    skipped: why records tell of no job that ran and ended -> how many.
     """
 
     jobs: pl.DataFrame
     unread: tuple[int, str] = (0, "")
     more: bool = False
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 class Feed(Protocol):

@@ -1,6 +1,7 @@
 """Follows a feed: reads, records, says so, and does it again, for as long as it is let."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from rt_predictor.client.access import PLAIN
 from rt_predictor.errors import EXIT_OK, FeedError, RTPredictorError, ServiceError, TraceError
 from rt_predictor.follow.feed import Feed
 from rt_predictor.history.events import read_events
+from rt_predictor.jobs.outcomes import reasons_of
 from rt_predictor.observability.logging import configure_logging
 from rt_predictor.serving.run import exit_code_of
 from rt_predictor.serving.signals import stop_signals
@@ -107,7 +109,9 @@ async def _step(feed: Feed, client: RecorderPort) -> bool:
     recorded = await client.record(events) if len(events) else Recorded()
     feed.recorded(batch)
     unread, reason = batch.unread
-    if len(batch.jobs) or unread:
+    left_out = Counter(batch.skipped)
+    left_out.update(reasons_of(broken))
+    if len(batch.jobs) or unread or left_out:
         first: RTPredictorError | str = next(iter(broken), None) or reason
         refused = next((error.message for error in recorded.errors), "")
         logger.info(
@@ -116,6 +120,7 @@ async def _step(feed: Feed, client: RecorderPort) -> bool:
             duplicates=recorded.duplicates,
             skipped=len(broken) + recorded.invalid,
             unread=unread,
+            **({"left_out": dict(left_out)} if left_out else {}),
             **({"example": str(first or refused)} if first or refused else {}),
         )
     return batch.more

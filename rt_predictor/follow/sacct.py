@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -74,11 +75,9 @@ class SacctFeed:
         self._window_end_s = max(min(self._until_s + MAX_WINDOW_S, now_s), self._until_s)
         with tempfile.NamedTemporaryFile(prefix="rt-predictor-", suffix=".sacct") as file:
             await self._run(begin_s, self._window_end_s, file.fileno())
-            jobs, unread = await asyncio.to_thread(
-                read_finished, Path(file.name), "the output of sacct"
-            )
-        new = jobs.join(self._seen, on=_KEY, how="anti", maintain_order="left")
-        return Batch(new, unread, more=self._window_end_s < now_s)
+            found = await asyncio.to_thread(read_finished, Path(file.name), "the output of sacct")
+        new = found.jobs.join(self._seen, on=_KEY, how="anti", maintain_order="left")
+        return replace(found, jobs=new, more=self._window_end_s < now_s)
 
     def recorded(self, batch: Batch) -> None:
         """Goes on to the next window. Raises FeedError."""
@@ -128,8 +127,8 @@ def _words(said: IO[bytes]) -> str:
     return " ".join(words)[:300] or "without a word"
 
 
-def read_finished(path: Path, called: str) -> tuple[pl.DataFrame, tuple[int, str]]:
-    """The finished jobs of `sacct -P` text, and how many records could not be read and why.
+def read_finished(path: Path, called: str) -> Batch:
+    """The finished jobs of `sacct -P` text.
 
     Raises TraceError, with `called` for the file, where it is no such text.
     """
@@ -138,15 +137,16 @@ def read_finished(path: Path, called: str) -> tuple[pl.DataFrame, tuple[int, str
         return str(error).replace(str(path), called)
 
     if not path.stat().st_size:
-        return pl.DataFrame(schema=JOB_SCHEMA), (0, "")
+        return Batch(pl.DataFrame(schema=JOB_SCHEMA))
     try:
         trace = read_trace(path, format=TraceFormat.SACCT, options=_READ)
     except NoJobsError as error:
-        return pl.DataFrame(schema=JOB_SCHEMA), (error.malformed, told(error))
+        unread = (error.malformed, told(error))
+        return Batch(pl.DataFrame(schema=JOB_SCHEMA), unread, skipped=error.skipped)
     except TraceError as error:
         raise TraceError(told(error)) from error
     reasons = "; ".join(str(line) for line in trace.malformed[:1])
-    return trace.jobs, (trace.malformed_count, reasons)
+    return Batch(trace.jobs, (trace.malformed_count, reasons), skipped=trace.skipped)
 
 
 def _local(unix_s: float) -> str:

@@ -4,8 +4,10 @@ import asyncio
 import os
 import stat
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -25,9 +27,7 @@ _MAX_BYTES = 64 << 10
 """Size of one file at most: it holds one job."""
 
 Texts = dict[Path, bytes]
-Found = tuple[pl.DataFrame, tuple[int, str]]
-"""Jobs, and how many records could not be read and why."""
-_NOTHING: Found = (pl.DataFrame(schema=JOB_SCHEMA), (0, ""))
+_NO_JOBS = pl.DataFrame(schema=JOB_SCHEMA)
 
 
 class SpoolFeed:
@@ -66,15 +66,15 @@ class SpoolFeed:
             texts, unread, more = self._texts(files)
         except OSError as error:
             raise FeedError(f"cannot read {self._folder}: {error.strerror or error}") from error
-        parts = [_NOTHING, *unread, *(self._jobs(alike) for alike in _by_header(texts))]
+        parts = [*unread, *(self._jobs(alike) for alike in _by_header(texts))]
         self._read = [path for path in texts if path not in self._rejected]
         self._rejected = {path for path in self._rejected if os.path.lexists(path)}
-        return Batch(*_joined(parts), more=more)
+        return replace(_joined(parts), more=more)
 
-    def _texts(self, files: Sequence[Path]) -> tuple[Texts, list[Found], bool]:
+    def _texts(self, files: Sequence[Path]) -> tuple[Texts, list[Batch], bool]:
         """Contents of the first files, what could not be read, and whether there are more."""
         texts: Texts = {}
-        unread: list[Found] = []
+        unread: list[Batch] = []
         for path in files:
             if path in self._rejected:
                 continue
@@ -86,33 +86,34 @@ class SpoolFeed:
                 continue
             except PermissionError as error:
                 # Whoever mends that wants to find it in its place.
-                unread.append((_NOTHING[0], (1, f"cannot read {path}: {error.strerror}")))
+                unread.append(Batch(_NO_JOBS, (1, f"cannot read {path}: {error.strerror}")))
             except TraceError as error:
                 unread.append(self._reject(path, str(error)))
         return texts, unread, False
 
-    def _jobs(self, texts: Texts) -> Found:
+    def _jobs(self, texts: Texts) -> Batch:
         """The jobs of files with the same header; halving finds those that cannot be read."""
         try:
             # The reader takes many at once, as one log whose header comes again and again.
-            jobs, (unread, reason) = _read_text(b"".join(texts.values()))
+            found = _read_text(b"".join(texts.values()))
         except TraceError as error:
-            unread, reason = 1, str(error)
+            found = Batch(_NO_JOBS, (1, str(error)))
+        unread, reason = found.unread
         if not unread:
-            return jobs, (0, "")
+            return found
         if len(texts) > 1:
             return _joined([self._jobs(half) for half in _halves(texts)])
         (path,) = texts
         return self._reject(path, reason)
 
-    def _reject(self, path: Path, reason: str) -> Found:
+    def _reject(self, path: Path, reason: str) -> Batch:
         """Sets a file aside that no try will make readable."""
         logger.warning("a file of the spool cannot be read", file=path.name, reason=reason)
         self._rejected.add(path)
         with suppress(OSError):
             (self._folder / REJECTED).mkdir(exist_ok=True)
             path.replace(self._folder / REJECTED / path.name)
-        return _NOTHING[0], (1, reason)
+        return Batch(_NO_JOBS, (1, reason))
 
 
 def _text(path: Path) -> bytes:
@@ -127,7 +128,7 @@ def _text(path: Path) -> bytes:
     return text if text.endswith(b"\n") else text + b"\n"
 
 
-def _read_text(text: bytes) -> Found:
+def _read_text(text: bytes) -> Batch:
     with tempfile.NamedTemporaryFile(prefix="rt-predictor-", suffix=".sacct") as file:
         file.write(text)
         file.flush()
@@ -148,7 +149,13 @@ def _halves(texts: Texts) -> tuple[Texts, Texts]:
     return dict(items[:half]), dict(items[half:])
 
 
-def _joined(parts: Sequence[Found]) -> Found:
-    unread = sum(count for _, (count, _) in parts)
-    reason = next((reason for _, (_, reason) in parts if reason), "")
-    return pl.concat([jobs for jobs, _ in parts]), (unread, reason)
+def _joined(parts: Sequence[Batch]) -> Batch:
+    reason = next((part.unread[1] for part in parts if part.unread[1]), "")
+    skipped: Counter[str] = Counter()
+    for part in parts:
+        skipped.update(part.skipped)
+    return Batch(
+        pl.concat([_NO_JOBS, *(part.jobs for part in parts)]),
+        (sum(part.unread[0] for part in parts), reason),
+        skipped=dict(skipped),
+    )

@@ -74,6 +74,20 @@ _LOG_RULES = tuple(rule for rule in OUTCOME_RULES if rule.field != "job_id")
 """Records of logs may lack an id: `identity.with_ids` gives one."""
 
 
+_FIRST_DAY_S = 86400.0
+"""Times of the first day of 1970, in whatever zone, stand for "never"."""
+_NO_VALUE, _INFINITE = 4294967294.0, 4294967295.0
+"""What Slurm's database holds where a number is not set."""
+
+
+def is_no_time(name: str) -> pl.Expr:
+    """Whether a time stands for "never": 0 (in whatever zone), -1, or Slurm's "no value"."""
+    time = pl.col(name)
+    first_day = (time <= _FIRST_DAY_S) & (time < pl.col("submit_time") - CLOCK_TOLERANCE_S)
+    no_value = (time == _NO_VALUE) | (time == _INFINITE)
+    return ((time < 0) | no_value | first_day).fill_null(value=False)
+
+
 @dataclass(frozen=True)
 class _TimeRule:
     """A rule about several times of a job."""
@@ -84,6 +98,16 @@ class _TimeRule:
     text: str
     other: pl.Expr
     """The number that the text names."""
+
+
+_NEVER_STARTED = _TimeRule(
+    Skip.NEVER_STARTED,
+    "start_time",
+    is_no_time("start_time"),
+    "is no start: the job never started (submitted at {!r} Unix s)",
+    pl.col("submit_time"),
+)
+"""Comes before all others: a job that never started has no outcome that could be wrong."""
 
 
 def _time_rules(now_s: float | None) -> list[_TimeRule]:
@@ -134,9 +158,16 @@ def broken_outcomes(
     `now_s` is the time by our clock; without it, ends in the future are let pass. Returns row
     number -> the first rule that the row breaks; rows not in it are plausible.
     """
-    errors = broken_rules(events, OUTCOME_RULES, "required")
-    start = () if "start_time" in events.columns else ("start_time",)
-    rules = [rule for rule in _time_rules(now_s) if rule.field not in start]
+    errors = _broken_times(events, [_NEVER_STARTED])
+    for row, error in broken_rules(events, OUTCOME_RULES, "required").items():
+        errors.setdefault(row, error)
+    for row, error in _broken_times(events, _time_rules(now_s)).items():
+        errors.setdefault(row, error)
+    return errors
+
+
+def _broken_times(events: pl.DataFrame, rules: Sequence[_TimeRule]) -> dict[int, InvalidJobError]:
+    errors: dict[int, InvalidJobError] = {}
     found = events.select(
         rule.breaks.fill_null(value=False).alias(str(at)) for at, rule in enumerate(rules)
     )
@@ -156,9 +187,15 @@ def skip_reason(now_s: float | None) -> pl.Expr:
 
     The reasons are those of the errors of `broken_outcomes`; an id is not asked for.
     """
-    reasons = [rule_reason(rule) for rule in _LOG_RULES]
-    reasons += [pl.when(rule.breaks).then(pl.lit(rule.reason.value)) for rule in _time_rules(now_s)]
-    return pl.coalesce(reasons)
+
+    def broken(rule: _TimeRule) -> pl.Expr:
+        return pl.when(rule.breaks).then(pl.lit(rule.reason.value))
+
+    return pl.coalesce(
+        broken(_NEVER_STARTED),
+        *(rule_reason(rule) for rule in _LOG_RULES),
+        *(broken(rule) for rule in _time_rules(now_s)),
+    )
 
 
 def quarantine_reason(*, limits_enforced: bool) -> pl.Expr:

@@ -9,16 +9,13 @@ from collections.abc import Iterable
 import polars as pl
 
 from rt_predictor.jobs.normal import normal_texts
-from rt_predictor.jobs.outcomes import CLOCK_TOLERANCE_S, Skip
-from rt_predictor.jobs.rules import MAX_TIME_S, null_invalid
+from rt_predictor.jobs.outcomes import CLOCK_TOLERANCE_S, Skip, is_no_time
+from rt_predictor.jobs.rules import null_invalid
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.jobs.states import ACTIVE, ENDINGS, WAITING
 
 SUSPENDED = "suspended"
 """Column that a record frame may have: time that the job was suspended, s."""
-
-_DAY_S = 86400.0
-"""Times of the first day of 1970, in whatever zone, stand for "never"."""
 
 
 def first_reason(reasons: Iterable[tuple[pl.Expr, str]]) -> pl.Expr:
@@ -78,18 +75,11 @@ def _with_all_columns(records: pl.DataFrame) -> pl.DataFrame:
 
 def _without_sentinels(records: pl.DataFrame) -> pl.DataFrame:
     """Makes null what stands for "never" among the times, and a runtime below 0."""
-    submit = pl.col("submit_time")
-
-    def is_never(name: str) -> pl.Expr:
-        time = pl.col(name)
-        first_day = (time <= _DAY_S) & (time < submit - CLOCK_TOLERANCE_S)
-        return ((time < 0) | (time > MAX_TIME_S) | first_day).fill_null(value=False)
-
-    never = is_never("start_time")
+    never = is_no_time("start_time")
     return records.with_columns(
         never.alias(_NEVER),
         pl.when(~never).then("start_time").alias("start_time"),
-        pl.when(~is_never("end_time")).then("end_time").alias("end_time"),
+        pl.when(~is_no_time("end_time")).then("end_time").alias("end_time"),
         pl.when(pl.col("runtime") >= 0).then("runtime").alias("runtime"),
     )
 

@@ -74,6 +74,7 @@ class Tally:
             f"{self._path}: none of the {self._lines} records is a finished job "
             f"({'; '.join(reasons)})",
             self._malformed_count,
+            self._skipped,
         )
 
     def trace(
