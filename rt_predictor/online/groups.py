@@ -1,17 +1,31 @@
-"""Groups of jobs by how much is known of their users."""
+"""Groups of jobs: by how much is known of their users, and by the shape of their distributions."""
 
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_predictor.model.distribution import Distribution
+
+Groups = NDArray[np.intp]
+
 HISTORY_EDGES: Final = (1, 5, 20)
 """Finished jobs of a user from which on the next group begins."""
 
 HISTORY_LABELS: Final = ("none", "1 to 4", "5 to 19", "20 and more")
 
+SPREAD_EDGES: Final = (1.1, 2.7)
+"""Q(3/4) over Q(1/4) from which on a distribution is of the next spread. Regular users are below
+the first, so that what is learned of others does not widen their intervals."""
 
-def history_groups(user_runs: NDArray[np.floating | np.integer]) -> NDArray[np.intp]:
+LIKELY_TIMEOUT: Final = 0.1
+"""Chance of a timeout from which on a distribution is of the other half of groups."""
+
+SHAPES: Final = 2 * (len(SPREAD_EDGES) + 1)
+"""Groups that `shape_groups` tells apart."""
+
+
+def history_groups(user_runs: NDArray[np.floating | np.integer]) -> Groups:
     """Return the place in `HISTORY_LABELS` of n jobs.
 
     Args:
@@ -19,3 +33,14 @@ def history_groups(user_runs: NDArray[np.floating | np.integer]) -> NDArray[np.i
     """
     known = np.nan_to_num(np.asarray(user_runs, dtype=np.float64))
     return np.searchsorted(HISTORY_EDGES, known, side="right")
+
+
+def shape_groups(raw: Distribution) -> Groups:
+    """Return the group, below `SHAPES`, of n jobs: the spread of each, and whether it may time out.
+
+    Args:
+        raw: distributions before recalibration.
+    """
+    ends_s = raw.quantiles_s((0.25, 0.75))
+    spread = np.searchsorted(SPREAD_EDGES, ends_s[:, 1] / ends_s[:, 0], side="right")
+    return spread * 2 + (raw.timeout_probability() >= LIKELY_TIMEOUT)
