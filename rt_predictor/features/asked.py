@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rt_predictor.history.columns import COLUMN, Float, JobColumns, Times
 from rt_predictor.history.value_ids import NO_CODE
@@ -30,7 +31,7 @@ class Asked:
     def __len__(self) -> int:
         return len(self.columns)
 
-    def __getitem__(self, rows: slice | np.ndarray[tuple[int], np.dtype[np.integer]]) -> "Asked":
+    def __getitem__(self, rows: slice | NDArray[np.integer]) -> "Asked":
         """Return some of the jobs."""
         return Asked(self.columns[rows], self.submit_s[rows], self.limit_s[rows])
 

@@ -10,6 +10,7 @@ A job has the same bits alone and among others: no sum runs over jobs.
 from datetime import UTC, tzinfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rt_predictor.features.asked import JOBS_AT_ONCE, Asked
 from rt_predictor.features.proposals import PROPOSALS, propose
@@ -92,13 +93,14 @@ def assemble(asked: Asked, tokens: AskedTokens, zone: tzinfo = UTC) -> Float:
         return matrix
     for first in range(0, len(asked), JOBS_AT_ONCE):
         jobs = slice(first, first + JOBS_AT_ONCE)
-        _put(matrix[jobs], asked[jobs], _some(tokens, jobs), site[jobs], zone)
+        _put(matrix[jobs], asked[jobs], some_tokens(tokens, jobs), site[jobs], zone)
     return matrix
 
 
-def _some(tokens: AskedTokens, jobs: slice) -> AskedTokens:
+def some_tokens(tokens: AskedTokens, jobs: slice | NDArray[np.integer]) -> AskedTokens:
     """Return the answers for some jobs; the sets that stand for the site stay those of all."""
     return tokens._replace(
+        site_of=tokens.site_of[jobs],
         rows=tokens.rows[jobs],
         columns=tokens.columns[jobs],
         age_s=tokens.age_s[jobs],

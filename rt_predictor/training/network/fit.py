@@ -1,0 +1,124 @@
+"""How the network learns: AdamW, a rate that warms up and falls along a cosine, weights averaged.
+
+The same seed, logs and machine give the same weights.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from rt_predictor.errors import TrainingError
+from rt_predictor.training.network.batches import BATCH, Batch, LearningLog, batches, steps
+from rt_predictor.training.network.forward import Weights, initial_weights, scores
+from rt_predictor.training.network.loss import crps, falls
+from rt_predictor.training.network.shape import Sizes
+
+Array = Any
+Report = Callable[[float], None]
+"""Called with the share of the steps that is done, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast."""
+
+    epochs: int = 4
+    per_log: int = 25_000
+    """Jobs of one log in an epoch, at most."""
+    rate: float = 2e-3
+    seed: int = 0
+
+
+FALLS = 1.0
+"""How much the law of limits counts beside the score."""
+
+_WEIGHT_DECAY, _CLIP = 1e-3, 1.0
+_WARM_UP_STEPS, _LAST_RATE = 200, 0.02
+_AVERAGE_OF_STEPS = 200
+
+
+def fit(
+    logs: Sequence[LearningLog],
+    plan: Plan,
+    *,
+    sizes: Sizes | None = None,
+    start: Weights | None = None,
+    report: Report = lambda _: None,
+) -> Weights:
+    """Return the weights learned from logs, as NumPy arrays.
+
+    Args:
+        logs: what is learned from.
+        plan: how long and how fast.
+        sizes: widths of the layers of a new network.
+        start: weights to go on from, instead of a new network.
+        report: called after every step.
+
+    Raises:
+        TrainingError: there are not enough jobs for one step, or the loss is no number.
+    """
+    total = steps(logs, plan.epochs, plan.per_log)
+    if not total:
+        raise TrainingError(f"too few jobs to learn from: give at least {BATCH}")
+    weights = initial_weights(plan.seed, sizes or Sizes()) if start is None else start
+    weights = jax.tree.map(jnp.asarray, weights)
+    warm_up = min(_WARM_UP_STEPS, total // 4 + 1)
+    rate = optax.warmup_cosine_decay_schedule(
+        0.0, plan.rate, warm_up, max(total, warm_up + 1), plan.rate * _LAST_RATE
+    )
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(_CLIP), optax.adamw(rate, weight_decay=_WEIGHT_DECAY)
+    )
+    # The average leaves out soon what the network began with.
+    keep = 1 - 1 / min(_AVERAGE_OF_STEPS, total / 10 + 1)
+
+    def step(now: _Learned, batch: Batch, key: Array) -> _Learned:
+        loss, gradient = jax.value_and_grad(_loss)(now.weights, batch, key)
+        change, state = optimizer.update(gradient, now.state, now.weights)
+        weights = optax.apply_updates(now.weights, change)
+        average = jax.tree.map(lambda a, w: a * keep + w * (1 - keep), now.average, weights)
+        return _Learned(weights, state, average, loss)
+
+    compiled = jax.jit(step)
+    learned = _Learned(weights, optimizer.init(weights), weights, jnp.zeros(()))
+    key = jax.random.PRNGKey(plan.seed + 1)
+    random = np.random.default_rng(plan.seed)
+    for done, batch in enumerate(batches(logs, plan.epochs, plan.per_log, random), start=1):
+        learned = compiled(learned, batch, jax.random.fold_in(key, done))
+        report(done / total)
+    if not np.isfinite(float(learned.loss)):
+        raise TrainingError("the network learned nothing: its loss is not a number")
+    average: Weights = jax.tree.map(np.asarray, learned.average)
+    return average
+
+
+class _Learned(NamedTuple):
+    """Where learning stands."""
+
+    weights: Weights
+    state: Any
+    """Of the optimizer."""
+    average: Weights
+    loss: Array
+    """Of the last batch."""
+
+
+def _loss(weights: Weights, batch: Batch, key: Array) -> Array:
+    longer, jobs = batch.longer, len(batch.matrix)
+    matrix = jnp.concatenate([batch.matrix, longer.matrix])
+    boosted = jnp.concatenate([batch.boosted, longer.boosted])
+    found = jax.nn.softmax(scores(weights, matrix, boosted, key))
+    order = jnp.concatenate([batch.order, longer.order])
+    found = jnp.take_along_axis(found, order, axis=1)
+
+    unit = batch.scale_s
+    points = jnp.sqrt(batch.points_s / unit[:, None])
+    score = crps(found[:jobs], points, jnp.sqrt(batch.runtime_s / unit))
+    at = longer.places
+    law = falls(found[at], batch.points_s[at], found[jobs:], longer.points_s)
+    return score.mean() + FALLS * (law * longer.limited).mean()

@@ -1,0 +1,80 @@
+"""What is left out at random while the network learns, as a site may not know it or not tell it.
+
+So logs without names, accounts or starts are at home, and no part of what is known is relied upon
+alone. What is left out is gone before features are made, with all that follows from it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_predictor.features.asked import Asked
+from rt_predictor.history.asked_tokens import NO_JOB, AskedTokens
+from rt_predictor.history.columns import COLUMN
+from rt_predictor.history.token_keys import NO_ROW, slots_of
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known or unknown together."""
+
+    name: str
+    left_out: float
+    """Share of jobs that learn without it."""
+    columns: tuple[str, ...] = ()
+    """Of asked jobs and tokens."""
+    tokens: tuple[str, ...] = ()
+    """Kinds that are only found by it."""
+    in_flight: bool = False
+
+
+KNOWLEDGE: tuple[Knowledge, ...] = (
+    Knowledge("in flight", 0.25, tokens=("running",), in_flight=True),
+    Knowledge("name", 0.15, ("name_id",), ("same_name",)),
+    Knowledge("account", 0.1, ("account_id",), ("account",)),
+    Knowledge("partition", 0.1, ("partition_id",)),
+    Knowledge("qos", 0.1, ("qos_id",)),
+    Knowledge("memory", 0.1, ("log_mem",)),
+    Knowledge("nodes", 0.1, ("log_nodes",)),
+    Knowledge("gpus", 0.1, ("log_gpus", "gpu_type_id")),
+    Knowledge("array", 0.1, ("array_id",)),
+    Knowledge("ends", 0.1, ("state",)),
+    Knowledge(
+        "user", 0.02, ("user_id",), ("own", "same_request", "same_name", "running"), in_flight=True
+    ),
+    Knowledge("limit", 0.02, ("log_limit", "request_id")),
+)
+
+
+def leave_out(
+    asked: Asked, tokens: AskedTokens, random: np.random.Generator
+) -> tuple[Asked, AskedTokens]:
+    """Return n jobs and what history says of them, each without some of it."""
+    columns, seen = asked.columns.copy(), tokens.columns.copy()
+    rows, in_flight = tokens.rows.copy(), tokens.in_flight.copy()
+    limit_s = asked.limit_s
+    for knowledge in KNOWLEDGE:
+        lost = random.random(len(asked)) < knowledge.left_out
+        for name in knowledge.columns:
+            columns[lost, COLUMN[name]] = NO_JOB[COLUMN[name]]
+            seen[lost, :, COLUMN[name]] = NO_JOB[COLUMN[name]]
+        for kind in knowledge.tokens:
+            rows[lost, slots_of(kind)] = NO_ROW
+        if knowledge.in_flight:
+            in_flight[lost] = np.nan
+        if "log_limit" in knowledge.columns:
+            limit_s = np.where(lost, np.nan, limit_s)
+    empty = rows == NO_ROW
+    seen[empty] = NO_JOB
+    left = tokens._replace(
+        rows=rows,
+        columns=seen,
+        age_s=np.where(empty, np.float32(np.nan), tokens.age_s),
+        gap_s=np.where(empty, np.float32(np.nan), tokens.gap_s),
+        elapsed_s=np.where(empty, np.float32(np.nan), tokens.elapsed_s),
+        in_flight=in_flight,
+    )
+    return Asked(columns, asked.submit_s, limit_s), left

@@ -1,0 +1,43 @@
+"""What the network learns by: how near distributions are to outcomes, and one law of limits."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Array = Any
+
+
+def crps(weights: Array, points: Array, outcome: Array) -> Array:
+    """Return the continuous ranked probability scores of n outcomes (Matheson, Winkler 1976): [n].
+
+    Args:
+        weights: [n, S] of the points, in their order.
+        points: [n, S] ascending.
+        outcome: [n].
+    """
+    outcome = outcome[:, None]
+    level = jnp.cumsum(weights, axis=1)[:, :-1]
+    # An outcome between two points is counted as at the upper one: points are near each other.
+    inside = (points[:, 1:] - points[:, :-1]) * (level - (points[:, 1:] > outcome)) ** 2
+    before, after = points[:, 0] - outcome[:, 0], outcome[:, 0] - points[:, -1]
+    return inside.sum(axis=1) + jnp.maximum(before, 0.0) + jnp.maximum(after, 0.0)
+
+
+def falls(weights: Array, points: Array, longer_weights: Array, longer_points: Array) -> Array:
+    """Return how much earlier n jobs would end with a longer limit, which is not plausible: [n].
+
+    The distribution with the longer limit should lie above: F_longer(x) <= F(x) at every x. What
+    is over is summed over the points, by their weight and evenly.
+
+    Args:
+        weights: [n, S] of the points, in their order.
+        points: [n, S] ascending.
+        longer_weights: [n, S] with a longer limit, in the order of their points.
+        longer_points: [n, S] ascending.
+    """
+    level = jnp.cumsum(weights, axis=1)
+    longer_level = jnp.pad(jnp.cumsum(longer_weights, axis=1), ((0, 0), (1, 0)))
+    reached = jax.vmap(lambda at, x: jnp.searchsorted(at, x, side="right"))(longer_points, points)
+    over = jax.nn.relu(jnp.take_along_axis(longer_level, reached, axis=1) - level)
+    return (over * (weights + 1.0 / weights.shape[1])).sum(axis=1)

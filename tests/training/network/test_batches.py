@@ -1,0 +1,73 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rt_predictor.features.matrix import SCALE, WIDTH
+from rt_predictor.training.network.batches import BATCH, LearningLog, batches, steps
+from rt_predictor.training.network.shape import POINTS
+from tests.training.network.learning_logs import learning_log
+
+
+@pytest.fixture(scope="module")
+def logs() -> list[LearningLog]:
+    return [learning_log(700, 0), learning_log(500, 1)]
+
+
+def drawn(logs, epochs=1, per_log=10_000, seed=0):
+    return list(batches(logs, epochs, per_log, np.random.default_rng(seed)))
+
+
+def test_batches_are_full_and_ready_for_the_loss(logs):
+    found = drawn(logs)
+    assert len(found) == steps(logs, 1, 10_000) == 1200 // BATCH
+    for batch in found:
+        assert batch.matrix.shape == (BATCH, WIDTH)
+        assert (np.diff(batch.points_s, axis=1) >= 0).all()
+        assert batch.points_s.shape == batch.order.shape == (BATCH, POINTS)
+        assert set(np.unique(batch.scale_s)) == {np.float32(log.scale_s) for log in logs}
+
+
+def test_longer_limits_are_longer_and_all_else_is_the_same(logs):
+    batch = drawn(logs)[0]
+    longer = batch.longer
+    assert len(longer.places) == BATCH // 3
+    scales = longer.matrix[:, SCALE] / batch.matrix[longer.places][:, SCALE]
+    limited = longer.limited.astype(bool)
+    assert 0 < limited.sum() < len(limited)
+    assert (scales[limited] > 1.05).all()
+    assert (scales[limited] < 2.02).all()
+    assert (scales[~limited] == 1).all()
+    before = batch.boosted[longer.places] + np.log(batch.matrix[longer.places][:, SCALE])
+    after = longer.boosted + np.log(longer.matrix[:, SCALE])
+    np.testing.assert_allclose(after, before, rtol=1e-4)
+
+
+def test_the_same_seed_draws_the_same_batches(logs):
+    for one, other in zip(drawn(logs), drawn(logs), strict=True):
+        assert one.matrix.tobytes() == other.matrix.tobytes()
+        assert one.longer.matrix.tobytes() == other.longer.matrix.tobytes()
+    assert drawn(logs)[0].matrix.tobytes() != drawn(logs, seed=1)[0].matrix.tobytes()
+
+
+def test_at_most_so_many_jobs_of_a_log_are_drawn_in_an_epoch(logs):
+    assert steps(logs, 3, 300) == 3
+    assert len(drawn(logs, 3, 300)) == 3
+
+
+def test_only_rows_to_learn_from_are_drawn(logs):
+    known = replace(logs[0], rows=np.arange(520), runtime_s=np.arange(700.0))
+    (batch,) = drawn([known])
+    assert batch.runtime_s.max() < 520
+
+
+def test_what_fails_while_a_batch_is_made_is_raised(logs):
+    broken = replace(logs[0], runtime_s=np.zeros(3))
+    with pytest.raises(IndexError):
+        drawn([broken])
+
+
+def test_who_stops_early_leaves_no_thread(logs):
+    made = batches(logs, 5, 10_000, np.random.default_rng(0))
+    next(made)
+    made.close()  # type: ignore[attr-defined]

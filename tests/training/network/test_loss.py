@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from rt_predictor.model.distribution import Distribution
+from rt_predictor.training.network.loss import crps, falls
+
+
+def some(seed: int, jobs: int = 5, points: int = 9) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    points_s = np.sort(random.lognormal(5, 1, (jobs, points)), axis=1).astype(np.float32)
+    return random.dirichlet(np.ones(points), jobs).astype(np.float32), points_s
+
+
+def test_at_a_point_the_score_is_that_of_the_distribution():
+    weights, points_s = some(0)
+    outcome_s = points_s[:, 4]
+    limit_s = np.full(len(points_s), np.nan)
+    exact = Distribution.of(points_s, weights, limit_s).crps_s(outcome_s.astype(np.float64))
+    np.testing.assert_allclose(crps(weights, points_s, outcome_s), exact, rtol=1e-4)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_beyond_all_points_the_distance_counts(factor):
+    weights, points_s = some(1)
+    end = points_s[:, 0] if factor < 1 else points_s[:, -1]
+    near, far = (np.asarray(crps(weights, points_s, end * f)) for f in (1.0, factor))
+    np.testing.assert_allclose(far - near, np.abs(end * factor - end), rtol=1e-4)
+
+
+def test_a_longer_limit_may_lengthen_what_is_predicted_but_not_shorten_it():
+    weights, points_s = some(2)
+    assert not np.asarray(falls(weights, points_s, weights, points_s)).any()
+    assert not np.asarray(falls(weights, points_s, weights, points_s * 1.5)).any()
+    assert (np.asarray(falls(weights, points_s, weights, points_s * 0.5)) > 0).all()
