@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from rt_predictor.agent.protocol import parse
 from rt_predictor.api.arrow import decode_table
 from rt_predictor.api.codec import decode_jobs, decode_many
-from rt_predictor.api.outcomes import OutcomeReader
+from rt_predictor.api.events import Origin, OutcomeReader
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.cli.options import InputFormat
 from rt_predictor.cli.scoring.tables import read_lines, read_table
@@ -222,10 +222,10 @@ def from_calls(logged: Sequence[Record], folder: Path) -> Read:
     reader = OutcomeReader(100)
     for message in codec.outcome_messages(frame, 3):
         reader.add(message)
-    outcomes = reader.outcomes(EPOCH_S + 10**9)
+    outcomes = reader.events(Origin("someone", EPOCH_S + 10**9))
     carried = tuple(JOB_SCHEMA)
     reasons = reasons_of(list(outcomes.errors.values()))
-    return _sorted(outcomes.events.select(*carried).to_dicts()), reasons
+    return _sorted(outcomes.valid.select(*carried).to_dicts()), reasons
 
 
 WAYS: Mapping[str, tuple[Callable[[Sequence[Record], Path], Read], tuple[str, ...]]] = {
