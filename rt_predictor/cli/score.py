@@ -232,6 +232,7 @@ def _summarise(requests: "Requests", errors: list[str], destination: "Destinatio
         parts.append(f"{len(errors):,} have an error, the first: {errors[0]}")
     if requests.left_out:
         parts.append(f"left out: {_counted(requests.left_out)}")
+    parts += [f"note: {note}" for note in requests.notes]
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     if not console.is_terminal and len(parts) == 1:
         return

@@ -26,9 +26,18 @@ def read_notes(unread: Sequence[str], jobs: pl.DataFrame) -> Iterator[str]:
 
     `jobs` has the columns of `JOB_SCHEMA`.
     """
-    nulls = jobs.null_count().row(0, named=True)
-    missing = [name for name in _MAIN_FIELDS if nulls[name] == jobs.height]
-    if unread:
-        yield f"columns that are not read: {unread_columns(unread, missing)}"
-    if missing:
+    yield from unread_notes(unread, jobs)
+    empty = _empty_columns(jobs)
+    if missing := [name for name in _MAIN_FIELDS if name in empty]:
         yield f"no job has {', '.join(missing)}"
+
+
+def unread_notes(unread: Sequence[str], jobs: pl.DataFrame) -> Iterator[str]:
+    """A note on the columns of a file that are not read, each with the field that it may be."""
+    if unread:
+        yield f"columns that are not read: {unread_columns(unread, _empty_columns(jobs))}"
+
+
+def _empty_columns(jobs: pl.DataFrame) -> list[str]:
+    nulls = jobs.null_count().row(0, named=True)
+    return [name for name in nulls if nulls[name] == jobs.height]

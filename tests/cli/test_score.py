@@ -346,12 +346,15 @@ def test_a_csv_file_that_cannot_be_read_is_one_line(
 def test_jsonl_is_one_request_a_line(score) -> None:
     lines = [
         {"request_id": "a", "nodes_req": 4, "time_req": 3600.5, "user": "alice", "gpus_req": None},
-        {"nodes_req": "2", "mem_req": "1G", "extra": {"x": 1}},
+        {"nodes_req": "2", "mem_req": "1G"},
         {},
+        {"nodes_req": 1, "extra": {"x": 1}},
     ]
     table, _, asked = score("jobs.jsonl", "\n\n".join(map(json.dumps, lines)))
-    assert table["job_id"].to_list() == ["a", "2", "3"]
-    assert table["error"].to_list() == [None, None, None]
+    assert table["job_id"].to_list() == ["a", "2", "3", "4"]
+    *good, extra = table["error"].to_list()
+    assert good == [None, None, None]
+    assert "extra = {'x': 1}: no such field" in extra
     assert asked["nodes_req"].to_list() == [4.0, 2.0, None]
     assert asked["mem_req"].to_list() == [None, 1024.0, None]
 

@@ -108,6 +108,10 @@ class Record:
             "job_name": str(self.name),
             "partition": ",".join(map(str, self.partitions)),
             "qos": "normal",
+            "cluster": "alpha",
+            "array_job_id": str(self.job_id - 1),
+            "array_task_id": "0",
+            "gpu_type": "a100",
             "state": self.state,
         }
 
@@ -222,7 +226,7 @@ def from_calls(logged: Sequence[Record], folder: Path) -> Read:
     reader = OutcomeReader(100)
     for message in codec.outcome_messages(frame, 3):
         reader.add(message)
-    outcomes = reader.events(Origin("someone", EPOCH_S + 10**9))
+    outcomes = reader.events(Origin("", EPOCH_S + 10**9))
     carried = tuple(JOB_SCHEMA)
     reasons = reasons_of(list(outcomes.errors.values()))
     return _sorted(outcomes.valid.select(*carried).to_dicts()), reasons

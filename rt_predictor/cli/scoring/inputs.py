@@ -5,7 +5,7 @@ A single bad record never stops the others: it stays in its place, with an error
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -39,12 +39,14 @@ class Requests:
     errors: row -> why this job cannot be predicted.
     left_out: why records carry no job to score -> how many.
     in_other_states: jobs that were not asked for, by their states -> how many.
+    notes: what else the reader has to say of the file, in sentences for the user.
     """
 
     jobs: pl.DataFrame
     errors: Mapping[int, str]
     left_out: Mapping[str, int] = field(default_factory=dict)
     in_other_states: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def read_requests(path: Path, options: InputOptions) -> Requests:
         left_out = {"malformed": trace.malformed_count, **trace.skipped}
         jobs = null_invalid(trace.jobs.select(COLUMNS))
         return checked(jobs, {}, {why: count for why, count in left_out.items() if count})
-    return checked(*read_table(path, format, options.reading))
+    jobs, errors, notes = read_table(path, format, options.reading)
+    return replace(checked(jobs, errors), notes=notes)
 
 
 def detect_input(path: Path) -> InputFormat:

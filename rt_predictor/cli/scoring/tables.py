@@ -14,12 +14,14 @@ import polars as pl
 from rt_predictor.cli.options import InputFormat
 from rt_predictor.cli.scoring.plain_lines import COLUMNS, MAX_LINE_BYTES, plain_table
 from rt_predictor.errors import TraceError
+from rt_predictor.jobs.names import no_such_field
 from rt_predictor.jobs.normal import normal_texts
 from rt_predictor.jobs.rules import encodable, null_invalid
 from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA
 from rt_predictor.traces import ReadOptions, expressions
 from rt_predictor.traces.column_map import KINDS, ColumnMap, FileColumn, recognise
 from rt_predictor.traces.detect import csv_names, csv_separator, first_line
+from rt_predictor.traces.notes import unread_notes
 from rt_predictor.traces.source import last_line_end, read_head, text_blocks
 from rt_predictor.traces.table import csv_frame
 from rt_predictor.traces.texts import KIND_NAMES, cleaned, one_line_of, text_of_float, value_of
@@ -31,28 +33,41 @@ _NO_NUMBER = pl.lit(None, pl.Float64)
 
 def read_table(
     path: Path, format: InputFormat, options: ReadOptions
-) -> tuple[pl.DataFrame, dict[int, str]]:
-    """The jobs of a file (`COLUMNS`), and row -> why it cannot be read.
+) -> tuple[pl.DataFrame, dict[int, str], tuple[str, ...]]:
+    """The jobs of a file (`COLUMNS`), row -> why it cannot be read, and notes on its columns.
 
     Raises TraceError where the file cannot be read as that format.
     """
-    table = _TABLES[format](path)
+    table = (
+        _jsonl_table(path, _json_fields(options))
+        if format is InputFormat.JSONL
+        else _TABLES[format](path)
+    )
     if table.width == 1 and table.height:
         first = next(iter(table[_UNREADABLE].drop_nulls()), "its first line names no field")
         raise TraceError(f"no line of {path} holds a job: {first}")
     columns = _column_map(path, table.columns, options)
     jobs, errors = _from_text(table, _request_part(columns), options.timezone)
-    is_log = format is not InputFormat.JSONL and _is_log(columns)
-    return null_invalid(jobs) if is_log else jobs, errors
+    if format is InputFormat.JSONL:
+        return jobs, errors, ()
+    read = {*JOB_SCHEMA, *(column.name for column in columns.columns.values()), _UNREADABLE}
+    notes = unread_notes([name for name in table.columns if name and name not in read], jobs)
+    return null_invalid(jobs) if _is_log(columns) else jobs, errors, tuple(notes)
 
 
 def read_lines(lines: Sequence[bytes], options: ReadOptions) -> tuple[pl.DataFrame, dict[int, str]]:
     """The same of JSON lines, none of them blank. What a line says does not depend on the others.
 
-    Columns are those of the API, and those that the options map.
+    Columns are those of the API, and those that the options map; others are errors of their rows.
     """
-    table = _json_table(lines)
+    table = _json_table(lines, _json_fields(options))
     return _from_text(table, _json_columns(table.columns, options), options.timezone)
+
+
+def _json_fields(options: ReadOptions) -> frozenset[str]:
+    """Names that an object may have: of a job, of the API's `request_id` and `partial`, mapped."""
+    mapped = options.columns.columns.values() if options.columns else ()
+    return frozenset((*JOB_SCHEMA, "request_id", "partial", *(column.name for column in mapped)))
 
 
 def _json_columns(names: Sequence[str], options: ReadOptions) -> ColumnMap:
@@ -191,25 +206,25 @@ def _text_of(name: str, dtype: pl.DataType) -> pl.Expr:
     return column.cast(pl.String)
 
 
-def _jsonl_table(path: Path) -> pl.DataFrame:
+def _jsonl_table(path: Path, fields: frozenset[str]) -> pl.DataFrame:
     tables = [
-        _json_table([line for line in block.split(b"\n") if line.strip()])
+        _json_table([line for line in block.split(b"\n") if line.strip()], fields)
         for block in text_blocks(path, cut=last_line_end, progress=None)
     ]
-    return pl.concat([_json_table([]), *tables], how="diagonal")
+    return pl.concat([_json_table([], fields), *tables], how="diagonal")
 
 
-def _json_table(lines: Sequence[bytes]) -> pl.DataFrame:
+def _json_table(lines: Sequence[bytes], fields: frozenset[str]) -> pl.DataFrame:
     plain = plain_table(lines)
     if plain is not None:
         return plain.with_columns(pl.lit(None, pl.String).alias(_UNREADABLE))
-    rows = [_json_row(line) for line in lines]
+    rows = [_json_row(line, fields) for line in lines]
     names = list(dict.fromkeys(name for row in rows for name in row if name != _UNREADABLE))
     return pl.DataFrame(rows, schema=dict.fromkeys([*names, _UNREADABLE], pl.String))
 
 
-def _json_row(line: bytes) -> dict[str, str | None]:
-    """The fields of one request as texts."""
+def _json_row(line: bytes, fields: frozenset[str]) -> dict[str, str | None]:
+    """The fields of one request as texts; `fields` are the names that there are."""
     if len(line) > MAX_LINE_BYTES:
         return {_UNREADABLE: f"the line is longer than {MAX_LINE_BYTES >> 10} kB"}
     try:
@@ -226,6 +241,9 @@ def _json_row(line: bytes) -> dict[str, str | None]:
         match value:
             case None:
                 row[encodable(name)] = None
+            case _ if name not in fields:
+                shown = f"{encodable(name)[:80]} = {encodable(str(value))[:80]}"
+                row.setdefault(_UNREADABLE, f"{shown}: {no_such_field(name, COLUMNS)}")
             case bool() | list() | dict() if name in COLUMNS:
                 row[_UNREADABLE] = f"{name} = {str(value)[:80]}: must be a number or text"
             case bool() | list() | dict():
@@ -240,5 +258,4 @@ def _json_row(line: bytes) -> dict[str, str | None]:
 _TABLES: Mapping[InputFormat, Callable[[Path], pl.DataFrame]] = {
     InputFormat.CSV: _csv_table,
     InputFormat.PARQUET: _parquet_table,
-    InputFormat.JSONL: _jsonl_table,
 }

@@ -13,6 +13,7 @@ from rt_predictor.cli.options import InputFormat
 from rt_predictor.cli.scoring import plain_lines, tables
 from rt_predictor.cli.scoring.plain_lines import COLUMNS, LEAST_LINES, plain_table
 from rt_predictor.cli.scoring.tables import read_lines, read_table
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces import ColumnMap
 from rt_predictor.traces.column_map import FileColumn
 from rt_predictor.traces.trace import DEFAULT_OPTIONS, ReadOptions
@@ -92,10 +93,10 @@ def test_read_at_once_or_one_by_one_a_line_says_the_same(
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["compact", "as by default"])
 def test_what_programs_write_is_plain(separators: tuple[str, str]) -> None:
-    job = dict.fromkeys(COLUMNS, 5.25) | {
-        "user": "ünï", "account": "", "partition": "a b", "qos": None, "job_name": "[x]",
-        "job_id": "7",
-    }  # fmt: skip
+    job: dict[str, object] = {
+        name: "7" if JOB_SCHEMA[name] == pl.String else 5.25 for name in COLUMNS
+    }
+    job |= {"user": "ünï", "account": "", "partition": "a b", "qos": None, "job_name": "[x]"}
     line = json.dumps(job, separators=separators, ensure_ascii=False).encode()
     table = plain_table([line] * LEAST_LINES)
     assert table is not None
@@ -123,16 +124,16 @@ def test_one_odd_line_costs_its_own_block_alone(
     monkeypatch.setattr("rt_predictor.traces.source.BLOCK_BYTES", 20_000)
     slowly: list[bytes] = []
 
-    def row(line: bytes, read=tables._json_row):  # type: ignore[no-untyped-def]
+    def row(line: bytes, fields, read=tables._json_row):  # type: ignore[no-untyped-def]
         slowly.append(line)
-        return read(line)
+        return read(line, fields)
 
     monkeypatch.setattr(tables, "_json_row", row)
     many = [f'{{"time_req":{n + 1},"user":"u{n}"}}' for n in range(5000)]
-    many[2500] = '{"walltime":"1-00:00:00","job_id":"odd"}'
+    many[2500] = '{"runtime":"1-00:00:00","job_id":"odd"}'
     path = tmp_path / "jobs.jsonl"
     path.write_text("\n".join(many))
-    jobs, errors = read_table(path, InputFormat.JSONL, DEFAULT_OPTIONS)
+    jobs, errors, _ = read_table(path, InputFormat.JSONL, DEFAULT_OPTIONS)
     assert (jobs.height, errors) == (5000, {})
     assert jobs["user"].to_list()[-1] == "u4999"
     assert jobs.row(2500, named=True)["job_id"] == "odd"
