@@ -1,7 +1,9 @@
 """`rt-predictor history`: the outcome log of a service, filled and looked at."""
 
 import shlex
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +39,7 @@ from rt_predictor.errors import InvalidJobError, UsageError
 if TYPE_CHECKING:
     from rt_predictor.cli.history_import import Imported
     from rt_predictor.client import Access
+    from rt_predictor.follow.feed import Feed
 
 _DAY_S = 86400.0
 
@@ -78,12 +81,13 @@ def import_(
     config: Config = None,
     access: "Access",
 ) -> None:
-    """Brings the finished jobs of job logs into history.
+    """Brings the jobs of job logs into history.
 
-    Writes into the outcome log, whether or not a service uses it at the moment: one that does
-    notices at once. Jobs that are there already are not counted twice, so an import can be
-    repeated, or go on where another one was cut off. A job without an id gets one that follows from
-    what it is.
+    The finished ones, those that were cancelled before they started, and those that waited or ran
+    when the log was written. Writes into the event log, whether or not a service uses it at the
+    moment: one that does notices at once. Jobs that are there already are not counted twice, so an
+    import can be repeated, or go on where another one was cut off. A job without an id gets one
+    that follows from what it is.
 
     Example:
 
@@ -94,12 +98,12 @@ def import_(
     from rt_predictor.cli.history_import import import_into_log, import_into_service
     from rt_predictor.cli.train_log import show_log
     from rt_predictor.cli.train_screen import Steps
-    from rt_predictor.history.events import read_events
+    from rt_predictor.jobs.log_events import log_events
     from rt_predictor.settings import load_settings
     from rt_predictor.traces import TraceFormat, read_traces
 
     path = history or load_settings(config).history.path
-    options = read_options(fields, columns, timezone)
+    options = replace(read_options(fields, columns, timezone), may_be_empty=True)
     with Steps() as steps:
         log = read_traces(
             traces,
@@ -107,7 +111,7 @@ def import_(
             options=options,
             progress=lambda share: steps.show("reading", share),
         )
-        events, broken = read_events(log.jobs)
+        events, broken = log_events(log.jobs, log.cancelled, log.open, now_s=time.time())
         if target is None:
             imported = import_into_log(events, path, lambda share: steps.show("recording", share))
         else:
@@ -133,6 +137,14 @@ def follow(
     sacct: Annotated[
         str, typer.Option(metavar="COMMAND", help="sacct, maybe with options of its own.")
     ] = "sacct",
+    squeue: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help='squeue, maybe with options of its own; "" leaves out what waits and runs.',
+            show_default="squeue, if it is there",
+        ),
+    ] = None,
     target: Target = None,
     timeout: Timeout = 60.0,
     interval: Annotated[
@@ -160,9 +172,10 @@ def follow(
     config: Config = None,
     access: "Access",
 ) -> None:
-    """Sends jobs to a service as they finish, until it is stopped.
+    """Sends what happens to jobs to a service, until it is stopped.
 
-    Asks sacct again and again, or empties a spool; either is enough. Each job is recorded once,
+    Asks sacct again and again, or empties a spool; either is enough for what has ended. What waits
+    and runs squeue says. Each event is recorded once,
     whenever this program or the service is stopped or killed. Where sacct or the service is away it
     waits, ever longer, up to ten minutes.
 
@@ -170,23 +183,26 @@ def follow(
 
         rt-predictor history follow --target predictor:50051
     """
-    import time
-
     from rt_predictor.settings import load_settings
 
     logging = load_settings(config).logging
+    from rt_predictor.follow.command import is_there
     from rt_predictor.follow.run import Pace, recorder_of, run
     from rt_predictor.follow.sacct import SacctFeed
     from rt_predictor.follow.spool import SpoolFeed
+    from rt_predictor.follow.squeue import SqueueFeed
 
     begin_s = time.time() - _DAY_S if since is None else since
-    feed = (
+    feeds: list[Feed] = [
         SacctFeed(shlex.split(sacct), state, begin_s, overlap)
         if spool is None
         else SpoolFeed(spool)
-    )
+    ]
+    queue = shlex.split("squeue" if squeue is None else squeue)
+    if queue and (squeue is not None or is_there(queue)):
+        feeds.append(SqueueFeed(queue))
     recorder = recorder_of(target or DEFAULT_TARGET, timeout, access)
-    raise typer.Exit(run(feed, recorder, Pace(interval, once), logging))
+    raise typer.Exit(run(feeds, recorder, Pace(interval, once), logging))
 
 
 @history_app.command(cls=JsonCommand)

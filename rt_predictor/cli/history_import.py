@@ -1,4 +1,4 @@
-"""Finished jobs of a job log into history: straight into the outcome log, or over a service."""
+"""Jobs of a job log into history: straight into the event log, or over a service."""
 
 import asyncio
 import time
@@ -10,8 +10,10 @@ import polars as pl
 
 from rt_predictor.client import Access, Client
 from rt_predictor.eventlog.files import open_log
-from rt_predictor.jobs.events import ended_events
+from rt_predictor.jobs.events import with_origin
 
+IMPORT_CLIENT = "@import"
+"""Who sent what was imported straight into the log."""
 _PIECE_EVENTS = 20_000
 """Jobs that are recorded in one commit or call."""
 
@@ -35,7 +37,7 @@ def import_into_log(events: pl.DataFrame, path: Path, progress: Progress) -> Imp
     whole = Imported()
     try:
         for piece in events.iter_slices(_PIECE_EVENTS):
-            part = log.append(ended_events(piece, arrived_s=time.time()))
+            part = log.append(with_origin(piece, IMPORT_CLIENT, time.time()))
             whole = Imported(whole.recorded + part.recorded, whole.duplicates + part.duplicates)
             progress((whole.recorded + whole.duplicates) / len(events))
     finally:
@@ -56,7 +58,7 @@ async def _send(
     whole, sent = Imported(), 0
     async with Client(target, timeout_s=timeout_s, access=access) as client:
         for piece in events.iter_slices(_PIECE_EVENTS):
-            part = await client.record(piece)
+            part = await client.record_events(piece)
             whole = Imported(
                 whole.recorded + part.recorded,
                 whole.duplicates + part.duplicates,

@@ -1,8 +1,9 @@
 """Follows a feed: reads, records, says so, and does it again, for as long as it is let."""
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +15,7 @@ from rt_predictor.client import Access, Client, Recorded
 from rt_predictor.client.access import PLAIN
 from rt_predictor.errors import EXIT_OK, FeedError, RTPredictorError, ServiceError, TraceError
 from rt_predictor.follow.feed import Feed
-from rt_predictor.history.events import read_events
+from rt_predictor.jobs.log_events import log_events
 from rt_predictor.jobs.outcomes import reasons_of
 from rt_predictor.observability.logging import configure_logging
 from rt_predictor.serving.run import exit_code_of
@@ -29,7 +30,7 @@ _EXPECTED = (FeedError, ServiceError, TraceError)
 class RecorderPort(Protocol):
     """What takes the jobs: a client of the service."""
 
-    async def record(self, outcomes: pl.DataFrame) -> Recorded: ...
+    async def record_events(self, events: pl.DataFrame) -> Recorded: ...
 
 
 RecorderFactory = Callable[[], AbstractAsyncContextManager[RecorderPort]]
@@ -56,15 +57,22 @@ def recorder_of(target: str, timeout_s: float, access: Access = PLAIN) -> Record
     return lambda: Client(target, timeout_s=timeout_s, access=access)
 
 
-def run(feed: Feed, recorder: RecorderFactory, pace: Pace, logging: LoggingSettings) -> int:
-    """Follows until SIGTERM or SIGINT. Returns the process's exit code."""
+def run(
+    feeds: Sequence[Feed], recorder: RecorderFactory, pace: Pace, logging: LoggingSettings
+) -> int:
+    """Follows each feed until SIGTERM or SIGINT. Returns the process's exit code."""
     configure_logging(logging)
-    return exit_code_of(_until_stopped(feed, recorder, pace))
+    return exit_code_of(_until_stopped(feeds, recorder, pace))
 
 
-async def _until_stopped(feed: Feed, recorder: RecorderFactory, pace: Pace) -> int:
+async def _follow_all(feeds: Sequence[Feed], recorder: RecorderFactory, pace: Pace) -> None:
+    """One that fails holds up no other."""
+    await asyncio.gather(*(follow(feed, recorder, pace) for feed in feeds))
+
+
+async def _until_stopped(feeds: Sequence[Feed], recorder: RecorderFactory, pace: Pace) -> int:
     with stop_signals(hangup=_nothing) as stop:
-        following = asyncio.create_task(follow(feed, recorder, pace))
+        following = asyncio.create_task(_follow_all(feeds, recorder, pace))
         stopping = asyncio.create_task(stop.asked.wait())
         await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
         for task in (following, stopping):
@@ -105,19 +113,20 @@ async def follow(feed: Feed, recorder: RecorderFactory, pace: Pace) -> None:
 async def _step(feed: Feed, client: RecorderPort) -> bool:
     """Records what the feed has now; whether it has more."""
     batch = await feed.read()
-    events, broken = read_events(batch.jobs)
-    recorded = await client.record(events) if len(events) else Recorded()
+    events, broken = log_events(batch.jobs, batch.cancelled, batch.open, now_s=time.time())
+    recorded = await client.record_events(events) if len(events) else Recorded()
     feed.recorded(batch)
     unread, reason = batch.unread
     left_out = Counter(batch.skipped)
     left_out.update(reasons_of(broken))
-    if len(batch.jobs) or unread or left_out:
+    if len(events) or unread or left_out:
         first: RTPredictorError | str = next(iter(broken), None) or reason
         refused = next((error.message for error in recorded.errors), "")
         logger.info(
             "jobs recorded",
             recorded=recorded.recorded,
             duplicates=recorded.duplicates,
+            conflicts=recorded.conflicts,
             skipped=len(broken) + recorded.invalid,
             unread=unread,
             **({"left_out": dict(left_out)} if left_out else {}),

@@ -1,36 +1,30 @@
 """Finished jobs from `sacct`, window by window."""
 
 import asyncio
-import os
-import shlex
-import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 import polars as pl
 
-from rt_predictor.errors import FeedError, NoJobsError, StartupError, TraceError
+from rt_predictor.errors import NoJobsError, TraceError
+from rt_predictor.follow.command import check_is_there, run
 from rt_predictor.follow.feed import Batch
 from rt_predictor.follow.state import read_mark_s, write_mark_s
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces import SACCT_FORMAT, ReadOptions, TraceFormat, read_trace
 
 DEFAULT_OVERLAP_S = 3600.0
-STATES = "CD,F,TO,OOM,CA,NF"
-"""Jobs that ran and ended: completed, failed, timed out, out of memory, cancelled, node failed."""
+STATES = "CD,F,TO,OOM,CA,NF,PR,BF,DL"
+"""Jobs that are over: completed, failed, timed out, out of memory, cancelled, lost with their node,
+preempted, not booted, past their deadline."""
 MAX_WINDOW_S = 86400.0
 """Time that one call of sacct looks at, so that neither it nor this process takes in a year."""
-_SACCT_TIMEOUT_S = 120.0
-_MAX_WORDS_BYTES = 4096
 _KEY = ("job_id", "submit_time")
-_READ = ReadOptions(max_malformed_share=1.0)
+_READ = ReadOptions(max_malformed_share=1.0, may_be_empty=True)
 
 
 class SacctFeed:
@@ -55,11 +49,11 @@ class SacctFeed:
         overlap_s: float = DEFAULT_OVERLAP_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not command or shutil.which(command[0]) is None:
-            raise StartupError(
-                f"there is no program {shlex.join(command[:1])}: install Slurm's client programs, "
-                "name another with --sacct, or follow a spool with --spool"
-            )
+        check_is_there(
+            command,
+            "install Slurm's client programs, name another with --sacct, or follow a spool with "
+            "--spool",
+        )
         self._command = tuple(command)
         self._state = state
         self._overlap_s = overlap_s
@@ -76,59 +70,34 @@ class SacctFeed:
         with tempfile.NamedTemporaryFile(prefix="rt-predictor-", suffix=".sacct") as file:
             await self._run(begin_s, self._window_end_s, file.fileno())
             found = await asyncio.to_thread(read_finished, Path(file.name), "the output of sacct")
-        new = found.jobs.join(self._seen, on=_KEY, how="anti", maintain_order="left")
-        return replace(found, jobs=new, more=self._window_end_s < now_s)
+        return replace(
+            found,
+            jobs=self._new(found.jobs),
+            cancelled=self._new(found.cancelled),
+            more=self._window_end_s < now_s,
+        )
 
     def recorded(self, batch: Batch) -> None:
         """Goes on to the next window. Raises FeedError."""
         self._until_s = self._window_end_s
-        seen = pl.concat([self._seen, batch.jobs.select(self._seen.columns)])
+        given = (jobs.select(self._seen.columns) for jobs in (batch.jobs, batch.cancelled))
+        seen = pl.concat([self._seen, *given])
         self._seen = seen.filter(pl.col("end_time") >= self._until_s - 2 * self._overlap_s)
         write_mark_s(self._state, self._until_s)
+
+    def _new(self, jobs: pl.DataFrame) -> pl.DataFrame:
+        return jobs.join(self._seen, on=_KEY, how="anti", maintain_order="left")
 
     async def _run(self, begin_s: float, end_s: float, output: int) -> None:
         arguments = (
             *self._command, "-a", "-X", "-P", "-S", _local(begin_s), "-E", _local(end_s + 1),
             f"--state={STATES}", f"--format={SACCT_FORMAT}",
         )  # fmt: skip
-        with tempfile.TemporaryFile() as said:
-            process = await asyncio.create_subprocess_exec(
-                *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                # A file, and no pipe: whoever keeps a pipe open could not be waited for.
-                stderr=said,
-                # Times in UTC: local ones are ambiguous for an hour every autumn.
-                env={**os.environ, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"},
-                start_new_session=True,
-            )
-            try:
-                async with asyncio.timeout(_SACCT_TIMEOUT_S):
-                    await process.wait()
-            except TimeoutError:
-                raise FeedError(f"sacct did not end within {_SACCT_TIMEOUT_S:g} s") from None
-            finally:
-                if process.returncode is None:
-                    await _end(process)
-            if process.returncode:
-                raise FeedError(f"sacct failed with {process.returncode}: {_words(said)}")
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends a program and all that it has started: it may be a script around sacct."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
-
-
-def _words(said: IO[bytes]) -> str:
-    said.seek(0)
-    words = said.read(_MAX_WORDS_BYTES).decode(errors="replace").split()
-    return " ".join(words)[:300] or "without a word"
+        await run(arguments, output, "sacct")
 
 
 def read_finished(path: Path, called: str) -> Batch:
-    """The finished jobs of `sacct -P` text.
+    """The jobs of `sacct -P` text that are over.
 
     Raises TraceError, with `called` for the file, where it is no such text.
     """
@@ -146,7 +115,12 @@ def read_finished(path: Path, called: str) -> Batch:
     except TraceError as error:
         raise TraceError(told(error)) from error
     reasons = "; ".join(str(line) for line in trace.malformed[:1])
-    return Batch(trace.jobs, (trace.malformed_count, reasons), skipped=trace.skipped)
+    return Batch(
+        trace.jobs,
+        (trace.malformed_count, reasons),
+        skipped=trace.skipped,
+        cancelled=trace.cancelled,
+    )
 
 
 def _local(unix_s: float) -> str:

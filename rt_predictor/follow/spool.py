@@ -1,11 +1,11 @@
-"""Finished jobs from a spool: a folder where Slurm's completion script puts a file for each."""
+"""Jobs from a spool: a folder where scripts of Slurm put a file for each start and each end."""
 
 import asyncio
 import os
 import stat
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,14 @@ import polars as pl
 from loguru import logger
 
 from rt_predictor.errors import FeedError, StartupError, TraceError
-from rt_predictor.follow.feed import Batch
+from rt_predictor.follow.feed import NO_JOBS, Batch
 from rt_predictor.follow.sacct import read_finished
-from rt_predictor.jobs.schema import JOB_SCHEMA
+from rt_predictor.follow.squeue import read_queue
 
 SUFFIX = ".job"
-"""Files of finished jobs; others are being written."""
+"""Files of jobs that are over, as `sacct -P` prints them."""
+STARTED_SUFFIX = ".started"
+"""Files of jobs that have started, as `squeue --json` prints them. Others are being written."""
 REJECTED = "rejected"
 """Folder in the spool for files that cannot be read."""
 MAX_FILES = 1000
@@ -27,7 +29,6 @@ _MAX_BYTES = 64 << 10
 """Size of one file at most: it holds one job."""
 
 Texts = dict[Path, bytes]
-_NO_JOBS = pl.DataFrame(schema=JOB_SCHEMA)
 
 
 class SpoolFeed:
@@ -62,11 +63,14 @@ class SpoolFeed:
     def _batch(self) -> Batch:
         try:
             with os.scandir(self._folder) as entries:
-                files = sorted(self._folder / e.name for e in entries if e.name.endswith(SUFFIX))
+                suffixes = SUFFIX, STARTED_SUFFIX
+                files = sorted(self._folder / e.name for e in entries if e.name.endswith(suffixes))
             texts, unread, more = self._texts(files)
         except OSError as error:
             raise FeedError(f"cannot read {self._folder}: {error.strerror or error}") from error
-        parts = [*unread, *(self._jobs(alike) for alike in _by_header(texts))]
+        over = {path: text for path, text in texts.items() if path.suffix == SUFFIX}
+        started = (self._started(path, text) for path, text in texts.items() if path not in over)
+        parts = [*unread, *started, *(self._jobs(alike) for alike in _by_header(over))]
         self._read = [path for path in texts if path not in self._rejected]
         self._rejected = {path for path in self._rejected if os.path.lexists(path)}
         return replace(_joined(parts), more=more)
@@ -86,7 +90,7 @@ class SpoolFeed:
                 continue
             except PermissionError as error:
                 # Whoever mends that wants to find it in its place.
-                unread.append(Batch(_NO_JOBS, (1, f"cannot read {path}: {error.strerror}")))
+                unread.append(Batch(NO_JOBS, (1, f"cannot read {path}: {error.strerror}")))
             except TraceError as error:
                 unread.append(self._reject(path, str(error)))
         return texts, unread, False
@@ -95,9 +99,9 @@ class SpoolFeed:
         """The jobs of files with the same header; halving finds those that cannot be read."""
         try:
             # The reader takes many at once, as one log whose header comes again and again.
-            found = _read_text(b"".join(texts.values()))
+            found = _read_text(b"".join(texts.values()), read_finished)
         except TraceError as error:
-            found = Batch(_NO_JOBS, (1, str(error)))
+            found = Batch(NO_JOBS, (1, str(error)))
         unread, reason = found.unread
         if not unread:
             return found
@@ -106,6 +110,15 @@ class SpoolFeed:
         (path,) = texts
         return self._reject(path, reason)
 
+    def _started(self, path: Path, text: bytes) -> Batch:
+        """The job of a file that says that it has started."""
+        try:
+            found = _read_text(text, read_queue)
+        except TraceError as error:
+            return self._reject(path, str(error))
+        unread, reason = found.unread
+        return self._reject(path, reason) if unread else found
+
     def _reject(self, path: Path, reason: str) -> Batch:
         """Sets a file aside that no try will make readable."""
         logger.warning("a file of the spool cannot be read", file=path.name, reason=reason)
@@ -113,7 +126,7 @@ class SpoolFeed:
         with suppress(OSError):
             (self._folder / REJECTED).mkdir(exist_ok=True)
             path.replace(self._folder / REJECTED / path.name)
-        return Batch(_NO_JOBS, (1, reason))
+        return Batch(NO_JOBS, (1, reason))
 
 
 def _text(path: Path) -> bytes:
@@ -128,11 +141,11 @@ def _text(path: Path) -> bytes:
     return text if text.endswith(b"\n") else text + b"\n"
 
 
-def _read_text(text: bytes) -> Batch:
-    with tempfile.NamedTemporaryFile(prefix="rt-predictor-", suffix=".sacct") as file:
+def _read_text(text: bytes, read: Callable[[Path, str], Batch]) -> Batch:
+    with tempfile.NamedTemporaryFile(prefix="rt-predictor-") as file:
         file.write(text)
         file.flush()
-        return read_finished(Path(file.name), "it")
+        return read(Path(file.name), "it")
 
 
 def _by_header(texts: Texts) -> list[Texts]:
@@ -155,7 +168,9 @@ def _joined(parts: Sequence[Batch]) -> Batch:
     for part in parts:
         skipped.update(part.skipped)
     return Batch(
-        pl.concat([_NO_JOBS, *(part.jobs for part in parts)]),
+        pl.concat([NO_JOBS, *(part.jobs for part in parts)]),
         (sum(part.unread[0] for part in parts), reason),
         skipped=dict(skipped),
+        cancelled=pl.concat([NO_JOBS, *(part.cancelled for part in parts)]),
+        open=pl.concat([NO_JOBS, *(part.open for part in parts)]),
     )

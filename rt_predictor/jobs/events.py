@@ -5,7 +5,7 @@ is known by `EVENT_IDENTITY` and says of its job all that was known then, so tha
 any order and more than once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -83,13 +83,38 @@ def job_events(
 
     Returns `EVENT_SCHEMA`, without `client` and `arrived_s`. Jobs without an id get one.
     """
-    parts = []
     started = EventKind.SUBMITTED, EventKind.STARTED
-    for jobs, kinds in (
+    return _in_order(
         (finished, (*started, EventKind.ENDED)),
         (cancelled, (EventKind.SUBMITTED, EventKind.CANCELLED)),
         (open_, started),
-    ):
+    )
+
+
+def last_events(
+    finished: pl.DataFrame, cancelled: pl.DataFrame | None = None, open_: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """The last event of each job of a log, in the order in which they happened.
+
+    It says of the job all that the earlier ones would: the end, when it was submitted and started.
+    Arguments and result are those of `job_events`.
+    """
+    has_started = pl.col("start_time").is_not_null()
+    running, waiting = (
+        None if open_ is None else open_.filter(some) for some in (has_started, ~has_started)
+    )
+    return _in_order(
+        (finished, (EventKind.ENDED,)),
+        (cancelled, (EventKind.CANCELLED,)),
+        (running, (EventKind.STARTED,)),
+        (waiting, (EventKind.SUBMITTED,)),
+    )
+
+
+def _in_order(*told: tuple[pl.DataFrame | None, Sequence[EventKind]]) -> pl.DataFrame:
+    """Events of these kinds that jobs tell of, in the order in which they happened."""
+    parts = []
+    for jobs, kinds in told:
         if jobs is not None and not jobs.is_empty():
             parts += [_events_of(kind, with_ids(jobs)) for kind in kinds]
     events = pl.concat(parts) if parts else pl.DataFrame(schema=EVENT_SCHEMA)

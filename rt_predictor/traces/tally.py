@@ -62,8 +62,8 @@ class Tally:
         return jobs
 
     def check_any(self, jobs: pl.DataFrame) -> None:
-        """Raises NoJobsError where there are no jobs, saying what there is."""
-        if not jobs.is_empty():
+        """Raises NoJobsError where there must be jobs and are none, saying what there is."""
+        if not jobs.is_empty() or (self._options.may_be_empty and self._lines):
             return
         if not self._lines:
             raise NoJobsError(f"{self._path} has no records")

@@ -57,6 +57,7 @@ class ReadOptions:
     columns: where a CSV or Parquet file keeps what; None recognises the known headers.
     drop: request columns to empty, for a log in which they hold something else.
     max_malformed_share: more malformed records than this share and the log is refused.
+    may_be_empty: whether a log without a finished job is no error.
     limits_enforced: whether jobs are ended at their time limit: then those long over it are
         quarantined.
 
@@ -69,6 +70,7 @@ class ReadOptions:
     drop: frozenset[str] = frozenset()
     max_malformed_share: float = 0.05
     limits_enforced: bool = False
+    may_be_empty: bool = False
 
     def __post_init__(self) -> None:
         if not _is_timezone(self.timezone):

@@ -8,8 +8,8 @@ import pytest
 
 from rt_predictor.client import Access, Recorded
 from rt_predictor.eventlog.files import open_log, open_or_replace_log
-from rt_predictor.history.events import read_events
-from rt_predictor.jobs.events import finished_jobs
+from rt_predictor.jobs.events import ended_events, finished_jobs
+from rt_predictor.jobs.log_events import log_events
 from rt_predictor.traces.generate import generate_jobs
 
 JOBS = generate_jobs(40, seed=1)
@@ -32,11 +32,11 @@ def path(tmp_path: Path) -> Path:
 def test_an_import_can_be_repeated(run, trace: Path, path: Path) -> None:
     first = run("history", "import", trace, "--history", path)
     assert first.code == 0, first.err
-    recorded = f"40 jobs recorded in {path}, 0 known already, 1 skipped that break a rule, "
+    recorded = f"40 jobs recorded in {path}, 0 known already, 0 skipped that break a rule"
     assert first.out.startswith(recorded)
-    assert "must be after submit_time" in first.out
+    assert "left out: end before submit: 1" in first.err
     again = run("history", "import", trace, "--history", path)
-    assert again.out.startswith(f"0 jobs recorded in {path}, 40 known already, 1 skipped")
+    assert again.out.startswith(f"0 jobs recorded in {path}, 40 known already, 0 skipped")
     log = open_log(path)
     jobs = finished_jobs(log.read_after(0, 100).events)
     assert jobs.equals(JOBS.sort("end_time", maintain_order=True))
@@ -97,9 +97,9 @@ def test_jobs_go_to_a_service(run, trace: Path, monkeypatch: pytest.MonkeyPatch)
         async def __aexit__(self, *_: object) -> None:
             pass
 
-        async def record(self, outcomes: pl.DataFrame) -> Recorded:
-            sent.append(outcomes)
-            return Recorded(len(outcomes) - 3, 1, 2)
+        async def record_events(self, events: pl.DataFrame) -> Recorded:
+            sent.append(events)
+            return Recorded(len(events) - 3, 1, 2)
 
     monkeypatch.setattr("rt_predictor.cli.history_import.Client", FakeClient)
     monkeypatch.setattr("rt_predictor.cli.history_import._PIECE_EVENTS", 20)
@@ -107,8 +107,30 @@ def test_jobs_go_to_a_service(run, trace: Path, monkeypatch: pytest.MonkeyPatch)
         "history", "import", trace, "--target", "somewhere:1", "--timeout", 5, "--ca", "ca.pem"
     )
     assert result.code == 0, result.err
-    assert "34 jobs recorded in somewhere:1, 2 known already, 5 skipped" in result.out
-    assert pl.concat(sent).equals(JOBS.sort("end_time", maintain_order=True))
+    assert "34 jobs recorded in somewhere:1, 2 known already, 4 skipped" in result.out
+    assert pl.concat(sent).equals(ended_events(JOBS.sort("end_time", maintain_order=True)))
+
+
+def test_jobs_that_wait_run_or_were_cancelled_come_in_too(run, path: Path, tmp_path: Path) -> None:
+    (tmp_path / "jobs.txt").write_text(
+        "JobID|User|Submit|Start|End|ElapsedRaw|State\n"
+        "1|al|2024-01-01T00:00:00|2024-01-01T01:00:00|2024-01-01T02:00:00|3600|COMPLETED\n"
+        "2|al|2024-01-01T00:00:00|Unknown|2024-01-01T01:30:00|0|CANCELLED by 7\n"
+        "3|al|2024-01-01T00:00:00|Unknown|Unknown|0|PENDING\n"
+        "4|al|2024-01-01T00:00:00|2024-01-01T01:00:00|Unknown|60|RUNNING\n"
+    )
+    result = run("history", "import", tmp_path / "jobs.txt", "--history", path)
+    assert result.code == 0, result.err
+    log = open_log(path)
+    events = log.read_after(0, 9).events
+    log.close()
+    assert events.select("kind", "job_id").rows() == [
+        ("submitted", "3"),
+        ("started", "4"),
+        ("cancelled", "2"),
+        ("ended", "1"),
+    ]
+    assert events["client"].unique().to_list() == ["@import"]
 
 
 def test_a_service_and_a_file_are_too_much(run, trace: Path, path: Path) -> None:
@@ -122,15 +144,15 @@ def test_jobs_without_an_id_get_one_that_stays() -> None:
         job_id=pl.when(pl.int_range(pl.len()) % 2 == 0).then("job_id").otherwise(None)
     )
     twice = pl.concat([nameless, nameless[1:2]])
-    events, broken = read_events(twice)
+    events, broken = log_events(twice)
     assert broken == ()
     assert events["job_id"].null_count() == 0
     assert events["job_id"].n_unique() == 41, "equal jobs are two jobs"
-    again, _ = read_events(twice.sample(fraction=1.0, shuffle=True, seed=1))
+    again, _ = log_events(twice.sample(fraction=1.0, shuffle=True, seed=1))
     assert set(again["job_id"]) == set(events["job_id"])
 
 
 def test_what_a_log_puts_for_not_asked_for_is_no_reason_to_skip_a_job() -> None:
-    events, broken = read_events(JOBS.with_columns(mem_req=pl.lit(0.0), time_req=pl.lit(-1.0)))
+    events, broken = log_events(JOBS.with_columns(mem_req=pl.lit(0.0), time_req=pl.lit(-1.0)))
     assert broken == ()
     assert events["mem_req"].null_count() == events["time_req"].null_count() == 40

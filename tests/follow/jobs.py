@@ -31,6 +31,8 @@ class Recorder:
     calls: int = 0
     jobs: dict[tuple[Any, ...], int] = field(default_factory=dict)
     """(job id, submit time) -> how often it came"""
+    kinds: list[str] = field(default_factory=list)
+    """Kinds of all events, as they came"""
 
     async def __aenter__(self) -> Self:
         return self
@@ -38,12 +40,13 @@ class Recorder:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def record(self, outcomes: pl.DataFrame) -> Recorded:
+    async def record_events(self, events: pl.DataFrame) -> Recorded:
         self.calls += 1
         if self.failures:
             self.failures -= 1
             raise ServiceError("away")
-        keys = outcomes.select("job_id", "submit_time").rows()
+        keys = events.select("job_id", "submit_time").rows()
+        self.kinds += events["kind"].to_list()
         new = [key for key in keys if key not in self.jobs]
         for key in keys:
             self.jobs[key] = self.jobs.get(key, 0) + 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rt_predictor.errors import FeedError, ServiceError, StartupError, TraceError
-from rt_predictor.follow import sacct
+from rt_predictor.follow import command
 from rt_predictor.follow.run import Pace, follow
 from rt_predictor.follow.sacct import SacctFeed
 from tests.waiting import PATIENCE_S
@@ -71,7 +71,7 @@ async def test_sacct_is_asked_for_what_ended_in_a_window_in_utc(cluster: Cluster
     (asked,) = cluster.asked
     begin_s, end_s = NOW_S - HOUR_S - 600, NOW_S + 1
     assert asked[:3] == [moment(begin_s), moment(end_s), "UTC"]
-    assert {"-M", "alpha", "-a", "-X", "-P", "--state=CD,F,TO,OOM,CA,NF"} <= set(asked)
+    assert {"-M", "alpha", "-a", "-X", "-P", "--state=CD,F,TO,OOM,CA,NF,PR,BF,DL"} <= set(asked)
 
 
 async def test_each_job_is_recorded_once_as_time_goes_on(cluster: Cluster) -> None:
@@ -151,7 +151,7 @@ async def test_nothing_but_broken_records_is_no_reason_to_stop(cluster: Cluster)
 async def test_a_sacct_that_fails_is_told_in_one_line(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, program: str, says: str
 ) -> None:
-    monkeypatch.setattr(sacct, "_SACCT_TIMEOUT_S", 0.3 if "sleep" in program else 60.0)
+    monkeypatch.setattr(command, "TIMEOUT_S", 0.3 if "sleep" in program else 60.0)
     (cluster.folder / "sacct").write_text(program)
     with pytest.raises(FeedError, match=says) as caught:
         await cluster.feed().read()
@@ -167,7 +167,7 @@ async def test_a_script_around_a_sacct_that_hangs_is_ended_with_it(
     script.chmod(0o755)
     feed = SacctFeed((str(script),), cluster.folder / "state.json", NOW_S)
     for timeout_s in (0.3, 3.0, 30.0):  # the script must have come to its sleep by then
-        monkeypatch.setattr(sacct, "_SACCT_TIMEOUT_S", timeout_s)
+        monkeypatch.setattr(command, "TIMEOUT_S", timeout_s)
         with pytest.raises(FeedError, match="did not end within"):
             await feed.read()
         if pid.exists():

@@ -1,6 +1,7 @@
 """Following a spool: files go when their jobs are recorded, and bad ones harm no others."""
 
 import errno
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -18,6 +19,20 @@ from tests.waiting import PATIENCE_S
 from .jobs import HEADER, Recorder, line
 
 END_S = 1_700_000_000.0
+QUEUE = json.dumps(
+    {
+        "jobs": [
+            {
+                "job_id": 7,
+                "job_state": ["CONFIGURING"],
+                "submit_time": {"set": True, "infinite": False, "number": 1_700_000_000},
+                "start_time": {"set": True, "infinite": False, "number": 1_700_000_060},
+                "user_name": "al",
+                "cluster": "alpha",
+            }
+        ]
+    }
+)
 ONCE = Pace(interval_s=0.01, once=True)
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "slurm" / "rt_predictor_jobcomp.sh"
 
@@ -223,7 +238,8 @@ async def test_a_name_may_hold_anything(folder: Path, script: Path, name: str) -
 @pytest.mark.parametrize(
     "fields",
     [
-        {"START": "0", "JOBSTATE": "CANCELLED"},
+        {"START": "0"},
+        {"START": "0", "JOBSTATE": "CANCELLED", "END": "0"},
         {"JOBSTATE": "PENDING"},
         {"JOBSTATE": "RESIZING"},
         {"END": "1600000000"},
@@ -235,6 +251,44 @@ def test_a_job_that_never_ran_leaves_nothing(
 ) -> None:
     complete(folder, script, **fields)
     assert names(folder) == []
+
+
+@pytest.mark.parametrize("start", ["0", ""])
+async def test_a_job_that_was_cancelled_before_its_start_is_told(
+    folder: Path, script: Path, start: str
+) -> None:
+    complete(folder, script, START=start, JOBSTATE="CANCELLED")
+    recorder = Recorder()
+    await record(folder, recorder)
+    assert (recorder.kinds, names(folder)) == (["cancelled"], [])
+
+
+async def test_a_job_that_has_started_is_told(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "rt_predictor_jobcomp.conf").write_text(f"SPOOL={folder}\n")
+    prolog = tmp_path / "rt_predictor_prolog.sh"
+    prolog.write_bytes(SCRIPT.with_name("rt_predictor_prolog.sh").read_bytes())
+    prolog.chmod(0o755)
+    squeue = tmp_path / "squeue"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_JOB_ID": "7"}
+    for code in (1, 0):
+        squeue.write_text(f"#!/bin/sh\ncat {tmp_path}/queue\nexit {code}\n")
+        squeue.chmod(0o755)
+        (tmp_path / "queue").write_text(QUEUE)
+        subprocess.run([prolog], env=environment, check=True, timeout=PATIENCE_S)
+        assert names(folder) == ([] if code else ["7.started"])
+    recorder = Recorder()
+    await record(folder, recorder)
+    assert (recorder.kinds, recorder.ids, names(folder)) == (["started"], [7], [])
+
+
+@pytest.mark.parametrize("text", ["", "{}", "{", '{"jobs": ["x"]}'])
+async def test_a_start_that_cannot_be_read_is_set_aside(folder: Path, text: str) -> None:
+    put(folder, 1)
+    (folder / "7.started").write_text(text)
+    recorder = Recorder()
+    await record(folder, recorder)
+    assert recorder.ids == [1]
+    assert names(folder) == ["rejected"]
 
 
 def test_without_a_spool_nothing_is_kept(folder: Path, script: Path) -> None:

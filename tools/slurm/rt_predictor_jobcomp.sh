@@ -13,11 +13,17 @@ SPOOL=/var/spool/rt-predictor
 [ -d "$SPOOL" ] && [ -w "$SPOOL" ] || exit 0
 
 case $JOBSTATE in
-COMPLETED | FAILED | TIMEOUT | CANCELLED | NODE_FAIL | OUT_OF_MEMORY) ;;
+COMPLETED | FAILED | TIMEOUT | CANCELLED | NODE_FAIL | OUT_OF_MEMORY | PREEMPTED | BOOT_FAIL | DEADLINE) ;;
 *) exit 0 ;;
 esac
-# A job that was cancelled before its start tells nothing.
-[ "${START:-0}" -gt 0 ] && [ "${END:-0}" -ge "$START" ] || exit 0
+if [ "${START:-0}" -gt 0 ]; then
+    [ "${END:-0}" -ge "$START" ] || exit 0
+    ELAPSED=$((END - START))
+else
+    # It was cancelled before it started.
+    [ "$JOBSTATE" = CANCELLED ] && [ "${END:-0}" -gt 0 ] || exit 0
+    START=Unknown ELAPSED=0
+fi
 
 # A name may hold anything; JobName comes last, so "|" does no harm there, but a new line would.
 case $JOBNAME in
@@ -29,6 +35,6 @@ file=$SPOOL/$JOBID-$SUBMIT
 {
     echo "JobIDRaw|User|Account|Partition|QOS|Submit|Start|End|ElapsedRaw|Timelimit|ReqCPUS|ReqNodes|State|JobName"
     printf '%s|' "$JOBID" "$USERNAME" "$ACCOUNT" "$PARTITION" "$QOS" "$SUBMIT" "$START" "$END" \
-        "$((END - START))" "$LIMIT" "$PROCS" "$NODECNT" "$JOBSTATE"
+        "$ELAPSED" "$LIMIT" "$PROCS" "$NODECNT" "$JOBSTATE"
     printf '%s\n' "$JOBNAME"
 } >"$file.new" && mv -f "$file.new" "$file.job"
