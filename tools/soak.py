@@ -43,7 +43,18 @@ from tests.e2e.observed import (  # noqa: E402
 )
 
 CALLERS = 4
-KINDS = ("one",) * 8 + ("several",) * 4 + ("stream", "stream", "table", "table", "record")
+KINDS = (
+    ("one",) * 8
+    + ("several",) * 4
+    + (
+        "stream",
+        "stream",
+        "table",
+        "table",
+        "record",
+        "events",
+    )
+)
 """What a caller does, as often as it stands here."""
 DISTURBED_SHARE = 0.4
 """Share of the time in which workers are killed and replaced."""

@@ -18,15 +18,16 @@ from pathlib import Path
 
 import polars as pl
 
-from rt_predictor.client import Client, Job, Prediction
+from rt_predictor.client import Client, Job, Prediction, Recorded
 from rt_predictor.errors import InvalidRequestError, ServiceError
+from rt_predictor.jobs.events import ended_events, job_events
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 from tests.waiting import PATIENCE_S
 
 COUNTS = ("processors_req", "nodes_req", "gpus_req")
 TIMES = ("submit_time", "start_time", "end_time")
-KINDS = ("one", "one", "several", "stream", "table", "record")
+KINDS = ("one", "one", "several", "stream", "table", "record", "events")
 """What a caller does, as often as it stands here."""
 SEVERAL = 16
 """Jobs of a batch or a stream."""
@@ -96,6 +97,12 @@ class Site:
             )
 
 
+def keys_of(events: pl.DataFrame) -> list[str]:
+    """What tells events of the load apart: the id of a job, before it its kind unless it ended."""
+    prefix = pl.when(pl.col("kind") == "ended").then(pl.lit("")).otherwise(pl.col("kind") + " ")
+    return events.select(prefix + pl.col("job_id")).to_series().to_list()
+
+
 Reference = Mapping[str, Prediction]
 """Request id -> what an undisturbed service says."""
 
@@ -120,7 +127,7 @@ class Ledger:
     failed: list[str] = field(default_factory=list)
     """Calls that ended in an error, after all attempts"""
     acknowledged: list[str] = field(default_factory=list)
-    """Ids of the outcomes that are said to be on disk"""
+    """Keys of the events that are said to be on disk"""
     in_doubt: list[str] = field(default_factory=list)
     """Ids of those whose call failed: in the log or not, but never twice"""
 
@@ -167,6 +174,7 @@ class Caller:
             "stream": self._stream,
             "table": self._table,
             "record": self._record,
+            "events": self._events,
         }
 
     async def call(self, kind: str) -> None:
@@ -212,10 +220,16 @@ class Caller:
                     self._ledger.wrong.append(f"{row} is not {said}")
 
     async def _record(self) -> None:
-        events = next(self._news)
-        ids = events["job_id"].to_list()
+        jobs = next(self._news)
+        await self._recorded(self._client.record(jobs), keys_of(ended_events(jobs)))
+
+    async def _events(self) -> None:
+        events = job_events(next(self._news))
+        await self._recorded(self._client.record_events(events), keys_of(events))
+
+    async def _recorded(self, recording: Awaitable[Recorded], ids: list[str]) -> None:
         try:
-            found = await self._client.record(events)
+            found = await recording
         except BaseException:
             self._ledger.in_doubt.extend(ids)
             raise

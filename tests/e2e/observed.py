@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rt_predictor.eventlog.files import open_log
 from tests.e2e.conftest import Service
+from tests.e2e.ledger import keys_of
 from tests.waiting import PATIENCE_S
 
 WORKER_UP = "rt_predictor_workers_up"
@@ -26,11 +27,11 @@ def at(path: Path) -> dict[str, str]:
 
 
 def kept_ids(path: Path) -> list[str]:
-    """Ids of all jobs in a log."""
+    """Keys of all events in a log, as the ledger has them: ids of jobs that ended, and so on."""
     log = open_log(path)
-    ids = log.read_after(0, 10_000_000).events["job_id"].to_list()
+    keys = keys_of(log.read_after(0, 10_000_000).events)
     log.close()
-    return ids
+    return keys
 
 
 def workers_of(service: Service) -> list[int]:

@@ -17,6 +17,7 @@ from rt_predictor.eventlog import follower, recorder, sqlite
 from rt_predictor.eventlog.files import logs_set_aside, open_log
 from rt_predictor.eventlog.port import Appended
 from rt_predictor.eventlog.recorder import Recorder
+from rt_predictor.eventlog.removing import Selection
 from rt_predictor.eventlog.snapshots import snapshot_age_s, snapshot_path
 from rt_predictor.history.experts import ExpertLosses
 from rt_predictor.history.history import History
@@ -260,6 +261,64 @@ def test_history_that_is_off_knows_nothing_and_takes_nothing(path: Path) -> None
     state = history.state()
     assert (state.enabled, state.in_step, state.problems, state.events) == (False, True, (), 0)
     history.stop()
+
+
+def test_what_is_withdrawn_is_known_no_more(start: Start, path: Path) -> None:
+    workers = [start(FakeJudge()) for _ in range(2)]
+    good, bad = EVENTS[::2], EVENTS[1::2].with_columns(runtime=pl.col("runtime") / 3)
+    for client, jobs in (("good", good), ("bad", bad)):
+        workers[0].record(ended_events(jobs, client, 1.0)).result(PATIENCE_S)
+    for worker in workers:
+        folded(worker, 300)
+    log = open_log(path)
+    log.remove(Selection(client="bad"))
+    log.close()
+    never = start_beside(path, good)
+    for worker in workers:
+        until(lambda worker=worker: worker.state().events == len(good))
+        ours, theirs = worker.known(LATER), never.known(LATER)
+        np.testing.assert_array_equal(ours.features, theirs.features)
+        np.testing.assert_array_equal(ours.expert_losses, theirs.expert_losses)
+        np.testing.assert_array_equal(ours.offsets, theirs.offsets)
+    assert record(workers[1], bad).recorded == len(bad)
+    for worker in workers:
+        until(lambda worker=worker: worker.state().events == 300)
+        worker.stop()
+    never.stop()
+    again = start(FakeJudge())
+    assert (again.state().events, again.state().folded) == (300, 0), "no snapshot is used"
+
+
+def start_beside(path: Path, jobs: pl.DataFrame) -> History:
+    """History of a log of its own that holds these jobs."""
+    history = History(HistorySettings(path=path.with_name("other.sqlite")))
+    history.use_judge(FakeJudge())
+    history.start()
+    record(history, jobs)
+    folded(history, len(jobs))
+    return history
+
+
+def test_a_withdrawal_is_folded_before_it_is_shown(
+    start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = start()
+    record(history, EVENTS)
+    folded(history, 300)
+    monkeypatch.setattr(follower, "_READ_EVENTS", 10)
+    seen: set[int] = set()
+    in_step = follower.LogFollower._folded
+
+    def listen(self: follower.LogFollower, *arguments: int) -> None:
+        seen.add(len(self.fold.store))
+        in_step(self, *arguments)
+
+    monkeypatch.setattr(follower.LogFollower, "_folded", listen)
+    log = open_log(path)
+    log.prune(float(EVENTS["end_time"][100]))
+    log.close()
+    until(lambda: history.state().events == 200)
+    assert seen == {300}, "while it is read anew, what was known can be asked"
 
 
 # what can go wrong with the log
