@@ -46,12 +46,17 @@ class Appending:
         (position,) = run(tables.SELECT_LAST_OUTCOME).fetchone()
         self._last_outcome = int(position or 0)
         self._last_ordinal = int((run(tables.SELECT_LAST_EVENT).fetchone() or (0, 0))[1])
+        self._has_ended_event = bool(run(tables.HAS_ENDED_EVENT).fetchone()[0])
+        self._sources: list[Row] = []
+        """Of outcomes that were added, not written yet"""
         pruned = run(tables.SELECT_FACT, (tables.PRUNED_FACT,)).fetchone()
         self._pruned_before_s = float(pruned[0]) if pruned else float("-inf")
 
     def add(self, rows: Sequence[Row]) -> Appended:
         """Adds events, in their order."""
-        return Appended(bytes(map(self._add, rows)))
+        appended = Appended(bytes(map(self._add, rows)))
+        self._write_sources()
+        return appended
 
     def _add(self, row: Row) -> Fate:
         if row[_EVENT_TIME] < self._pruned_before_s:
@@ -62,16 +67,28 @@ class Appending:
 
     def _add_ended(self, row: Row) -> Fate:
         cursor = self._cursor
-        cursor.execute(tables.INSERT_OUTCOME, (*_outcome_of(row), *_identity_of(row)))
+        if self._has_ended_event:
+            same = cursor.execute(tables.SELECT_SAME_EVENT, _identity_of(row)).fetchone()
+            if same is not None:
+                return self._known(row, same[1:])
+        cursor.execute(tables.INSERT_OUTCOME, _outcome_of(row))
         if cursor.rowcount:
             self._last_outcome = position = int(cursor.lastrowid or 0)
-            cursor.execute(tables.INSERT_SOURCE, (position, *_source_of(row)))
+            self._sources.append((position, *_source_of(row)))
             return Fate.RECORDED
+        self._write_sources()
         same = cursor.execute(tables.SELECT_SAME_OUTCOME, _job_of(row)).fetchone()
         if same is not None and _identity_of(same[1:]) == _identity_of(row):
             return self._known(row, same[1:])
         # Another cluster's job, or another attempt, has the place in `outcome`.
+        self._has_ended_event = True
         return self._add_event(row)
+
+    def _write_sources(self) -> None:
+        """Writes the sources of outcomes; together they cost half."""
+        if self._sources:
+            self._cursor.executemany(tables.INSERT_SOURCE, self._sources)
+            self._sources.clear()
 
     def _add_event(self, row: Row) -> Fate:
         cursor, ordinal = self._cursor, self._last_ordinal + 1

@@ -100,6 +100,7 @@ CREATE = (
     f"{_declared(SOURCE_COLUMNS, _REQUIRED)})",
     f"CREATE TABLE IF NOT EXISTS event (position INTEGER PRIMARY KEY, ordinal INTEGER NOT NULL, "
     f"{_declared(EVENT_COLUMNS, _REQUIRED)}, UNIQUE ({_UNIQUE_EVENT}))",
+    f"CREATE INDEX IF NOT EXISTS event_ended ON event (kind) WHERE kind = '{ENDED}'",
     "CREATE TABLE IF NOT EXISTS version (number INTEGER PRIMARY KEY, contradicts INTEGER NOT NULL, "
     f"{_declared(EVENT_COLUMNS, _REQUIRED)}, UNIQUE ({_UNIQUE_EVENT}, client))",
 )
@@ -115,11 +116,11 @@ PRUNED_FACT = "pruned_before_s"
 
 _SAME_EVENT = " AND ".join(f"{name} = ?" for name in EVENT_IDENTITY)
 
+HAS_ENDED_EVENT = f"SELECT EXISTS (SELECT 1 FROM event WHERE kind = '{ENDED}')"
 INSERT_OUTCOME = (
-    f"INSERT INTO outcome ({_listed(OUTCOME_COLUMNS)}) SELECT {_marks(OUTCOME_COLUMNS)} "
-    f"WHERE NOT EXISTS (SELECT 1 FROM event WHERE {_SAME_EVENT}) ON CONFLICT DO NOTHING"
+    f"INSERT INTO outcome ({_listed(OUTCOME_COLUMNS)}) VALUES ({_marks(OUTCOME_COLUMNS)}) "
+    "ON CONFLICT DO NOTHING"
 )
-"""Takes `OUTCOME_COLUMNS` and `EVENT_IDENTITY`: a job whose end lies in `event` is known."""
 INSERT_SOURCE = (
     f"INSERT OR REPLACE INTO outcome_source (position, {_listed(SOURCE_COLUMNS)}) "
     f"VALUES ({_marks(('position', *SOURCE_COLUMNS))})"
