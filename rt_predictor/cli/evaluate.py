@@ -73,7 +73,9 @@ def evaluate(
     from rt_predictor.training.split import scorable
 
     settings = load_settings(config)
-    log = read_log(traces, format_, read_options(fields, columns, timezone))
+    enforced = settings.prediction.limits_enforced
+    options = read_options(fields, columns, timezone, limits_enforced=enforced)
+    log = read_log(traces, format_, options)
     jobs = null_invalid(scorable(log.jobs))
     with Steps() as steps:
         replayed = replay(jobs, settings, retrain_every, steps.show)

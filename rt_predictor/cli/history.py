@@ -102,8 +102,11 @@ def import_(
     from rt_predictor.settings import load_settings
     from rt_predictor.traces import TraceFormat, read_traces
 
-    path = history or load_settings(config).history.path
-    options = replace(read_options(fields, columns, timezone), may_be_empty=True)
+    settings = load_settings(config)
+    path = history or settings.history.path
+    enforced = settings.prediction.limits_enforced
+    options = read_options(fields, columns, timezone, limits_enforced=enforced)
+    options = replace(options, may_be_empty=True)
     with Steps() as steps:
         log = read_traces(
             traces,

@@ -128,7 +128,9 @@ class JsonCommand(TyperCommand):
 _DASH = ("--json", "-")
 
 
-def read_options(fields: str, columns: Path | None, timezone: str) -> "ReadOptions":
+def read_options(
+    fields: str, columns: Path | None, timezone: str, *, limits_enforced: bool = False
+) -> "ReadOptions":
     """How a job log is read.
 
     Raises UsageError where an option makes no sense.
@@ -140,6 +142,7 @@ def read_options(fields: str, columns: Path | None, timezone: str) -> "ReadOptio
         fields=tuple(name for name in names if name),
         timezone=timezone,
         columns=ColumnMap.from_toml(columns) if columns else None,
+        limits_enforced=limits_enforced,
     )
 
 

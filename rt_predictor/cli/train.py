@@ -47,7 +47,9 @@ def train(
     from rt_predictor.training.pipeline import train as train_model
 
     settings = load_settings(config)
-    log = read_log(traces, format_, read_options(fields, columns, timezone))
+    enforced = settings.prediction.limits_enforced
+    options = read_options(fields, columns, timezone, limits_enforced=enforced)
+    log = read_log(traces, format_, options)
     with Steps() as steps:
         report = train_model(log.jobs, log_names(log), output, settings, steps.show)
     show_report(report)
