@@ -145,7 +145,7 @@ def follow(
         typer.Option(
             metavar="COMMAND",
             help='squeue, maybe with options of its own; "" leaves out what waits and runs.',
-            show_default="squeue, if it is there",
+            show_default="squeue beside sacct, if it is there",
         ),
     ] = None,
     target: Target = None,
@@ -202,7 +202,8 @@ def follow(
         else SpoolFeed(spool)
     ]
     queue = shlex.split("squeue" if squeue is None else squeue)
-    if queue and (squeue is not None or is_there(queue)):
+    asks_slurm = spool is None and is_there(queue)
+    if queue and (squeue is not None or asks_slurm):
         feeds.append(SqueueFeed(queue))
     recorder = recorder_of(target or DEFAULT_TARGET, timeout, access)
     raise typer.Exit(run(feeds, recorder, Pace(interval, once), logging))

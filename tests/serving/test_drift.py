@@ -52,14 +52,20 @@ def stream(factor: float) -> pl.DataFrame:
     runtime_s = np.minimum(np.where(number >= CHANGED_AT, factor, 1) * usual_s, limit_s)
     numbers = {"submit_time": submit_s, "time_req": limit_s, "runtime": runtime_s}
     frame = pl.DataFrame({**numbers, "user": user.astype(str), "job_id": number.astype(str)})
-    others = {"processors_req": 4.0, "nodes_req": 1.0, "mem_req": 4000.0, "partition": "normal"}
+    others: dict[str, object] = {
+        "processors_req": 4.0,
+        "nodes_req": 1.0,
+        "mem_req": 4000.0,
+        "partition": "normal",
+    }
+    others["state"] = "COMPLETED"
+    given = {*frame.columns, *others, "start_time", "end_time"}
     return (
         frame.with_columns(
             pl.col("submit_time").alias("start_time"),
             (pl.col("submit_time") + pl.col("runtime")).alias("end_time"),
             *(pl.lit(value).alias(name) for name, value in others.items()),
-            *(pl.lit(None).alias(name) for name in ("gpus_req", "qos", "account", "job_name")),
-            pl.lit("COMPLETED").alias("state"),
+            *(pl.lit(None).alias(name) for name in sorted(JOB_SCHEMA.keys() - given)),
         )
         .select(pl.col(name).cast(kind) for name, kind in JOB_SCHEMA.items())
         .sort("end_time", maintain_order=True)
