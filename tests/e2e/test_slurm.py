@@ -194,7 +194,7 @@ def test_a_job_that_ends_without_a_follower_is_recorded_by_the_next_one(
     follow = ("history", "follow", "--once", "--target", site.service.target)
     done = program(*follow, "--spool", site.cluster.spool)
     assert done.returncode == 0
-    assert "recorded=1 duplicates=0 skipped=0 unread=0" in done.stderr
+    assert "recorded=1 duplicates=0 conflicts=0 skipped=0 unread=0" in done.stderr
     assert not list(site.cluster.spool.glob("*"))
 
 
