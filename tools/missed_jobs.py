@@ -21,8 +21,8 @@ from rt_predictor.errors import RTPredictorError
 from rt_predictor.settings import Settings
 from rt_predictor.traces.reader import read_trace
 from rt_predictor.training.evaluate import intervals_by_level
-from rt_predictor.training.metrics import BLOCKS
 from rt_predictor.training.replay import replay
+from rt_predictor.training.scores import BLOCKS
 
 LEVEL = 0.9
 MOST_USERS = 3

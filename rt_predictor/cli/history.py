@@ -177,10 +177,10 @@ def follow(
 ) -> None:
     """Sends what happens to jobs to a service, until it is stopped.
 
-    Asks sacct again and again, or empties a spool; either is enough for what has ended. What waits
-    and runs squeue says. Each event is recorded once,
-    whenever this program or the service is stopped or killed. Where sacct or the service is away it
-    waits, ever longer, up to ten minutes.
+    Asks sacct again and again, or empties a spool; either is enough for what has ended. Beside
+    sacct it asks squeue for what waits and runs; beside a spool only where --squeue is given. Each
+    event is recorded once, whenever this program or the service is stopped or killed. Where sacct
+    or the service is away it waits, ever longer, up to ten minutes.
 
     Example:
 
@@ -202,8 +202,7 @@ def follow(
         else SpoolFeed(spool)
     ]
     queue = shlex.split("squeue" if squeue is None else squeue)
-    asks_slurm = spool is None and is_there(queue)
-    if queue and (squeue is not None or asks_slurm):
+    if queue and (squeue is not None or (spool is None and is_there(queue))):
         feeds.append(SqueueFeed(queue))
     recorder = recorder_of(target or DEFAULT_TARGET, timeout, access)
     raise typer.Exit(run(feeds, recorder, Pace(interval, once), logging))

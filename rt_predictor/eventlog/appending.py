@@ -9,6 +9,7 @@ import polars as pl
 
 from rt_predictor.eventlog import tables
 from rt_predictor.eventlog.port import Appended, Fate
+from rt_predictor.eventlog.reading import pruned_before_s
 from rt_predictor.jobs.events import EVENT_IDENTITY
 from rt_predictor.jobs.states import normal_state
 
@@ -49,8 +50,8 @@ class Appending:
         self._has_ended_event = bool(run(tables.HAS_ENDED_EVENT).fetchone()[0])
         self._sources: list[Row] = []
         """Of outcomes that were added, not written yet"""
-        pruned = run(tables.SELECT_FACT, (tables.PRUNED_FACT,)).fetchone()
-        self._pruned_before_s = float(pruned[0]) if pruned else float("-inf")
+        pruned_s = pruned_before_s(connection)
+        self._pruned_before_s = float("-inf") if pruned_s is None else pruned_s
 
     def add(self, rows: Sequence[Row]) -> Appended:
         """Adds events, in their order."""

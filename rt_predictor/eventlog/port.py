@@ -16,7 +16,7 @@ import polars as pl
 
 
 class Fate(IntEnum):
-    """What became of one event of an `append`."""
+    """Fate of one event of an `append`."""
 
     RECORDED = 0
     """It is new, and in the log now."""
@@ -30,7 +30,7 @@ class Fate(IntEnum):
 
 @dataclass(frozen=True)
 class Appended:
-    """What became of the events of one `append`."""
+    """Fates of the events of one `append`."""
 
     fates: bytes = b""
     """A `Fate` for each event, in their order."""

@@ -21,6 +21,12 @@ _ALL = (1 << 63) - 1
 _READ_SCHEMA: Mapping[str, type[pl.DataType]] = {_POSITION: pl.Int64, **EVENT_SCHEMA}
 
 
+def pruned_before_s(connection: sqlite3.Connection) -> float | None:
+    """Time before which no event comes in any more; None where all do."""
+    found = connection.execute(tables.SELECT_FACT, (tables.PRUNED_FACT,)).fetchone()
+    return float(found[0]) if found else None
+
+
 def last_position(connection: sqlite3.Connection) -> int:
     """Position of the event that arrived last; 0 where there is none."""
     (outcome,) = connection.execute(tables.SELECT_LAST_OUTCOME).fetchone()

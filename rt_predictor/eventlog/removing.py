@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from rt_predictor.eventlog import tables
 from rt_predictor.eventlog.appending import Appending
+from rt_predictor.eventlog.reading import pruned_before_s
 
 _Values: TypeAlias = list[str | float]
 
@@ -51,7 +52,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Removed:
-    """What was taken out."""
+    """Counts of the events that were taken out."""
 
     events: int
     """Of all kinds."""
@@ -91,7 +92,7 @@ _ORPHANED = f"NOT ({_HAS_EVENT}) AND NOT ({_HAS_OUTCOME})"
 
 
 def count_selected(connection: sqlite3.Connection, selection: Selection) -> Removed:
-    """What `remove` would take out."""
+    """Counts of the events that `remove` would take out."""
     outcomes = _count(connection, _SOURCED, *selection.condition(_OF_OUTCOMES))
     where = selection.condition(_OF_EVENTS)
     events = _count(connection, "event", *where)
@@ -107,7 +108,7 @@ def remove(connection: sqlite3.Connection, selection: Selection) -> Removed:
     ).fetchall()
     connection.execute(f"DELETE FROM version WHERE {_ORPHANED}")
     restored = Appending(connection).add(orphans).recorded
-    _begin_anew(connection)
+    begin_anew(connection)
     return Removed(removed.events, removed.versions, restored)
 
 
@@ -115,10 +116,10 @@ def prune(connection: sqlite3.Connection, before_s: float) -> Removed:
     """Takes out what happened before a time, and lets nothing from before it in again."""
     removed = _delete(connection, Selection(before_s=before_s))
     connection.execute(f"DELETE FROM version WHERE {_ORPHANED}")
-    known = connection.execute(tables.SELECT_FACT, (tables.PRUNED_FACT,)).fetchone()
-    mark_s = max(before_s, float(known[0])) if known else before_s
+    known_s = pruned_before_s(connection)
+    mark_s = before_s if known_s is None else max(before_s, known_s)
     connection.execute(tables.PUT_FACT, (tables.PRUNED_FACT, mark_s))
-    _begin_anew(connection)
+    begin_anew(connection)
     return removed
 
 
@@ -145,5 +146,8 @@ def _delete(connection: sqlite3.Connection, selection: Selection) -> Removed:
     return Removed(events, versions)
 
 
-def _begin_anew(connection: sqlite3.Connection) -> None:
-    connection.execute(tables.SET_ID, (uuid.uuid4().hex,))
+def begin_anew(connection: sqlite3.Connection) -> str:
+    """Gives the log another id, and returns it: what was made from it before is worth nothing."""
+    log_id = uuid.uuid4().hex
+    connection.execute(tables.SET_ID, (log_id,))
+    return log_id

@@ -43,7 +43,7 @@ Origin: TypeAlias = Mapping[str, Json]
 
 @dataclass(frozen=True)
 class Stored:
-    """What was known at one moment, as its owner puts it."""
+    """State at one moment, as its owner puts it."""
 
     position: int
     """Position in the log of the last event that is in it."""
@@ -128,7 +128,7 @@ def load_snapshot(path: Path, origin: Origin) -> Stored | Rejected:
 
 
 def saved_position(path: Path, origin: Origin) -> int | None:
-    """How far the file goes; None where it is not used, or there is none."""
+    """Position that the file goes up to; None where it is not used, or there is none."""
     try:
         with path.open("rb") as file:
             return _read_header(file, origin).position

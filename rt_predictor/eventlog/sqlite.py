@@ -18,8 +18,15 @@ from rt_predictor.errors import DamagedLogError, HistoryError
 from rt_predictor.eventlog import tables
 from rt_predictor.eventlog.appending import Appending, rows_of
 from rt_predictor.eventlog.port import Appended, Tail
-from rt_predictor.eventlog.reading import last_position, read_after
-from rt_predictor.eventlog.removing import Removed, Selection, count_selected, prune, remove
+from rt_predictor.eventlog.reading import last_position, pruned_before_s, read_after
+from rt_predictor.eventlog.removing import (
+    Removed,
+    Selection,
+    begin_anew,
+    count_selected,
+    prune,
+    remove,
+)
 
 _BUSY_TIMEOUT_S = 10.0
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -28,7 +35,7 @@ _PRIMARY_CODE = 0xFF
 
 @dataclass(frozen=True)
 class ClientShare:
-    """What one client has sent."""
+    """Share of the events that one client has sent."""
 
     client: str
     """"" where it is not known: edition 1.0 did not write it down."""
@@ -146,13 +153,13 @@ class SQLiteEventLog:
         return int(found)
 
     def clients(self) -> list[ClientShare]:
-        """Who sent the events, those who sent most first."""
+        """Clients that sent the events, those who sent most first."""
         with self._reporting("read"):
             found = self._connection.execute(tables.COUNT_BY_CLIENT).fetchall()
         return [ClientShare(*row) for row in found]
 
     def count_selected(self, selection: Selection) -> Removed:
-        """What `remove` would take out."""
+        """Counts of the events that `remove` would take out."""
         with self._reporting("read"), self._transaction("BEGIN"):
             return count_selected(self._connection, selection)
 
@@ -167,14 +174,12 @@ class SQLiteEventLog:
     def begin_anew(self) -> None:
         """Gives the log another id: what was made from it before is worth nothing."""
         with self._reporting("changed"):
-            self.log_id = uuid.uuid4().hex
-            self._connection.execute(tables.SET_ID, (self.log_id,))
+            self.log_id = begin_anew(self._connection)
 
     def pruned_before_s(self) -> float | None:
         """No event from before this time comes in any more; None where all do."""
         with self._reporting("read"):
-            found = self._connection.execute(tables.SELECT_FACT, (tables.PRUNED_FACT,)).fetchone()
-        return float(found[0]) if found else None
+            return pruned_before_s(self._connection)
 
     def compact(self) -> None:
         """Writes the file anew, without what has been taken out of it and without gaps.

@@ -1,4 +1,4 @@
-"""What an operator does with the files of a log: forget a user in all of them, back up, restore.
+"""Upkeep of the files of a log by an operator: forget a user in all of them, back up, restore.
 
 A service may run meanwhile: it notices, and folds what the log holds then.
 """
@@ -18,7 +18,7 @@ from rt_predictor.eventlog.sqlite import SQLiteEventLog
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What became of all that names a user."""
+    """Files that named a user, and their fates."""
 
     removed: Removed
     """From the log"""

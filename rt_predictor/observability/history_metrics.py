@@ -40,6 +40,9 @@ class HistoryMetrics:
             ("kind", "result"),
             registry=registry,
         )
+        for kind in EventKind:
+            for result in (*_RESULTS.values(), "invalid"):
+                self._events.labels(kind.value, result)
         self._totals = {
             "commits": self._counter("commits", "Commits to the outcome log."),
             "commit_s": self._counter("commit_seconds", "Time that those commits took, in all."),

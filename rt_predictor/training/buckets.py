@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from rt_predictor.features.declared import DAY_S, HOUR_S
 from rt_predictor.jobs.schema import numbers
-from rt_predictor.training.metrics import BLOCKS, Array, Intervals, point_metrics, share
+from rt_predictor.training.metrics import Array, Intervals, point_metrics
 from rt_predictor.training.replayed import Replayed
+from rt_predictor.training.scores import BLOCKS, share
 
 NAMED = 10
 """Partitions, and users, that have a bucket of their own; those with most jobs."""

@@ -30,9 +30,9 @@ from rt_predictor.settings import Settings, TrainingSettings
 from rt_predictor.training.boosters import FittedBooster, Progress, Samples
 from rt_predictor.training.calibrate import constant_width, fit_limit_overrun
 from rt_predictor.training.ensemble import Ensemble, Trial, latest_jobs
-from rt_predictor.training.metrics import share
 from rt_predictor.training.prepare import Encoded, Encoder, PreparedLog
 from rt_predictor.training.quantiles import fit_offsets, fit_quantiles, fit_timeouts
+from rt_predictor.training.scores import share
 
 Array = NDArray[np.float64]
 

@@ -10,10 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.model.bounds import interval_scores_s
+from rt_predictor.training.scores import BLOCKS, share
 
 Array = NDArray[np.float64]
-
-BLOCKS = 10
 
 
 @dataclass(frozen=True)
@@ -130,8 +129,3 @@ def interval_metrics(
         jobs_without_history=int(cold.sum()),
         coverage_without_history=share(held[cold]),
     )
-
-
-def share(holds: NDArray[np.bool_]) -> float:
-    """Share of jobs of which something holds; NaN where there are none."""
-    return float(holds.mean()) if len(holds) else float("nan")

@@ -132,6 +132,11 @@ class Ledger:
     """Ids of those whose call failed: in the log or not, but never twice"""
 
     @property
+    def ended(self) -> list[str]:
+        """Ids of the jobs whose ends are said to be on disk."""
+        return [key for key in self.acknowledged if " " not in key]
+
+    @property
     def answered(self) -> int:
         """Calls that were answered."""
         return self.calls.total()

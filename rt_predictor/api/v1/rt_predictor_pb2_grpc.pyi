@@ -65,8 +65,8 @@ class RuntimePredictorStub:
     RecordEvents: _grpc.StreamUnaryMultiCallable[_rt_predictor_pb2.RecordEventsRequest, _rt_predictor_pb2.RecordEventsResponse]
     """Takes in what happens to jobs: that they were submitted, started, ended, or were cancelled
     before they started. As RecordOutcomes, with its promises and statuses; the end of a job is the
-    same event whichever of the two brings it. A site that sends only ends gets good answers, one
-    that sends all kinds gets better ones: they know what the user has running and waiting.
+    same event whichever of the two brings it. All kinds are kept; predictions learn from ends alone
+    as yet.
     An event is known by `job.cluster`, `job_id`, `job.submit_time`, `attempt` and `kind`; events may
     come in any order, and again.
     """
@@ -114,8 +114,8 @@ class RuntimePredictorAsyncStub(RuntimePredictorStub):
     RecordEvents: _aio.StreamUnaryMultiCallable[_rt_predictor_pb2.RecordEventsRequest, _rt_predictor_pb2.RecordEventsResponse]  # type: ignore[assignment]
     """Takes in what happens to jobs: that they were submitted, started, ended, or were cancelled
     before they started. As RecordOutcomes, with its promises and statuses; the end of a job is the
-    same event whichever of the two brings it. A site that sends only ends gets good answers, one
-    that sends all kinds gets better ones: they know what the user has running and waiting.
+    same event whichever of the two brings it. All kinds are kept; predictions learn from ends alone
+    as yet.
     An event is known by `job.cluster`, `job_id`, `job.submit_time`, `attempt` and `kind`; events may
     come in any order, and again.
     """
@@ -196,8 +196,8 @@ class RuntimePredictorServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_rt_predictor_pb2.RecordEventsResponse, _abc.Awaitable[_rt_predictor_pb2.RecordEventsResponse]]:
         """Takes in what happens to jobs: that they were submitted, started, ended, or were cancelled
         before they started. As RecordOutcomes, with its promises and statuses; the end of a job is the
-        same event whichever of the two brings it. A site that sends only ends gets good answers, one
-        that sends all kinds gets better ones: they know what the user has running and waiting.
+        same event whichever of the two brings it. All kinds are kept; predictions learn from ends alone
+        as yet.
         An event is known by `job.cluster`, `job_id`, `job.submit_time`, `attempt` and `kind`; events may
         come in any order, and again.
         """

@@ -8,50 +8,17 @@ at a threshold is another leaf.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby, islice
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from rt_predictor.features.categories import Category
 from rt_predictor.features.declared import FEATURES, INPUTS, STATISTICS, Feature, Op
+from rt_predictor.training.export.parts import GraphParts
 
 _POWERS_OF_TWO = np.array([2.0**k for k in range(24)], dtype=np.float32)
-
-
-@dataclass
-class GraphParts:
-    """Nodes and constants of a graph in the making."""
-
-    nodes: list[NodeProto] = field(default_factory=list)
-    initializers: list[TensorProto] = field(default_factory=list)
-
-    def constant(self, name: str, value: NDArray[np.generic]) -> str:
-        """Adds a constant and gives its name."""
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def node(self, op: str, inputs: Sequence[str], output: str, **attributes: object) -> str:
-        """Adds a node with one output and gives the output's name."""
-        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
-        return output
-
-    def split(self, tensor: str, sizes: Sequence[int], prefix: str, axis: int = 0) -> list[str]:
-        """Adds the node that cuts a tensor into pieces, and gives their names."""
-        if len(sizes) == 1:
-            return [tensor]
-        pieces = [f"{prefix}_{place}" for place in range(len(sizes))]
-        self.cut(tensor, sizes, pieces, axis)
-        return pieces
-
-    def cut(self, tensor: str, sizes: Sequence[int], names: Sequence[str], axis: int = 0) -> None:
-        """Adds the node that cuts a tensor into pieces of these names."""
-        given = [tensor, self.constant(f"{tensor}_sizes", np.array(sizes))]
-        self.nodes.append(
-            helper.make_node("Split", given, names, name=f"{tensor}_split", axis=axis)
-        )
 
 
 def feature_nodes(

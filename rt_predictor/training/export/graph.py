@@ -31,8 +31,9 @@ from rt_predictor.training.combine import (
     SHARPNESS,
     Combination,
 )
-from rt_predictor.training.export.arithmetic import GraphParts, feature_nodes
+from rt_predictor.training.export.arithmetic import feature_nodes
 from rt_predictor.training.export.fuse import IR_VERSION, OPSETS, Head, tree_nodes
+from rt_predictor.training.export.parts import GraphParts
 from rt_predictor.training.members import MAX_LOG_RATIO, MEMBERS, Target
 
 _FEATURE_ROWS, _RAW, _RAW_ROWS = "feature_rows", "raw", "score_rows"

@@ -46,7 +46,7 @@ def network_graph(weights: Weights, boosters: Boosters | None = None) -> ModelPr
     parts = GraphParts()
     request = parts.columns(INPUT, REQUEST, "request")
     copies = parts.columns(INPUT, slice(0, CAP.stop), "copies")
-    parts.split(copies, [COPIES, 1, 1], ["copies_s", "scale_s", "cap_s"])
+    parts.cut(copies, [COPIES, 1, 1], ["copies_s", "scale_s", "cap_s"], axis=1)
     missing = parts.columns(INPUT, MISSING, "missing")
     boosted = None if boosters is None else boosters(parts, request)
 
@@ -63,7 +63,7 @@ def network_graph(weights: Weights, boosters: Boosters | None = None) -> ModelPr
 def _model(parts: GraphParts, outputs: int) -> ModelProto:
     given = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["jobs_count", WIDTH])
     said = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["jobs_count", outputs])
-    graph = helper.make_graph(parts.nodes, "rt_predictor", [given], [said], parts.constants)
+    graph = helper.make_graph(parts.nodes, "rt_predictor", [given], [said], parts.initializers)
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
     return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
 
@@ -102,7 +102,7 @@ def _context(parts: GraphParts, weights: Weights, encoded: str, tokens: str, mis
     hidden, outputs = weights.queries.w.shape
     _gemm(parts, encoded, weights.queries, "queries_flat")
     queries = parts.reshape("queries_flat", [-1, outputs // hidden, hidden], "queries")
-    parts.split(missing, [SLOTS, _RULES], ["missing_tokens_flat", "missing_rules"])
+    parts.cut(missing, [SLOTS, _RULES], ["missing_tokens_flat", "missing_rules"], axis=1)
     parts.reshape("missing_tokens_flat", [-1, 1, SLOTS], "missing_tokens")
     parts.node("MatMul", [queries, tokens], "looks_all")
     parts.node("Add", ["looks_all", "missing_tokens"], "looks")
@@ -129,7 +129,7 @@ def _scores(parts: GraphParts, weights: Weights, tokens: str, context: str, miss
     wide = _gemm(parts, context, weights.points_1, "points_1", relu=True)
     _gemm(parts, wide, weights.points_2, "points")
     others = len(weights.points_2.b) - _RULES
-    parts.split("points", [_RULES, others], ["rule_scores", "other_scores"])
+    parts.cut("points", [_RULES, others], ["rule_scores", "other_scores"], axis=1)
     parts.node("Concat", ["copy_scores_flat", "rule_scores"], "copied_scores_all", axis=1)
     parts.node("Add", ["copied_scores_all", missing], "copied_scores")
     return parts.node("Concat", ["copied_scores", "other_scores"], "scores", axis=1)

@@ -13,11 +13,11 @@ class GraphParts:
     """What a graph is made of; names of nodes and tensors must be distinct."""
 
     nodes: list[NodeProto] = field(default_factory=list)
-    constants: list[TensorProto] = field(default_factory=list)
+    initializers: list[TensorProto] = field(default_factory=list)
 
     def constant(self, name: str, value: NDArray[np.generic]) -> str:
         """Add a constant and return its name."""
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
     def node(self, op: str, inputs: Sequence[str], output: str, **attributes: object) -> str:
@@ -33,10 +33,20 @@ class GraphParts:
         ]
         return self.node("Slice", [tensor, *bounds], output)
 
-    def split(self, tensor: str, sizes: Sequence[int], outputs: Sequence[str]) -> None:
-        """Add the node that cuts the columns of a matrix into pieces of these names."""
+    def split(self, tensor: str, sizes: Sequence[int], prefix: str, axis: int = 0) -> list[str]:
+        """Add the node that cuts a tensor into pieces, and return their names."""
+        if len(sizes) == 1:
+            return [tensor]
+        pieces = [f"{prefix}_{place}" for place in range(len(sizes))]
+        self.cut(tensor, sizes, pieces, axis)
+        return pieces
+
+    def cut(self, tensor: str, sizes: Sequence[int], names: Sequence[str], axis: int = 0) -> None:
+        """Add the node that cuts a tensor into pieces of these names."""
         given = [tensor, self.constant(f"{tensor}_sizes", np.array(sizes))]
-        self.nodes.append(helper.make_node("Split", given, outputs, name=f"{tensor}_split", axis=1))
+        self.nodes.append(
+            helper.make_node("Split", given, names, name=f"{tensor}_split", axis=axis)
+        )
 
     def reshape(self, tensor: str, shape: Sequence[int], output: str) -> str:
         """Add the node that gives a tensor another shape, and return its name."""

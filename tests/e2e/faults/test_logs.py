@@ -93,7 +93,7 @@ async def test_two_services_on_one_log_know_the_same_and_lose_nothing(
                 load(other.target, ledger, callers=2, name="other"),
             ):
                 await until_answered(ledger, 60)
-            events = len(ledger.site.past) + len(ledger.acknowledged)
+            events = len(ledger.site.past) + len(ledger.ended)
             for service in (one, other):
                 await until(lambda service=service: metric(service, EVENTS) == events)
         async with load(one.target, ledger, callers=2, name="left"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Service, running
-from tests.e2e.ledger import Ledger, load, until_answered
+from tests.e2e.ledger import KINDS, Ledger, load, until_answered
 from tests.e2e.nuisances import NOISE, knock
 from tests.e2e.observed import at, copy_of, descriptors, everything_told, metric, server_of, until
 
@@ -31,9 +31,10 @@ def service(
 async def test_noise_on_the_port_harms_no_other(
     service: Service, ledger: Ledger, kind: str, reset: bool
 ) -> None:
-    before = descriptors(server_of(service))
     async with load(service.target, ledger, callers=1):
-        await until_answered(ledger, 2)
+        # After a call of each kind, so that all files are open which stay open.
+        await until(lambda: ledger.calls.keys() >= set(KINDS))
+        before = descriptors(server_of(service))
         async with asyncio.TaskGroup() as knocks:
             for _ in range(20):
                 knocks.create_task(knock(service.target, NOISE[kind], reset=reset))
