@@ -5,6 +5,8 @@
 PYTHON ?= python3
 TRACE ?= ../shared/traces/drac-graham-2021.sacct.gz
 BUNDLE ?= artifacts/production
+TUNED ?= models/ours
+BASE_ARGS ?=
 IMAGE ?= rt-predictor:latest
 BASE ?= python:3.13-slim
 PYTEST_ARGS ?=
@@ -25,7 +27,7 @@ export BUILDAH_FORMAT := docker
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz serve train setup $(SETUPS) python engine lint format proto reference dashboard accuracy soak lock \
+.PHONY: help demo test fuzz serve train base setup $(SETUPS) python engine lint format proto reference dashboard accuracy soak lock \
 	image image-test start start-monitoring start-m2max train-image stop logs clean
 
 help:  ## list the targets
@@ -43,8 +45,11 @@ test: lint  ## every check, then the tests with coverage
 serve: setup-serve  ## run the service here, with BUNDLE=artifacts/production
 	$(BIN)/rt-predictor serve --bundle $(BUNDLE)
 
-train: setup-train  ## train BUNDLE from TRACE, a job log
-	$(BIN)/rt-predictor train $(TRACE) -o $(BUNDLE)
+train: setup-train  ## tune the base model on TRACE, a job log, into TUNED
+	$(BIN)/rt-predictor train $(TRACE) -o $(TUNED)
+
+base: setup-train  ## train the base model, artifacts/production, on the public logs; about an hour
+	$(BIN)/python tools/base.py $(BASE_ARGS)
 
 setup: setup-dev  ## make the environment for development, .venv
 
@@ -69,7 +74,7 @@ reference: setup-dev  ## write the tables of README.md that come from the progra
 dashboard: setup-dev  ## write the Grafana dashboard from tools/dashboard_panels.py
 	$(BIN)/python tools/dashboard.py
 
-accuracy: setup-train  ## evaluate the main public logs and write the tables of README.md of it
+accuracy: setup-train  ## evaluate eleven public logs and write the tables of docs/accuracy.md; hours
 	$(BIN)/python tools/accuracy_table.py $(ACCURACY_ARGS)
 
 soak: setup-dev  ## ten minutes of everything at once against a real service; MINUTES=10

@@ -1,49 +1,64 @@
-"""Evaluates the main public job logs with one configuration and writes README.md's tables of it.
+"""Evaluates the eleven public job logs with one configuration and writes the tables of accuracy.
 
-    python tools/accuracy_table.py [--traces DIR] [--config F] [--retrain-every DAYS] [--check]
+    python tools/accuracy_table.py [--traces DIR] [--config F] [--renew-every DAYS] [--check]
 
-Every log is evaluated in a process of its own. Its figures are kept under build/accuracy by what
-made them (the program, the configuration, the log), so that an interrupted run goes on where it
-stopped and no figure of another program is ever shown. `--check` evaluates and writes nothing: it
-fails where figures are missing or the README does not show them.
+Every log is answered by a base model that has seen no log of its centre (zero-shot), and by one
+tuned from that on the part that had ended before the 70 % mark (fine-tuned); with `--renew-every`
+also by one that is tuned anew every so many days. Three base models do for all: each leaves out the
+logs of several centres. What edition 1.0 answered to a log stands beside where `tools/edition1.py`
+left it, under build/edition1/answers.
+
+Every model is trained, and every log evaluated, in a process of its own. All is kept under
+build/accuracy by what made it (the program, the configuration, the logs), so that an interrupted
+run goes on where it stopped and no figure of another program is ever shown. Tables go into
+docs/accuracy.md, and a summary into README.md. `--check` evaluates and writes nothing: it fails
+where figures are missing or are not the ones that are shown.
 """
 
 import argparse
 import hashlib
 import json
-import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reference import PROJECT, fill
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
 
-TRACES = {
-    "Graham": "drac-graham-2021.sacct.gz",
-    "Curie": "CEA-Curie-2011-2.1-cln.swf.gz",
-    "SDSC-BLUE": "SDSC-BLUE-2000-pyss-easy.swf.gz",
-    "CTC-SP2": "CTC-SP2-1996-pyss-easy.swf.gz",
-    "SDSC-SP2": "SDSC-SP2-1998-pyss-easy.swf.gz",
-    "KTH-SP2": "KTH-SP2-1996-2.swf.gz",
-}
+from accuracy_tables import (  # noqa: E402
+    RENEWED,
+    SUMMARY,
+    TABLES,
+    TUNED,
+    ZERO_SHOT,
+    Document,
+    Documents,
+    summary_table,
+)
+from places import fill  # noqa: E402
+from public_logs import JUDGED, PUBLIC_LOGS, PublicLog  # noqa: E402
+
+FOLDS: tuple[tuple[str, ...], ...] = (
+    ("DRAC", "SDSC"),
+    ("CEA", "CTC", "LANL", "HPC2N"),
+    ("KTH", "LLNL", "LPC"),
+)
+"""Centres that each base model leaves out; together those of all judged logs."""
+
 _DECIDING = (
     "settings/training.py",
-    *(f"{part}/**/*.py" for part in ("features", "history", "model", "traces", "training")),
+    *(
+        f"{part}/**/*.py"
+        for part in ("jobs", "features", "history", "model", "online", "traces", "training")
+    ),
 )
 """What of the program decides the figures."""
 
-ENSEMBLE = "ensemble"
-NOTHING = "–"
-
-Document = Mapping[str, Any]
-"""What `rt-predictor evaluate --json` writes."""
-
-Documents = Mapping[str, Document]
-"""By name of the log."""
+NAMES = [log.name for log in JUDGED]
 
 
 @dataclass(frozen=True)
@@ -52,230 +67,165 @@ class Setup:
 
     traces: Path
     config: Path | None
-    retrain_every_days: float | None
+    renew_every_days: float | None
     cache: Path
+    beside: Path
+    """Folder of edition 1.0's answers."""
 
-    def cached(self, name: str) -> Path:
-        """Where the figures of a log are kept; another program has another place."""
-        log = self.traces / TRACES[name]
-        digest = hashlib.sha256(f"{log.stat().st_size} {self.retrain_every_days}".encode())
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """In which ways each log is answered."""
+        renewed = (RENEWED,) if self.renew_every_days else ()
+        return (ZERO_SHOT, TUNED, *renewed)
+
+    def base(self, log: PublicLog) -> Path:
+        """Return the folder of the base model that has seen no log of this one's centre."""
+        fold = next(number for number, out in enumerate(FOLDS) if log.centre in out)
+        learned = [other for other in PUBLIC_LOGS if other.centre not in FOLDS[fold]]
+        return self.cache / f"base-{fold + 1}-{self._digest(learned)}"
+
+    def cached(self, log: PublicLog, way: str) -> Path:
+        """Return where the figures of a log are kept; another program has another place."""
+        digest = self._digest(
+            [log], self.base(log).name, str(self.renew_every_days), self._old(log)
+        )
+        return self.cache / f"{log.name}-{way}-{digest}.json"
+
+    def _digest(self, logs: Sequence[PublicLog], *more: str) -> str:
+        digest = hashlib.sha256(" ".join(more).encode())
         package = PROJECT / "rt_predictor"
         sources = sorted(path for part in _DECIDING for path in package.glob(part))
         for path in (*sources, *((self.config,) if self.config else ())):
             digest.update(path.read_bytes())
-        return self.cache / f"{name}-{digest.hexdigest()[:12]}.json"
+        for log in logs:
+            digest.update(f"{log.file} {(self.traces / log.file).stat().st_size}".encode())
+        return digest.hexdigest()[:12]
 
-    def command(self, name: str, output: Path) -> list[str]:
-        """Evaluates a log into a file."""
-        options = [
-            *(("--config", str(self.config)) if self.config else ()),
-            *(("--retrain-every", str(self.retrain_every_days)) if self.retrain_every_days else ()),
-        ]
-        log = self.traces / TRACES[name]
-        program = (sys.executable, "-m", "rt_predictor", "evaluate")
-        return [*program, str(log), "--json", str(output), *options]
+    def _old(self, log: PublicLog) -> str:
+        """Return the size of edition 1.0's answers to a log, "" where there are none."""
+        answers = self.beside / f"{_stem(log.file)}.parquet"
+        return str(answers.stat().st_size) if answers.exists() else ""
+
+    def base_command(self, log: PublicLog) -> list[str]:
+        """Train the base model of a log."""
+        fold = next(out for out in FOLDS if log.centre in out)
+        without = [part for centre in fold for part in ("--without", centre)]
+        program = [sys.executable, str(PROJECT / "tools" / "base.py")]
+        folder = ["-o", str(self.base(log)), "--traces", str(self.traces)]
+        return [*program, *folder, *without, *self._config()]
+
+    def command(self, log: PublicLog, way: str, output: Path) -> list[str]:
+        """Evaluate a log in one way, into a file."""
+        base = str(self.base(log))
+        options = ["--bundle", base] if way == ZERO_SHOT else ["--base", base]
+        if way == RENEWED:
+            options += ["--retrain-every", f"{self.renew_every_days:g}"]
+        answers = self.beside / f"{_stem(log.file)}.parquet"
+        if answers.exists():
+            options += ["--beside", str(answers)]
+        program = [sys.executable, "-m", "rt_predictor", "evaluate", str(self.traces / log.file)]
+        return [*program, "--json", str(output), *options, *self._config()]
+
+    def _config(self) -> list[str]:
+        return ["--config", str(self.config)] if self.config else []
 
 
-def evaluated(name: str, setup: Setup) -> Document:
-    """The figures of a log, from the cache where they are there."""
-    kept = setup.cached(name)
+def _stem(file: str) -> str:
+    """The name of a log's file without what says how it is written, as `edition1.py` has it."""
+    for suffix in (".gz", ".swf", ".sacct", ".csv"):
+        file = file.removesuffix(suffix)
+    return file
+
+
+def evaluated(log: PublicLog, way: str, setup: Setup) -> Document:
+    """Return the figures of a log, from the cache where they are there."""
+    kept = setup.cached(log, way)
     if not kept.exists():
-        print(f"evaluating {name} ...", file=sys.stderr, flush=True)
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        setup.cache.mkdir(parents=True, exist_ok=True)
+        base = setup.base(log)
+        if not base.exists():
+            print(f"training {base.name} ...", file=sys.stderr, flush=True)
+            _run(setup.base_command(log))
+        print(f"evaluating {log.name}, {way} ...", file=sys.stderr, flush=True)
         unfinished = kept.with_suffix(".part")
-        subprocess.run(
-            setup.command(name, unfinished),
-            cwd=PROJECT, env=_environment(), check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        _run(setup.command(log, way, unfinished))
         unfinished.replace(kept)
     document: Document = json.loads(kept.read_text(encoding="utf-8"))
     return document
 
 
+def _run(command: Sequence[str]) -> None:
+    subprocess.run(command, cwd=PROJECT, env=_environment(), check=True, stdout=subprocess.DEVNULL)
+
+
 def _environment() -> dict[str, str]:
-    """This environment without settings: one configuration for all, and no other."""
+    """Return this environment without settings: one configuration for all, and no other."""
     return {k: v for k, v in os.environ.items() if not k.upper().startswith("RT_PREDICTOR_")}
 
 
-def mae_table(documents: Documents) -> str:
-    """Mean absolute errors, and how the ensemble's compare."""
-    return _errors_table(documents, _mae)
-
-
-def user_table(documents: Documents) -> str:
-    """The same where each user counts once."""
-    return _errors_table(documents, lambda document: document["user_mae"])
-
-
-def median_table(documents: Documents) -> str:
-    """Median errors and accuracy beside those of the baselines that are best at them."""
-    compared = (ENSEMBLE, "last2", "backoff_median5")
-    heads = [
-        *(f"median error, s: {name}" for name in compared),
-        *(f"accuracy: {name}" for name in compared),
-    ]
-    rows = []
-    for name, document in documents.items():
-        figures = [{**document["models"], **document["baselines"]}[other] for other in compared]
-        medians = [_whole(metrics["median_ae"]) for metrics in figures]
-        rows.append((name, [*medians, *(f"{metrics['accuracy']:.3f}" for metrics in figures)]))
-    everyone = [{**one["models"], **one["baselines"]} for one in documents.values()]
-    means = [sum(one[other]["accuracy"] for one in everyone) / len(everyone) for other in compared]
-    rows.append(("mean", [*("" for _ in compared), *(f"{mean:.3f}" for mean in means)]))
-    return _table("log", heads, rows)
-
-
-def interval_table(documents: Documents) -> str:
-    """Coverage and score of the intervals of every level."""
-    heads = ["level", "coverage", "in tenths", "users without history", "Winkler / constant width"]
-    rows: list[tuple[str, list[str]]] = []
-    ratios: dict[float, list[float]] = {}
-    for name, document in documents.items():
-        for figures in document["intervals"]:
-            ratio = figures["winkler"] / figures["winkler_constant_width"]
-            ratios.setdefault(figures["level"], []).append(ratio)
-            blocks = figures["block_coverage"]
-            cells = [
-                f"{figures['level']:g}",
-                _share(figures["coverage"]),
-                f"{_share(min(blocks))} to {_share(max(blocks))}",
-                _share(figures["coverage_without_history"]),
-                f"{ratio:.3f}",
-            ]
-            rows.append((name, cells))
-    for level, found in sorted(ratios.items()):
-        rows.append(("geometric mean", [f"{level:g}", "", "", "", f"{_geometric(found):.3f}"]))
-    return _table("log", heads, rows)
-
-
-def timeout_table(documents: Documents) -> str:
-    """How far the chance of a timeout can be believed."""
-    heads = ["jobs that reached their limit", "calibration error", "Brier", "Brier of base rate"]
-    rows = []
-    for name, document in documents.items():
-        figures = document["timeouts"]
-        if figures is not None:
-            cells = [
-                _share(figures["timeouts"] / figures["jobs"]),
-                f"{figures['ece']:.3f}",
-                _score(figures["brier"]),
-                _score(figures["brier_base_rate"]),
-            ]
-            rows.append((name, cells))
-    return _table("log", heads, rows)
-
-
-TABLES: Mapping[str, Callable[[Documents], str]] = {
-    "accuracy: mean absolute error": mae_table,
-    "accuracy: by user": user_table,
-    "accuracy: median": median_table,
-    "accuracy: intervals": interval_table,
-    "accuracy: timeouts": timeout_table,
-}
-
-
-def filled(text: str, documents: Documents) -> str:
-    """The README with every table of these figures."""
+def filled(texts: dict[Path, str], page: Path, readme: Path, documents: Documents) -> None:
+    """Put every table of these figures into the texts."""
     for name, table in TABLES.items():
-        text = fill(text, name, table(documents))
-    return text
-
-
-def _mae(document: Document) -> Mapping[str, float | None]:
-    return {
-        name: metrics["mae"]
-        for name, metrics in {**document["models"], **document["baselines"]}.items()
-    }
-
-
-def _errors_table(
-    documents: Documents, errors_of: Callable[[Document], Mapping[str, float | None]]
-) -> str:
-    """A column a log, a row for each that predicts, and ratios below with their mean."""
-    errors = {name: errors_of(document) for name, document in documents.items()}
-    others = next(iter(documents.values()))["baselines"]
-    names = list(dict.fromkeys(name for found in errors.values() for name in found))
-    rows = [(name, [*(_whole(found.get(name)) for found in errors.values()), ""]) for name in names]
-    for label, compared in (("best baseline", list(others)), ("request_only", ["request_only"])):
-        ratios = [_ratio(found, compared) for found in errors.values()]
-        known = [ratio for ratio in ratios if ratio is not None]
-        cells = [NOTHING if ratio is None else f"{ratio:.3f}" for ratio in ratios]
-        mean = f"{_geometric(known):.3f}" if known else NOTHING
-        rows.append((f"ensemble / {label}", [*cells, mean]))
-    return _table("", [*errors, "geometric mean"], rows)
-
-
-def _ratio(errors: Mapping[str, float | None], compared: Iterable[str]) -> float | None:
-    """The ensemble's error over the least of others; None where there is none."""
-    ensemble = errors[ENSEMBLE]
-    others = [error for name in compared if (error := errors[name]) is not None]
-    return None if ensemble is None or not others else ensemble / min(others)
-
-
-def _geometric(ratios: Sequence[float]) -> float:
-    return math.exp(sum(map(math.log, ratios)) / len(ratios))
-
-
-def _whole(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:,.0f}"
-
-
-def _score(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.4f}"
-
-
-def _share(value: float | None) -> str:
-    return NOTHING if value is None else f"{100 * value:.1f} %"
-
-
-def _table(corner: str, heads: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    lines = [
-        f"| {corner} | {' | '.join(heads)} |",
-        "|---|" + "---:|" * len(heads),
-        *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows),
-    ]
-    return "\n".join(lines)
+        texts[page] = fill(texts[page], name, table(documents))
+    texts[readme] = fill(texts[readme], SUMMARY, summary_table(documents))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    build = PROJECT / "build"
     parser.add_argument("--traces", type=Path, default=PROJECT.parent / "shared" / "traces")
     parser.add_argument("--config", type=Path, help="settings file (TOML)")
-    parser.add_argument("--retrain-every", type=float, metavar="DAYS")
-    parser.add_argument("--only", choices=TRACES, action="append", help="a log; may be repeated")
-    parser.add_argument("--cache", type=Path, default=PROJECT / "build" / "accuracy")
+    parser.add_argument("--renew-every", type=float, metavar="DAYS")
+    parser.add_argument("--only", choices=NAMES, action="append", help="a log; may be repeated")
+    parser.add_argument("--cache", type=Path, default=build / "accuracy")
+    parser.add_argument(
+        "--beside", type=Path, metavar="DIR", default=build / "edition1" / "answers"
+    )
+    parser.add_argument("--page", type=Path, default=PROJECT / "docs" / "accuracy.md")
     parser.add_argument("--readme", type=Path, default=PROJECT / "README.md")
     parser.add_argument("--check", action="store_true", help="write nothing, fail if out of step")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Evaluates what is missing and writes the tables, or checks; 0 if all is in step."""
+    """Evaluate what is missing and write the tables, or check; 0 if all is in step."""
     options = _options(arguments)
-    setup = Setup(options.traces, options.config, options.retrain_every, options.cache.resolve())
-    names = options.only or list(TRACES)
-    absent = [TRACES[name] for name in names if not (options.traces / TRACES[name]).exists()]
-    if absent:
+    setup = Setup(
+        options.traces.resolve(),
+        options.config,
+        options.renew_every,
+        options.cache.resolve(),
+        options.beside.resolve(),
+    )
+    if absent := [log.file for log in PUBLIC_LOGS if not (setup.traces / log.file).exists()]:
         print(f"{options.traces} lacks {', '.join(absent)}: say --traces DIR", file=sys.stderr)
         return 1
-    missing = [name for name in names if not setup.cached(name).exists()]
+    logs = [log for log in JUDGED if log.name in (options.only or NAMES)]
+    wanted = [(log, way) for log in logs for way in setup.ways]
+    missing = [f"{log.name} ({way})" for log, way in wanted if not setup.cached(log, way).exists()]
     if options.check and missing:
         print(f"not evaluated with this program: {', '.join(missing)}", file=sys.stderr)
         return 1
+    documents: dict[str, dict[str, Any]] = {log.name: {} for log in logs}
     try:
-        documents = {name: evaluated(name, setup) for name in names}
+        for log, way in wanted:
+            documents[log.name][way] = evaluated(log, way, setup)
     except subprocess.CalledProcessError as error:
         print(f"this failed, see above: {' '.join(error.cmd)}", file=sys.stderr)
         return 1
-    old = options.readme.read_text(encoding="utf-8")
-    new = filled(old, documents)
-    if options.check and new != old:
-        print("README.md shows other figures: run `make accuracy`", file=sys.stderr)
+    old = {path: path.read_text(encoding="utf-8") for path in (options.page, options.readme)}
+    new = dict(old)
+    filled(new, options.page, options.readme, documents)
+    changed = [path for path in old if new[path] != old[path]]
+    if options.check and changed:
+        names = ", ".join(path.name for path in changed)
+        print(f"{names} shows other figures: run `make accuracy`", file=sys.stderr)
         return 1
     if not options.check:
-        options.readme.write_text(new, encoding="utf-8")
+        for path in changed:
+            path.write_text(new[path], encoding="utf-8")
     return 0
 
 

@@ -19,8 +19,8 @@ _BESIDE: Mapping[str, Sequence[str]] = {
     "the same, p99, ms": ("calls.service.alone_p99_ms", "mlserver.alone_p99_ms", ""),
     "64 in flight, calls/s": ("calls.service.many_per_s", "mlserver.many_per_s", ""),
     "10,000 jobs in one call, jobs/s": ("bulk.batch_per_s", "mlserver.batch_per_s", ""),
-    "in process, one job, us": ("inside.one_us", "", "native.three_one_us"),
-    "in process, 20,000 jobs, jobs/s": ("inside.bulk_per_s", "", "native.three_bulk_per_s"),
+    "in process, one job, us": ("inside.one_us", "", "native.one_us"),
+    "in process, 20,000 jobs, jobs/s": ("inside.bulk_per_s", "", "native.bulk_per_s"),
 }
 """What others are compared in: figures of the service, of MLServer, and of one of each library."""
 
@@ -30,9 +30,6 @@ _GROWTH: Mapping[str, Sequence[str]] = {
     ],
     "us a job, one at a time, with a history of 1,000, 10,000, 100,000 and 1,000,000 keys": [
         f"growth.history_{10**power}_keys_us" for power in range(3, 7)
-    ],
-    "us a job, in bulk, with 25, 100 and 400 trees a booster": [
-        f"growth.trees_{trees}_us" for trees in (25, 100, 400)
     ],
     "calls a second, 64 in flight, of one worker and of two": [
         f"growth.workers_{workers}_per_s" for workers in (1, 2)

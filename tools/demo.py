@@ -20,7 +20,7 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -28,7 +28,14 @@ sys.path.insert(0, str(PROJECT))
 
 from rt_predictor.cli import main as rt_predictor  # noqa: E402
 from rt_predictor.cli.words import duration, percent  # noqa: E402
-from rt_predictor.client import Answer, Client, Job, Outcome, Rejection  # noqa: E402
+from rt_predictor.client import (  # noqa: E402
+    Answer,
+    Client,
+    Job,
+    Outcome,
+    Prediction,
+    Rejection,
+)
 from rt_predictor.errors import (  # noqa: E402
     EXIT_FAILURE,
     EXIT_OK,
@@ -36,23 +43,24 @@ from rt_predictor.errors import (  # noqa: E402
     ServiceError,
     outcome_of,
 )
-from rt_predictor.features.declared import FIRST_KNOWN_CODE  # noqa: E402
-from rt_predictor.model.bundle import Bundle, read_bundle  # noqa: E402
+from rt_predictor.model.bundle import read_bundle  # noqa: E402
 from rt_predictor.serving.predictions import Flag  # noqa: E402
 from rt_predictor.settings import Settings, load_settings  # noqa: E402
+from rt_predictor.traces.generate import generate_jobs  # noqa: E402
 
 START_TIMEOUT_S = 60.0
 STOP_MARGIN_S = 10.0
 """What the service gets to stop, beyond the time its calls get to finish."""
 
 SMALL_JOB = (
-    "--processors 4 --nodes 1 --mem 8000 --time 1:00:00 --partition {partition} "
+    "--processors 4 --nodes 1 --mem 8000 --time 1:00:00 --partition normal "
     "--qos normal --user alice"
 )
 LARGE_JOB = (
-    "--processors 2048 --nodes 64 --mem 8T --time 2-00:00:00 --partition {partition} "
+    "--processors 2048 --nodes 64 --mem 8T --time 2-00:00:00 --partition normal "
     "--qos normal --user bob --account climate --job-name ensemble-run"
 )
+RUNNING_JOB = f"{SMALL_JOB} --elapsed 0:30:00"
 FILE = (
     {"job_id": "train-7", "processors_req": 16, "nodes_req": 1, "mem_req": 64000, "gpus_req": 2,
      "time_req": 28800, "qos": "normal", "user": "carol"},
@@ -62,10 +70,20 @@ FILE = (
      "qos": "normal", "user": "erin"},
 )  # fmt: skip
 PYTHON_JOB = Job(
-    processors_req=32, nodes_req=4, mem_req=128_000, time_req=3600, qos="normal", user="alice"
+    processors_req=32,
+    nodes_req=4,
+    mem_req=128_000,
+    time_req=3600,
+    partition="normal",
+    qos="normal",
+    user="alice",
 )
+FRANKS_JOB = replace(PYTHON_JOB, user="frank", job_name="nightly", time_req=86_400.0)
 STREAM_LIMITS_S = (600.0, 3600.0, 86_400.0)
 FRANKS_RUNTIMES_S = (2986.0, 3011.0, 3002.0, 2994.0, 3007.0)
+"""Of five runs of one program, some 50 minutes each."""
+LOG_JOBS = 2000
+"""Of a made-up job log that is imported."""
 LEARN_TIMEOUT_S = 30.0
 """How long the service may take to know of outcomes: it takes a moment."""
 METRICS = (
@@ -78,12 +96,11 @@ METRICS = (
 
 @dataclass(frozen=True)
 class Stage:
-    """Where the service listens, and a partition that its model knows."""
+    """Where the service listens, and what it takes."""
 
     grpc: int
     metrics: int
     """0 where the metrics page is switched off."""
-    partition: str
     takes_outcomes: bool
     """Whether history is switched on."""
 
@@ -150,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         bundle = read_bundle(settings.model.path)
-        stage = set_up(settings, bundle)
+        stage = set_up(settings)
     except RTPredictorError as error:
         print(f"error: {error}", file=sys.stderr)
         return outcome_of(error).exit_code
@@ -178,20 +195,12 @@ def run(service: Service, *, once: bool) -> int:
     return stopped or code
 
 
-def set_up(settings: Settings, bundle: Bundle) -> Stage:
+def set_up(settings: Settings) -> Stage:
     """The ports of the settings, or free ones in place of those that are taken."""
     server = settings.server
     port = _free_port(server.port, "server.port")
     metrics = server.metrics_enabled and _free_port(server.metrics_port, "server.metrics_port")
-    return Stage(port, int(metrics), _usual_partition(bundle), settings.history.enabled)
-
-
-def _usual_partition(bundle: Bundle) -> str:
-    """The partition that most jobs of the training span were in; "normal" if they had none."""
-    (category,) = (c for c in bundle.features.categories if c.field == "partition")
-    shares = [row[0] or 0.0 for row in category.table[FIRST_KNOWN_CODE:]]
-    known = zip(shares, category.names, strict=True)
-    return max(known, default=(0.0, "normal"))[1]
+    return Stage(port, int(metrics), settings.history.enabled)
 
 
 def _free_port(wanted: int, setting: str) -> int:
@@ -209,20 +218,24 @@ def show(stage: Stage) -> None:
     """Every way of asking, each with what a user would type."""
     target = [] if stage.target == "localhost:50051" else ["--target", stage.target]
     say("A small job:")
-    run_command(["predict", *words_of(SMALL_JOB, stage), *target])
+    run_command(["predict", *shlex.split(SMALL_JOB), *target])
     say("A large one:")
-    run_command(["predict", *words_of(LARGE_JOB, stage), *target])
+    run_command(["predict", *shlex.split(LARGE_JOB), *target])
+    say("The small one once it has run for half an hour:")
+    run_command(["predict", *shlex.split(RUNNING_JOB), *target])
     say("The same for programs:")
-    run_command(["predict", *words_of(SMALL_JOB, stage), *target, "--json"])
+    run_command(["predict", *shlex.split(SMALL_JOB), *target, "--json"])
     say("A file of jobs. One is broken, one has no time limit; the others get their answers:")
-    show_file(stage, target)
+    show_file(target)
     say("A batch from Python; a job that breaks a rule does not fail its neighbours:")
     asyncio.run(show_batch(stage))
     say("A stream from Python; each answer comes as soon as its job has been sent:")
     asyncio.run(show_stream(stage))
     if stage.takes_outcomes:
-        say("What it learns when jobs end:")
+        say("What it learns when jobs end: a new user becomes known.")
         asyncio.run(show_learning(stage))
+        say("What it learns from a job log: a new site becomes known.")
+        show_import(stage, target)
     say("What model answers:")
     run_command(["info", "--top", "5", *target])
     if stage.metrics:
@@ -230,11 +243,11 @@ def show(stage: Stage) -> None:
         show_metrics(stage)
 
 
-def show_file(stage: Stage, target: list[str]) -> None:
+def show_file(target: list[str]) -> None:
     """Scores a file of jobs."""
     with tempfile.TemporaryDirectory(prefix="rt-predictor-") as folder:
         jobs, answers = Path(folder) / "jobs.jsonl", Path(folder) / "answers.csv"
-        lines = (json.dumps({**job, "partition": stage.partition}) for job in FILE)
+        lines = (json.dumps({**job, "partition": "normal"}) for job in FILE)
         jobs.write_text("\n".join(lines) + "\n")
         print(f"$ cat {jobs}\n{jobs.read_text()}", end="", flush=True)
         run_command(["score", str(jobs), "-o", str(answers), *target])
@@ -248,7 +261,7 @@ async def show_batch(stage: Stage) -> None:
         ">>>     async for answer in client.predict_many(jobs):\n"
         ">>>         print(answer)"
     )
-    job = replace(PYTHON_JOB, partition=stage.partition)
+    job = PYTHON_JOB
     jobs = [job, replace(job, nodes_req=0), replace(job, gpus_req=4)]
     async with Client(stage.target) as client:
         async for answer in client.predict_many(jobs):
@@ -262,7 +275,7 @@ async def show_stream(stage: Stage) -> None:
         ">>>     async for answer in client.stream(jobs):\n"
         ">>>         print(answer)"
     )
-    job = replace(PYTHON_JOB, partition=stage.partition)
+    job = PYTHON_JOB
     jobs = (replace(job, time_req=limit_s) for limit_s in STREAM_LIMITS_S)
     async with Client(stage.target) as client:
         async for answer in client.stream(jobs):
@@ -274,11 +287,11 @@ async def show_learning(stage: Stage) -> None:
 
     Raises ServiceError where the service does not take them in.
     """
-    job = replace(PYTHON_JOB, partition=stage.partition, user="frank")
+    job = replace(FRANKS_JOB, confidence_level=0.5)
     now_s = time.time()
     ended = [
         Outcome(
-            job=replace(job, submit_time=now_s - (6 - number) * 3600.0),
+            job=replace(FRANKS_JOB, submit_time=now_s - (6 - number) * 3600.0),
             job_id=f"frank-{number}",
             end_time=now_s - (6 - number) * 3600.0 + runtime_s,
             runtime=runtime_s,
@@ -290,12 +303,46 @@ async def show_learning(stage: Stage) -> None:
         recorded = await client.record(ended)
         runtimes = ", ".join(duration(runtime_s) for runtime_s in FRANKS_RUNTIMES_S)
         print(f"recorded {recorded.recorded} finished jobs, which took {runtimes}")
-        give_up = time.monotonic() + LEARN_TIMEOUT_S
-        while Flag.COLD_START_USER in (after := await client.predict(job)).flags:
-            if time.monotonic() > give_up:
-                raise ServiceError(f"outcomes were not known within {LEARN_TIMEOUT_S:g} s")
-            await asyncio.sleep(0.05)
+        after = await until_known(client, job)
         print(f"after:  {in_words(after)}", flush=True)
+
+
+async def until_known(client: Client, job: Job) -> Prediction:
+    """The prediction for a job, once finished jobs of its user are known.
+
+    Raises ServiceError where they are not within `LEARN_TIMEOUT_S`.
+    """
+    give_up = time.monotonic() + LEARN_TIMEOUT_S
+    while Flag.COLD_START_USER in (answer := await client.predict(job)).flags:
+        if time.monotonic() > give_up:
+            raise ServiceError(f"outcomes were not known within {LEARN_TIMEOUT_S:g} s")
+        await asyncio.sleep(0.05)
+    return answer
+
+
+def show_import(stage: Stage, target: list[str]) -> None:
+    """Imports a made-up job log, and predicts a job of it before and after."""
+    log = generate_jobs(LOG_JOBS, seed=1)
+    times = ("submit_time", "start_time", "end_time")
+    shift_s = time.time() - 3600.0 - log["end_time"].to_numpy().max()
+    log = log.with_columns(*(log[name] + shift_s for name in times))
+    last = log.sort("end_time").row(-1, named=True)
+    known = {field.name for field in fields(Job)} - {"submit_time"}
+    given = {name: value for name, value in last.items() if name in known and value is not None}
+    job = Job(**given, partial=True)
+    with tempfile.TemporaryDirectory(prefix="rt-predictor-") as folder:
+        path = Path(folder) / "log.csv"
+        log.write_csv(path)
+        print(f"before: {in_words(asyncio.run(ask(stage, job)))}", flush=True)
+        run_command(["history", "import", str(path), *(target or ["--target", stage.target])])
+        print(f"after:  {in_words(asyncio.run(ask(stage, job, known=True)))}", flush=True)
+        print(f"        it took {duration(last['runtime'])} last time")
+
+
+async def ask(stage: Stage, job: Job, *, known: bool = False) -> Prediction:
+    """Predicts a job; once its user is known, if that is to be waited for."""
+    async with Client(stage.target) as client:
+        return await until_known(client, job) if known else await client.predict(job)
 
 
 def in_words(answer: Answer) -> str:
@@ -314,11 +361,6 @@ def show_metrics(stage: Stage) -> None:
         lines = page.read().decode().splitlines()
     shown = [line for line in lines if line.startswith(METRICS) and not line.endswith("} 0.0")]
     print("\n".join(shown), flush=True)
-
-
-def words_of(options: str, stage: Stage) -> list[str]:
-    """The words of a command line."""
-    return shlex.split(options.format(partition=shlex.quote(stage.partition)))
 
 
 def run_command(words: list[str]) -> None:

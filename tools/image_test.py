@@ -209,7 +209,7 @@ def check_training(arch: str) -> None:
     """Has the image that trains load all that it trains with."""
     container = Container(TRAIN_IMAGE, arch)
     try:
-        load = "import catboost, lightgbm, onnx, xgboost; import rt_predictor.training.pipeline"
+        load = "import catboost, jax, lightgbm, onnx, xgboost; import rt_predictor.training.site"
         subprocess.run(container.command("python3", "-c", load), check=True)
         subprocess.run(container.command("rt-predictor", "train", "--help"), check=True)
     finally:

@@ -1,9 +1,9 @@
 """Whose jobs the 90 % intervals miss, in each tenth of a log's replay.
 
-    python tools/missed_jobs.py LOG
+    python tools/missed_jobs.py LOG [--bundle DIR]
 
-Trains on the earlier part of the log and replays the later one, as `rt-predictor evaluate` does. Of
-the misses of each tenth it says how many are those of three users, and how many were submitted
+Replays the later part of the log with a bundle as it is, as `rt-predictor evaluate --bundle` does.
+Of the misses of each tenth it says how many are those of three users, and how many were submitted
 before the first of their user's missed jobs of that tenth had ended: these nothing could be learned
 from, however fast.
 """
@@ -18,10 +18,13 @@ import numpy as np
 import polars as pl
 
 from rt_predictor.errors import RTPredictorError
+from rt_predictor.model.bundle import read_bundle
 from rt_predictor.settings import Settings
 from rt_predictor.traces.reader import read_trace
 from rt_predictor.training.evaluate import intervals_by_level
-from rt_predictor.training.replay import replay
+from rt_predictor.training.judged import judge_bundle
+from rt_predictor.training.prepare import prepare_log, whole_log
+from rt_predictor.training.progress import ignore_progress
 from rt_predictor.training.scores import BLOCKS
 
 LEVEL = 0.9
@@ -57,10 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line a tenth; says what is wrong with a log that will not do."""
     parser = argparse.ArgumentParser(description="Whose jobs the 90 %% intervals miss.")
     parser.add_argument("trace", type=Path, help="a job log")
+    production = Path("artifacts/production")
+    parser.add_argument("--bundle", type=Path, metavar="DIR", default=production)
     options = parser.parse_args(arguments)
     try:
-        log = read_trace(options.trace)
-        replayed = replay(log.jobs, Settings(), None, lambda _step, _share: None)
+        log = prepare_log(whole_log(read_trace(options.trace)), options.trace.name)
+        bundle = read_bundle(options.bundle)
+        replayed = judge_bundle(log, bundle, Settings(), ignore_progress)
     except RTPredictorError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -6,7 +6,6 @@
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+from places import fill  # noqa: E402
 from prometheus_client import CollectorRegistry  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 
@@ -61,17 +61,6 @@ def metrics_table() -> str:
 
 
 TABLES = {"settings": settings_table, "metrics": metrics_table}
-
-
-def fill(text: str, name: str, table: str) -> str:
-    """A text with the table at a name replaced.
-
-    Raises SystemExit where the text has no place for it.
-    """
-    pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n)(?:[|].*\n)*(<!-- end -->)")
-    if not pattern.search(text):
-        raise SystemExit(f"README.md has no place for the table of {name}: <!-- {name} -->")
-    return pattern.sub(lambda found: f"{found[1]}{table}\n{found[2]}", text)
 
 
 def filled(text: str) -> str:

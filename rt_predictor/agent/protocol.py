@@ -10,13 +10,13 @@ import json
 import math
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from rt_predictor.client import Job
 from rt_predictor.errors import InvalidJobError, InvalidRequestError, RTPredictorError, outcome_of
+from rt_predictor.jobs.asked import check_asked
 from rt_predictor.jobs.names import no_such_field
 from rt_predictor.jobs.rules import check_job, encodable
-from rt_predictor.model.bounds import check_level
 
 VERSION = 1
 MAX_ID_CHARS = 256
@@ -114,14 +114,15 @@ def _job(given: object) -> Job:
         raise InvalidJobError("job", given, "must be an object with the fields of PredictRequest")
     job = Job(**{name: _value(name, value) for name, value in given.items()})
     check_job(vars(job), partial=job.partial)
-    if job.confidence_level is not None:
-        check_level(job.confidence_level)
+    check_asked(vars(job))
     return job
 
 
 def _value(name: str, value: object) -> Any:
     if name not in _FIELDS:
         raise InvalidJobError(name, value, no_such_field(name, _FIELDS))
+    if get_origin(_FIELDS[name]) is tuple:
+        return _numbers(name, value)
     kinds = get_args(_FIELDS[name]) or (_FIELDS[name],)
     if value is None:
         return None if type(None) in kinds else kinds[0]()
@@ -139,6 +140,15 @@ def _value(name: str, value: object) -> Any:
     if not _float(name, value).is_integer():
         raise InvalidJobError(name, value, "must be a whole number")
     return int(value)
+
+
+def _numbers(name: str, value: object) -> tuple[float, ...]:
+    if not isinstance(value, list | None):
+        raise InvalidJobError(name, value, "must be a list of numbers")
+    for one in value or ():
+        if isinstance(one, bool) or not isinstance(one, int | float):
+            raise InvalidJobError(name, one, "must be a list of numbers")
+    return tuple(_float(name, one) for one in value or ())
 
 
 def _float(name: str, value: float) -> float:

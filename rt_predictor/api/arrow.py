@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,16 +11,25 @@ from numpy.typing import NDArray
 
 from rt_predictor.api.ipc_stream import MAX_TEXT_BYTES, ColumnKind, check_stream, column_kinds
 from rt_predictor.api.status import status_of
+from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
+from rt_predictor.jobs.asked import check_level, check_moment, check_quantiles
 from rt_predictor.jobs.normal import normal_texts
 from rt_predictor.jobs.rules import MAX_TEXT_CHARS, TextRule, invalid_jobs
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving.isolation import Failed, Scored
 from rt_predictor.serving.predictions import Predictions
+from rt_predictor.serving.views import Views
 
 REQUEST_ID = "request_id"
 MAX_ROWS_SETTING = "server.max_batch_jobs"
-_SCHEMA: Mapping[str, type[pl.DataType]] = {**REQUEST_SCHEMA, REQUEST_ID: pl.String}
+_MOMENTS = ("elapsed", "as_of")
+"""Columns of `ASKED_SCHEMA` that a table may have; the rest is asked of all its jobs alike."""
+_SCHEMA: Mapping[str, type[pl.DataType]] = {
+    **REQUEST_SCHEMA,
+    **dict.fromkeys(_MOMENTS, pl.Float64),
+    REQUEST_ID: pl.String,
+}
 _ID_RULE = TextRule(REQUEST_ID, required=False)
 _DECODING_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What Polars raises for bytes that the first look let pass and that are damaged all the same."""
@@ -28,24 +38,61 @@ _OLDEST = pl.CompatLevel.oldest()
 
 
 @dataclass(frozen=True)
+class Question:
+    """What is asked of all jobs of a table."""
+
+    level: float | None = None
+    """Of the intervals; None for the service's."""
+    quantiles: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, request: pb.PredictArrowRequest) -> "Question":
+        """Return what a request asks. Raises InvalidJobError where it cannot be answered."""
+        check_quantiles(request.quantiles)
+        quantiles = tuple(request.quantiles)
+        if not request.HasField("confidence_level"):
+            return cls(None, quantiles)
+        return cls(check_level(request.confidence_level), quantiles)
+
+    def views(self, usual: Views) -> Views:
+        """Return what is read of each job's distribution."""
+        return usual.asked(self.level, self.quantiles)
+
+    def columns(self) -> dict[str, pl.Expr]:
+        """Return the same as columns of `ASKED_SCHEMA`; those of which nothing is asked are not."""
+        found = {} if self.level is None else {"confidence_level": pl.lit(self.level, pl.Float64)}
+        if self.quantiles:
+            found["quantiles"] = pl.lit(pl.Series([list(self.quantiles)])).first()
+        return found
+
+
+@dataclass(frozen=True)
 class JobTable:
     """The jobs of one table: those that can be scored, and why the others cannot."""
 
     frame: pl.DataFrame
-    """Valid jobs, with the columns of `REQUEST_SCHEMA`."""
+    """Valid jobs, with the columns of `REQUEST_SCHEMA` and those of `ASKED_SCHEMA` that matter."""
     places: NDArray[np.intp]
     """[len(frame)] place of each valid job in the table, ascending."""
     errors: Mapping[int, InvalidJobError]
     """Place in the table -> the rule that the job breaks."""
     request_ids: pl.Series | None
     """One for each job of the table; None where it has no such column."""
+    question: Question = Question()
+    tells_elapsed: bool = False
+    """Whether jobs of the table may be running."""
 
     def __len__(self) -> int:
         return len(self.places) + len(self.errors)
 
 
 def decode_table(
-    stream: bytes, *, partial: bool, max_rows: int, clock: Callable[[], float]
+    stream: bytes,
+    question: Question,
+    *,
+    partial: bool,
+    max_rows: int,
+    clock: Callable[[], float],
 ) -> JobTable:
     """Reads a table; `clock` gives the submit time (Unix s) of jobs that state none.
 
@@ -57,11 +104,14 @@ def decode_table(
         table = pl.read_ipc_stream(stream)
     except _DECODING_ERRORS as error:
         raise InvalidRequestError(f"jobs: the Arrow IPC stream is damaged: {error}") from error
-    jobs = table.select(_column(table, name) for name in REQUEST_SCHEMA)
+    moments = [name for name in _MOMENTS if name in table.columns]
+    jobs = table.select(_column(table, name) for name in (*REQUEST_SCHEMA, *moments))
     jobs = jobs.with_columns(
         pl.col("submit_time").fill_null(clock()), *normal_texts(REQUEST_SCHEMA)
     )
     errors = invalid_jobs(jobs, partial=partial)
+    for row, broken in _broken_moments(jobs, moments).items():
+        errors.setdefault(row, broken)
     ids = None
     if REQUEST_ID in table.columns:
         ids = table.select(_column(table, REQUEST_ID)).to_series()
@@ -73,26 +123,36 @@ def decode_table(
     if errors:
         places = np.delete(places, list(errors))
         jobs = jobs[places]
-    return JobTable(jobs, places, errors, ids)
+    jobs = jobs.with_columns(**question.columns())
+    return JobTable(jobs, places, errors, ids, question, "elapsed" in moments)
+
+
+def _broken_moments(jobs: pl.DataFrame, moments: Sequence[str]) -> dict[int, InvalidJobError]:
+    """Row -> the rule that its moment breaks (`check_moment`)."""
+    broken: dict[int, InvalidJobError] = {}
+    if not moments:
+        return broken
+    given = jobs.select(pl.any_horizontal(pl.col(moments).is_not_null()).arg_true())
+    for row in given.to_series().to_list():
+        elapsed, as_of = (jobs[name][row] if name in moments else None for name in _MOMENTS)
+        try:
+            check_moment(elapsed, as_of, jobs["submit_time"][row])
+        except InvalidJobError as error:
+            broken[row] = error
+    return broken
 
 
 def encode_table(
-    table: JobTable,
-    parts: Sequence[Scored | Failed],
-    models: Sequence[str],
-    level: float | None = None,
+    table: JobTable, parts: Sequence[Scored | Failed], models: Sequence[str]
 ) -> tuple[bytes, int]:
     """The stream of the answers, and how many of them are errors.
 
-    `parts` are the answers for the valid jobs, in order; `models` names those of the ensemble;
-    `level` is that of the intervals, None for the one that `parts` have.
+    `parts` are the answers for the valid jobs, in order; `models` names those of the ensemble.
     """
-    schema = _answer_schema(models)
-    answers = pl.concat(
-        [pl.DataFrame(schema=schema), *(_answered(p, schema, level) for p in parts)]
-    )
+    schema = _answer_schema(table, models)
+    answers = pl.concat([pl.DataFrame(schema=schema), *(_answered(p, schema) for p in parts)])
     if table.errors:
-        answers = _with_refused(answers, table, models)
+        answers = _with_refused(answers, table, schema)
     if table.request_ids is not None:
         answers.insert_column(0, table.request_ids)
     stream = io.BytesIO()
@@ -129,13 +189,16 @@ def _column(table: pl.DataFrame, name: str) -> pl.Expr:
     return pl.when(column != "").then(column)
 
 
-def _answer_schema(models: Sequence[str]) -> dict[str, type[pl.DataType]]:
+def _answer_schema(table: JobTable, models: Sequence[str]) -> dict[str, type[pl.DataType]]:
+    quantiles = map(quantile_column, dict.fromkeys(table.question.quantiles))
     return {
         "predicted_runtime": pl.Float64,
         "confidence_lower": pl.Float64,
         "confidence_upper": pl.Float64,
         "timeout_probability": pl.Float64,
         "recommended_time_req": pl.Float64,
+        **({"remaining_runtime": pl.Float64} if table.tells_elapsed else {}),
+        **dict.fromkeys(quantiles, pl.Float64),
         **dict.fromkeys(models, pl.Float64),
         "flags": pl.UInt32,
         "error_code": pl.Int32,
@@ -144,37 +207,46 @@ def _answer_schema(models: Sequence[str]) -> dict[str, type[pl.DataType]]:
     }
 
 
-def _answered(
-    part: Scored | Failed, schema: Mapping[str, type[pl.DataType]], level: float | None
-) -> pl.DataFrame:
+def quantile_column(level: float) -> str:
+    """Return the name of the column of a quantile."""
+    return f"quantile_{level:.12g}"
+
+
+def _answered(part: Scored | Failed, schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
     if isinstance(part, Failed):
         status = status_of(part.error, jobs=len(part.rows))
         return _errors([(status.number, "", status.message)], schema).select(
             pl.all().repeat_by(len(part.rows)).explode()
         )
-    said = part.own if level is None else part.own.at_level(level)
-    return _answers(said, schema)
+    return _answers(part.own, schema)
 
 
 def _answers(said: Predictions, schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
-    numbers = {
+    levels = said.views[0].quantiles
+    numbers: dict[str, Any] = {
         "predicted_runtime": said.runtime_s,
         "confidence_lower": said.lower_s,
         "confidence_upper": said.upper_s,
-        "timeout_probability": pl.Series(said.timeout_probability, nan_to_null=True),
+        "timeout_probability": said.timeout_probability,
         "recommended_time_req": said.recommended_time_req_s,
+        "remaining_runtime": said.remaining_s,
+        **dict(zip(map(quantile_column, levels), said.quantiles_s.T, strict=False)),
         **dict(zip(said.member_names, said.members_s.T, strict=True)),
-        "flags": said.flags,
     }
-    missing = {name: None for name in schema if name not in numbers}
-    return pl.DataFrame({**numbers, **missing}, schema=schema)
+    columns = {
+        name: pl.Series(numbers[name], nan_to_null=True) if name in numbers else None
+        for name in schema
+    }
+    return pl.DataFrame(columns | {"flags": said.flags}, schema=schema)
 
 
-def _with_refused(answers: pl.DataFrame, table: JobTable, models: Sequence[str]) -> pl.DataFrame:
+def _with_refused(
+    answers: pl.DataFrame, table: JobTable, schema: Mapping[str, type[pl.DataType]]
+) -> pl.DataFrame:
     """The answers of the valid jobs and the errors of the others, each in its place."""
     statuses = [(status_of(error), error.field) for error in table.errors.values()]
     rows = [(status.number, field, status.message) for status, field in statuses]
-    refused = _errors(rows, _answer_schema(models))
+    refused = _errors(rows, schema)
     places = np.concatenate([table.places, np.fromiter(table.errors, np.intp)])
     return pl.concat([answers, refused])[np.argsort(places)]
 

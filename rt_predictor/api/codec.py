@@ -6,7 +6,7 @@ Every job is read once, checked by the rules of `jobs.rules`, and put as one row
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import polars as pl
@@ -16,10 +16,10 @@ from rt_predictor.api.answer_bytes import answer_bytes, answers_bytes
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
+from rt_predictor.jobs.asked import ASKED_SCHEMA, asked_frame, check_asked
 from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.rules import MAX_TEXT_CHARS, TextRule, check_job, invalid_jobs
 from rt_predictor.jobs.schema import REQUEST_SCHEMA, Row
-from rt_predictor.model.bounds import check_level
 from rt_predictor.serving.batcher import Parts
 from rt_predictor.serving.isolation import Failed, Scored
 from rt_predictor.serving.predictions import Predictions
@@ -29,7 +29,7 @@ _SHOWN_CHARS = 32
 """Of a text that is too long."""
 _SLICE_ROWS = 1024
 """Rows made into a frame or into bytes at once: the GIL is held meanwhile, and others wait."""
-_NOT_ANSWERED = "is not answered by this version: leave it out"
+_SCHEMA: Mapping[str, Any] = {**REQUEST_SCHEMA, **ASKED_SCHEMA}
 _Valid = TypeVar("_Valid", list[Row], pl.DataFrame)
 _Found = tuple[Predictions, int]
 """Where an answer is, and in which row of it."""
@@ -40,13 +40,12 @@ class Jobs(Generic[_Valid]):
     """The jobs of one request or chunk: those that can be scored, and why the others cannot."""
 
     valid: _Valid
-    """Valid jobs: a list of rows, or for many a frame; with the fields of `REQUEST_SCHEMA`."""
+    """Valid jobs: a list of rows, or for many a frame; with the fields of `REQUEST_SCHEMA` and
+    `ASKED_SCHEMA`."""
     errors: Mapping[int, InvalidJobError]
     """Place in the request -> the rule that the job breaks."""
     request_ids: Sequence[str]
     """One for each job of the request."""
-    levels: Mapping[int, float]
-    """Place in the request -> level of the interval that the job asks for."""
 
     def __len__(self) -> int:
         return len(self.request_ids)
@@ -61,7 +60,6 @@ class JobReader:
         self._rows: list[Row] = []
         self._errors: dict[int, InvalidJobError] = {}
         self._request_ids: list[str] = []
-        self._levels: dict[int, float] = {}
 
     def __len__(self) -> int:
         return len(self._request_ids)
@@ -76,20 +74,17 @@ class JobReader:
         try:
             _check_request_id(request_id)
             check_job(row, partial=request.partial)
-            check_answered(request)
-            level = asked_level(request)
+            check_asked(row)
         except InvalidJobError as error:
             self._errors[place] = _shortened(error)
             request_id = request_id if _ID_RULE.admits(request_id) else ""
         else:
             self._rows.append(row)
-            if level is not None:
-                self._levels[place] = level
         self._request_ids.append(request_id)
 
     def jobs(self) -> Jobs[list[Row]]:
         """All jobs read so far."""
-        return Jobs(self._rows, self._errors, self._request_ids, self._levels)
+        return Jobs(self._rows, self._errors, self._request_ids)
 
 
 def decode_jobs(
@@ -102,37 +97,16 @@ def decode_jobs(
     return reader.jobs()
 
 
-def decode_job(request: pb.PredictRequest, clock: Callable[[], float]) -> tuple[Row, float | None]:
-    """Reads one job, and the level that it asks for. Raises InvalidJobError."""
+def decode_job(request: pb.PredictRequest, clock: Callable[[], float]) -> Row:
+    """Reads one job. Raises InvalidJobError."""
     row = _row(request, clock())
     try:
         _check_request_id(request.request_id)
         check_job(row, partial=request.partial)
-        check_answered(request)
-        return row, asked_level(request)
+        check_asked(row)
     except InvalidJobError as error:
         raise _shortened(error) from None
-
-
-def asked_level(request: pb.PredictRequest | pb.PredictArrowRequest) -> float | None:
-    """The level of the interval that is asked for, if any. Raises InvalidJobError."""
-    if not request.HasField("confidence_level"):
-        return None
-    return check_level(request.confidence_level)
-
-
-def check_answered(request: pb.PredictRequest) -> None:
-    """Refuses what this version does not answer, instead of passing over it.
-
-    Raises InvalidJobError.
-    """
-    for name in ("quantiles", "explain"):
-        if value := getattr(request, name):
-            raise InvalidJobError(name, value, _NOT_ANSWERED)
-    if request.HasField("elapsed"):
-        raise InvalidJobError("elapsed", request.elapsed, _NOT_ANSWERED)
-    if request.HasField("as_of"):
-        raise InvalidJobError("as_of", request.as_of, _NOT_ANSWERED)
+    return row
 
 
 def decode_many(
@@ -142,7 +116,7 @@ def decode_many(
     now = clock()
     slices = range(0, len(requests), _SLICE_ROWS)
     frames = [_frame(requests[start : start + _SLICE_ROWS], now) for start in slices]
-    jobs = pl.concat([pl.DataFrame(schema=REQUEST_SCHEMA), *frames])
+    jobs = pl.concat([pl.DataFrame(schema=_SCHEMA), *frames])
     request_ids = [request.request_id for request in requests]
     partial = np.fromiter((request.partial for request in requests), np.bool_, len(requests))
     broken = _broken(jobs, partial)
@@ -150,34 +124,18 @@ def decode_many(
         if not _ID_RULE.admits(request_id):
             broken[place] = InvalidJobError(_ID_RULE.field, request_id, _ID_RULE.text)
             request_ids[place] = ""
-    levels: dict[int, float] = {}
-    for place, request in enumerate(requests):
-        try:
-            check_answered(request)
-            level = asked_level(request)
-        except InvalidJobError as error:
-            broken.setdefault(place, error)
-        else:
-            if level is not None:
-                levels[place] = level
+    for place, error in _broken_questions(jobs).items():
+        broken.setdefault(place, error)
     errors = {place: _shortened(error) for place, error in broken.items()}
     if errors:
         jobs = jobs[np.delete(np.arange(len(jobs)), list(errors))]
-    return Jobs(jobs, errors, request_ids, levels)
+    return Jobs(asked_frame(jobs), errors, request_ids)
 
 
 def check_batch_id(batch_id: str) -> None:
     """Checks the id of a batch. Raises InvalidRequestError."""
     if not _ID_RULE.admits(batch_id):
         raise InvalidRequestError(f"batch_id has {len(batch_id)} characters: it {_ID_RULE.text}")
-
-
-def encode_answer(
-    request_id: str, predictions: Predictions, level: float | None = None, *, row: int = 0
-) -> bytes:
-    """The answer for one job, which is in a row of predictions, at the level that it asks for."""
-    found = predictions, row
-    return answer_bytes(*(found if level is None else _at_level(found, level)), request_id)
 
 
 def encode_answers(jobs: Jobs[list[Row]], parts: Parts) -> list[bytes]:
@@ -191,8 +149,6 @@ def encode_answers(jobs: Jobs[list[Row]], parts: Parts) -> list[bytes]:
             refused = pb.PredictResponse(request_id=request_id, error=one)
             answers.append(refused.SerializeToString())
             continue
-        if place in jobs.levels:
-            one = _at_level(one, jobs.levels[place])
         answers.append(answer_bytes(*one, request_id))
     return answers
 
@@ -227,10 +183,6 @@ def encode_batch(
             answers = predictions.part(start, start + len(some))
             for place, piece in zip(some, answers_bytes(answers, ids), strict=True):
                 pieces[place] = piece
-            for row, place in enumerate(some if jobs.levels else ()):
-                if (level := jobs.levels.get(place)) is not None:
-                    one = answers.part(row, row + 1).at_level(level)
-                    (pieces[place],) = answers_bytes(one, ids[row : row + 1])
     rest = pb.PredictBatchResponse(batch_id=batch_id, model_version=model_version, failed=failed)
     return b"".join((*pieces, rest.SerializeToString()))
 
@@ -250,12 +202,6 @@ def _answers_of(part: Scored | Failed) -> Iterator[_Found | pb.ItemError]:
 def _failed_answer(part: Failed) -> pb.ItemError:
     status = status_of(part.error, jobs=len(part.rows))
     return pb.ItemError(code=status.number, message=status.message)
-
-
-def _at_level(found: _Found, level: float) -> _Found:
-    """The same answer with the interval of another level."""
-    predictions, row = found
-    return predictions.part(row, row + 1).at_level(level), 0
 
 
 def _invalid_answer(error: InvalidJobError) -> pb.ItemError:
@@ -286,6 +232,19 @@ def _row(request: pb.PredictRequest, now: float) -> Row:
         "array_task_id": request.array_task_id or None,
         "het_job_id": request.het_job_id or None,
         "gpu_type": request.gpu_type or None,
+        **_question(request),
+    }
+
+
+def _question(request: pb.PredictRequest) -> dict[str, Any]:
+    """What is asked of the job beside: the fields of `ASKED_SCHEMA`."""
+    has = request.HasField
+    return {
+        "elapsed": request.elapsed if has("elapsed") else None,
+        "as_of": request.as_of if has("as_of") else None,
+        "confidence_level": request.confidence_level if has("confidence_level") else None,
+        "quantiles": tuple(request.quantiles) or None,
+        "explain": request.explain or None,
     }
 
 
@@ -310,13 +269,38 @@ def _frame(requests: Sequence[pb.PredictRequest], now: float) -> pl.DataFrame:
         "array_task_id": [r.array_task_id or None for r in requests],
         "het_job_id": [r.het_job_id or None for r in requests],
         "gpu_type": [r.gpu_type or None for r in requests],
+        **_questions(requests),
     }
     return pl.DataFrame(
-        [
-            pl.Series(name, columns[name], kind, strict=False)
-            for name, kind in REQUEST_SCHEMA.items()
-        ]
+        [pl.Series(name, columns[name], kind, strict=False) for name, kind in _SCHEMA.items()]
     )
+
+
+def _questions(requests: Sequence[pb.PredictRequest]) -> dict[str, list[Any]]:
+    """What `_question` reads, of many jobs at once."""
+    return {
+        "elapsed": [r.elapsed if r.HasField("elapsed") else None for r in requests],
+        "as_of": [r.as_of if r.HasField("as_of") else None for r in requests],
+        "confidence_level": [
+            r.confidence_level if r.HasField("confidence_level") else None for r in requests
+        ],
+        "quantiles": [list(r.quantiles) or None for r in requests],
+        "explain": [r.explain or None for r in requests],
+    }
+
+
+def _broken_questions(jobs: pl.DataFrame) -> dict[int, InvalidJobError]:
+    """Place -> the rule that a question breaks (`check_asked`)."""
+    asked = pl.any_horizontal(pl.col(*ASKED_SCHEMA).is_not_null())
+    places = jobs.select(asked.arg_true()).to_series().to_list()
+    rows = jobs.select("submit_time", *ASKED_SCHEMA)[places].iter_rows(named=True)
+    broken: dict[int, InvalidJobError] = {}
+    for place, row in zip(places, rows, strict=True):
+        try:
+            check_asked(row)
+        except InvalidJobError as error:
+            broken[place] = error
+    return broken
 
 
 def _broken(jobs: pl.DataFrame, partial: NDArray[np.bool_]) -> dict[int, InvalidJobError]:

@@ -1,9 +1,10 @@
 """What the service tells of itself: the model, and its health."""
 
 from collections.abc import Mapping
+from math import isnan
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
-from rt_predictor.history.live import LiveFigures
+from rt_predictor.online.live import LiveFigures
 from rt_predictor.serving.description import ModelDescription
 from rt_predictor.serving.health import Health, State
 from rt_predictor.serving.shadow.report import ShadowReport
@@ -38,6 +39,9 @@ def encode_description(model: ModelDescription) -> pb.GetModelInfoResponse:
             for member in model.members
         ],
         providers=model.providers,
+        kind=model.kind,
+        base_version=model.base_version,
+        acknowledgements=model.acknowledgements,
     )
 
 
@@ -47,6 +51,7 @@ def encode_live(live: LiveFigures, level: float) -> pb.LiveFigures:
         "mae": live.mae_s,
         "accuracy": live.accuracy,
         "underestimated": live.underestimated,
+        "crps": live.crps_s,
         "coverage": live.coverage[level],
         "winkler": live.interval_score_s[level],
     }
@@ -58,6 +63,11 @@ def encode_live(live: LiveFigures, level: float) -> pb.LiveFigures:
             for group, drift in live.drift.items()
             if live.jobs
         ],
+        proposals_mae={
+            name: error_s
+            for name, error_s in live.proposals_mae_s.items()
+            if live.jobs and not isnan(error_s)
+        },
     )
 
 

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from rt_predictor import __version__
-from rt_predictor.api.arrow import MAX_ROWS_SETTING, JobTable, decode_table, encode_table
+from rt_predictor.api.answer_bytes import answer_bytes
+from rt_predictor.api.arrow import MAX_ROWS_SETTING, JobTable, Question, decode_table, encode_table
 from rt_predictor.api.call import calling_client
 from rt_predictor.api.codec import (
     JobReader,
-    asked_level,
     check_batch_id,
     decode_job,
     decode_jobs,
     decode_many,
-    encode_answer,
     encode_answers,
     encode_batch,
 )
@@ -101,11 +100,11 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         self, request: pb.PredictRequest, context: Context
     ) -> bytes:
         """Predicts one job. Returns the answer's bytes (`wire`)."""
-        row, level = decode_job(request, time.time)
+        row = decode_job(request, time.time)
         (part,) = await self._batcher.score((row,), remaining_s=_remaining_s(context))
         if isinstance(part, Failed):
             raise part.error
-        return encode_answer(request.request_id, part.predictions, level, row=part.first)
+        return answer_bytes(part.predictions, part.first, request.request_id)
 
     async def PredictBatch(  # type: ignore[override]  # noqa: N802
         self, request: pb.PredictBatchRequest, context: Context
@@ -199,9 +198,9 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         del request_iterator
         tables = Tables(context)
 
-        async def answer(asked: tuple[JobTable, float | None]) -> pb.PredictArrowResponse:
+        async def answer(table: JobTable) -> pb.PredictArrowResponse:
             _remaining_s(context)
-            return await self._score_table(*asked)
+            return await self._score_table(table)
 
         leave = self._admission.when_draining(tables.drain)
         try:
@@ -212,31 +211,32 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         finally:
             leave()
 
-    async def _read_tables(self, tables: Tables) -> AsyncIterator[tuple[JobTable, float | None]]:
-        """Each table as it comes, and the level that it asks for."""
+    async def _read_tables(self, tables: Tables) -> AsyncIterator[JobTable]:
+        """Each table as it comes."""
         while (request := await tables.take()) is not None:
-            level = asked_level(request)
-            table = await self._pool.run_on_thread(
+            yield await self._pool.run_on_thread(
                 decode_table,
                 request.jobs,
+                Question.of(request),
                 partial=request.partial,
                 max_rows=self._limits.batch_jobs,
                 clock=time.time,
             )
-            yield table, level
 
-    async def _score_table(self, table: JobTable, level: float | None) -> pb.PredictArrowResponse:
+    async def _score_table(self, table: JobTable) -> pb.PredictArrowResponse:
         self._count_invalid(table.errors)
         parts = await self._batcher.score_many(table.frame)
         self._count_failed(parts)
-        models = self._predictor.member_names
-        stream, failed = await self._pool.run_on_thread(encode_table, table, parts, models, level)
+        names = self._predictor.member_names
+        stream, failed = await self._pool.run_on_thread(encode_table, table, parts, names)
+        views = table.question.views(self._predictor.views)
         return pb.PredictArrowResponse(
             predictions=stream,
             model_version=self._predictor.model_version,
-            confidence_level=level or self._predictor.confidence_level,
+            confidence_level=views.level,
+            recommendation_confidence=views.confidence,
             failed=failed,
-            models=models,
+            models=names,
         )
 
     async def GetModelInfo(  # noqa: N802
@@ -246,16 +246,17 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         del request, context
         info = encode_description(self._predictor.describe())
         info.model_version = self._predictor.model_version
-        info.confidence_level = self._predictor.confidence_level
+        info.confidence_level = self._predictor.views.level
+        info.recommendation_confidence = self._predictor.views.confidence
         info.uptime_seconds = self._uptime_s()
         info.predictions_served = self._served()
         info.service_version = __version__
-        live = self._history.live()
+        live = self._predictor.live()
         if live.model_version == self._predictor.model_version:
-            info.live.CopyFrom(encode_live(live, self._predictor.confidence_level))
+            info.live.CopyFrom(encode_live(live, self._predictor.views.level))
         report = None if self._shadow is None else self._shadow.latest()
         if report is not None:
-            info.shadow.CopyFrom(encode_shadow(report, self._predictor.confidence_level))
+            info.shadow.CopyFrom(encode_shadow(report, self._predictor.views.level))
         return info
 
     async def ReloadModel(  # noqa: N802

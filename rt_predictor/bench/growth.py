@@ -1,11 +1,9 @@
-"""How cost grows: with the size of a batch, with trees; and what a service costs to have."""
+"""How cost grows: with the size of a batch, with history; and what a service costs to have."""
 
 import statistics
-import tempfile
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
 from time import perf_counter
+from typing import TypeVar
 
 import polars as pl
 
@@ -14,25 +12,23 @@ from rt_predictor.bench.load import at_once
 from rt_predictor.bench.plan import Plan
 from rt_predictor.bench.processes import Running, service
 from rt_predictor.client import Client
-from rt_predictor.history.keys import KEYS
-from rt_predictor.history.store import EventStore
+from rt_predictor.history.columns import AskedJob, asked_job, job_columns
+from rt_predictor.history.job_store import JobStore
+from rt_predictor.history.token_keys import TOKEN_KEYS
 from rt_predictor.serving.predictor import Predictor
-from rt_predictor.settings import load_settings
 from rt_predictor.traces.generate import generate_jobs
 
 BATCH_SIZES = (1, 10, 100, 1_000, 10_000, 100_000)
-TREES = (25, 100, 400)
-"""Boosting rounds of each of the three boosters."""
 HISTORY_KEYS = (1_000, 10_000, 100_000, 1_000_000)
 CONNECTIONS = 8
 """Connections that the load on several workers comes over: the kernel spreads those."""
-_TREE_ROWS = 5_000
 _LOOK_UPS = 200
 _WORKER_CALLS, _GROWTH_JOBS, _GROWTH_TABLE = 4_000, 1_000_000, 50_000
 _WARMING_TABLES = 4
 """Until buffers have found their size."""
 _MIB = 1024 * 1024
 _ONLY_IN_FULL = Skipped("only at full scale")
+_T = TypeVar("_T")
 
 
 def batch_sizes(plan: Plan, predictor: Predictor) -> Figures:
@@ -52,38 +48,6 @@ def batch_sizes(plan: Plan, predictor: Predictor) -> Figures:
     return figures
 
 
-def trees(plan: Plan) -> Figures:
-    """Time a job in bulk, in this process, by the trees of each booster."""
-    if find_spec("lightgbm") is None:
-        why = Skipped("the boosters are not installed (extra `train`)")
-        return {f"growth.trees_{count}_us": why for count in TREES}
-    if plan.scale < 1:
-        return {f"growth.trees_{count}_us": _ONLY_IN_FULL for count in TREES}
-    figures: Figures = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for count in TREES:
-            predictor = _with_trees(count, Path(folder) / str(count))
-            jobs = plan.source.take(plan.count(_TREE_ROWS))
-            predictor.predict(jobs)
-            taken = [_seconds(predictor.predict, jobs) for _ in range(plan.rounds)]
-            figures[f"growth.trees_{count}_us"] = rounds(
-                (seconds / len(jobs) * 1e6 for seconds in taken), "us/job"
-            )
-    return figures
-
-
-def _with_trees(count: int, folder: Path) -> Predictor:
-    from rt_predictor.training.pipeline import train
-
-    boosters = ("xgboost", "lightgbm", "catboost")
-    settings = load_settings().with_overrides(
-        {f"training.{name}.trees": count for name in boosters}
-        | {"training.early_stopping_rounds": 0, "model.path": folder}
-    )
-    train(generate_jobs(8_000, 1), ["generated"], folder, settings)
-    return Predictor.load(settings)
-
-
 def history_keys(plan: Plan) -> Figures:
     """Time to look up what history says of one job, by the keys that history knows."""
     figures: Figures = {}
@@ -92,14 +56,19 @@ def history_keys(plan: Plan) -> Figures:
         if plan.scale < 1 and keys > HISTORY_KEYS[1]:
             figures[name] = _ONLY_IN_FULL
             continue
-        events = _unlike_events(keys // len(KEYS) + 1)
-        store = EventStore(max_events=len(events), max_keys=2 * keys)
-        store.add(events)
-        asked = events.sample(plan.count(_LOOK_UPS, 20), seed=1, with_replacement=True)
-        found = []
-        for _ in range(plan.rounds):
-            jobs = [asked[row] for row in range(len(asked))]
-            found.append(statistics.median(_seconds(store.features, job) for job in jobs) * 1e6)
+        events = _unlike_events(keys // len(TOKEN_KEYS) + 1)
+        store = JobStore(max_events=len(events), max_keys=2 * keys)
+        store.add(job_columns(events))
+        rows = events.sample(plan.count(_LOOK_UPS, 20), seed=1, with_replacement=True)
+        asked = [asked_job(row) for row in rows.rows(named=True)]
+
+        def look_up(job: AskedJob, store: JobStore = store) -> object:
+            return store.tokens_of_one(job, job.submit_s)
+
+        found = [
+            statistics.median(_seconds(look_up, job) for job in asked) * 1e6
+            for _ in range(plan.rounds)
+        ]
         figures[name] = rounds(found, "us")
     return figures
 
@@ -160,7 +129,7 @@ async def workers(plan: Plan) -> Figures:
     return figures
 
 
-def _seconds(predict: Callable[[pl.DataFrame], object], jobs: pl.DataFrame) -> float:
+def _seconds(predict: Callable[[_T], object], jobs: _T) -> float:
     started = perf_counter()
     predict(jobs)
     return perf_counter() - started

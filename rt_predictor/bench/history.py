@@ -75,7 +75,7 @@ async def _until_folded(running: Running, events: int) -> None:
         while perf_counter() < give_up:
             health = await stub.HealthCheck(pb.HealthCheckRequest())
             message = health.components["history"].message
-            if message.startswith(f"{events} finished jobs"):
+            if message.startswith(f"{events} jobs"):
                 return
             await asyncio.sleep(0.1)
     raise ServiceError(f"the service did not read {events} outcomes: {message}")

@@ -7,13 +7,20 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from rt_predictor.bench.figures import Figure, Figures, Skipped, rounds
 from rt_predictor.bench.plan import Plan
+from rt_predictor.features.matrix import assemble
+from rt_predictor.features.request_features import REQUEST_FEATURES
+from rt_predictor.history.job_store import JobStore
+from rt_predictor.serving.asked_jobs import AskedJobs
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import load_settings
 
 _SINGLES, _BULK_ROWS = 300, 20_000
+_CHUNK = 512
+"""Rows that the graph is given at a time."""
 _LIBRARIES = ("xgboost", "lightgbm", "catboost")
 
 
@@ -24,36 +31,40 @@ def load(plan: Plan) -> Predictor:
 
 
 def measure(plan: Plan, predictor: Predictor) -> Figures:
-    """One prediction from a dict of fields; the graph in bulk on all cores; the libraries."""
+    """One prediction from a dict of fields; the graph alone, on one thread; the libraries."""
     rows = plan.source.take(plan.count(_SINGLES, 20)).rows(named=True)
     bulk = plan.source.take(plan.count(_BULK_ROWS, 500))
 
     def one(row: dict[str, Any]) -> object:
         return predictor.predict([row])
 
-    def bulk_score(_: pl.DataFrame) -> object:
-        return predictor.score(given)
+    given = _matrix(bulk)
+    run = predictor.network.session.run
+
+    def bulk_score(matrix: NDArray[np.float32]) -> object:
+        return [run(matrix[start : start + _CHUNK]) for start in range(0, len(matrix), _CHUNK)]
 
     def one_score(row: int) -> object:
-        return predictor.score(given.rows(slice(row, row + 1)))
+        return run(given[row : row + 1])
 
-    given = predictor.graph_inputs(bulk)
     figures: Figures = {
         "inside.one_us": _each_us(plan, one, rows),
         "inside.graph_one_us": _each_us(plan, one_score, range(len(rows))),
-        "inside.graph_bulk_per_s": _per_s(plan, bulk_score, bulk),
+        "inside.graph_bulk_per_s": _per_s(plan, bulk_score, given),
         "inside.bulk_per_s": _per_s(plan, predictor.predict, bulk),
     }
     return figures | _native(plan, predictor)
 
 
-def _native(plan: Plan, predictor: Predictor) -> Figures:
-    """The libraries one after the other, on ready features.
+def _matrix(jobs: pl.DataFrame) -> NDArray[np.float32]:
+    """Return what the graph is given for jobs of which history knows nothing."""
+    asked = AskedJobs.of(jobs)
+    return assemble(asked.asked, asked.tokens(JobStore(1, 1)))
 
-    With all models of the bundle, and with one of each library, which is what the smallest ensemble
-    of all three would cost.
-    """
-    names = ("native.one_us", "native.bulk_per_s", "native.three_one_us", "native.three_bulk_per_s")
+
+def _native(plan: Plan, predictor: Predictor) -> Figures:
+    """One model of each library, one after the other, on ready features."""
+    names = ("native.one_us", "native.bulk_per_s")
     absent = [name for name in _LIBRARIES if find_spec(name) is None]
     if absent:
         why = Skipped(f"{', '.join(absent)} not installed (extra `train`)")
@@ -61,15 +72,13 @@ def _native(plan: Plan, predictor: Predictor) -> Figures:
     from rt_predictor.bench.native import NativeModels
 
     random = np.random.default_rng(3)
-    width = len(predictor.bundle.features.features)
+    width = len(REQUEST_FEATURES)
     singles = list(random.random((plan.count(_SINGLES, 20), 1, width), dtype=np.float32))
     bulk = random.random((plan.count(_BULK_ROWS, 500), width), dtype=np.float32)
     models = NativeModels.fitted(predictor.bundle, plan)
     return {
         names[0]: _each_us(plan, models.on_one_thread, singles),
         names[1]: _per_s(plan, models.on_all_threads, bulk),
-        names[2]: _each_us(plan, models.three.on_one_thread, singles),
-        names[3]: _per_s(plan, models.three.on_all_threads, bulk),
     }
 
 

@@ -19,7 +19,7 @@ from rt_predictor.bench.figures import Figures, Skipped, rounds, unit_of
 from rt_predictor.bench.plan import Plan
 from rt_predictor.bench.processes import ended, free_ports
 from rt_predictor.errors import ServiceError
-from rt_predictor.model.bundle import read_bundle
+from rt_predictor.features.request_features import REQUEST_FEATURES
 from rt_predictor.settings import load_settings
 
 _CALLS, _ROWS = 1500, 10_000
@@ -63,10 +63,11 @@ def _program(python: Path) -> Path:
 def _write_model(folder: Path, plan: Plan) -> None:
     from rt_predictor.bench.noise import lightgbm_of, noise  # LightGBM need not be installed
 
-    bundle, settings = read_bundle(plan.bundle), load_settings().training
-    trees = sum(entry.trees for entry in bundle.ensemble.models.values())
-    trees += settings.quantiles.trees + settings.timeouts.trees
-    width = len(bundle.features.features)
+    settings = load_settings().training
+    trees = sum(
+        booster.trees for booster in (settings.xgboost, settings.lightgbm, settings.catboost)
+    )
+    width = len(REQUEST_FEATURES)
     booster = lightgbm_of(*noise(plan, width), trees, settings.lightgbm.num_leaves)
     booster.save_model(folder / "model.bst")
     rows = np.random.default_rng(4).random((plan.count(_ROWS, 20), width), dtype=np.float32)

@@ -1,6 +1,6 @@
-"""The models of a bundle in their own libraries: as many, with as many trees, as large."""
+"""Boosters like those of a bundle in their own libraries: as many trees, as large."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,9 +9,9 @@ import xgboost
 
 from rt_predictor.bench.noise import Matrix, lightgbm_of, noise
 from rt_predictor.bench.plan import Plan
-from rt_predictor.model.bounds import QUANTILES
+from rt_predictor.features.request_features import REQUEST_FEATURES
 from rt_predictor.model.bundle import Bundle
-from rt_predictor.settings import LightGBMSettings, TrainingSettings, load_settings
+from rt_predictor.settings import TrainingSettings, load_settings
 
 _Predict = Callable[[Matrix], object]
 
@@ -26,38 +26,22 @@ class _Model:
 
 @dataclass(frozen=True)
 class NativeModels:
-    """Models that are called one after the other."""
+    """One model of each library, called one after the other."""
 
     models: tuple[_Model, ...]
-    """One of each library first."""
 
     @classmethod
     def fitted(cls, bundle: Bundle, plan: Plan) -> "NativeModels":
-        """Models like those of a bundle, of the sizes that the settings give."""
-        settings = load_settings().training
-        trees = {name: entry.trees for name, entry in bundle.ensemble.models.items()}
-        matrix, target = noise(plan, len(bundle.features.features))
-        own = settings.lightgbm
-        first = (
-            _xgboost(matrix, target, trees.pop("xgboost", settings.xgboost.trees), settings),
-            _lightgbm(matrix, target, trees.pop("lightgbm", own.trees), own),
-            _catboost(matrix, target, trees.pop("catboost", settings.catboost.trees), settings),
-        )
-        others = [_lightgbm(matrix, target, count, own) for count in trees.values() if count]
-        timeouts = settings.timeouts
+        """Models of as many trees as a bundle's, else as the settings say."""
+        settings, said = load_settings().training, bundle.metrics.boosters
+        matrix, target = noise(plan, len(REQUEST_FEATURES))
         return cls(
             (
-                *first,
-                *others,
-                _quantiles(matrix, target, settings),
-                _lightgbm(matrix, target, timeouts.trees, timeouts),
+                _xgboost(matrix, target, _trees("xgboost", said, settings), settings),
+                _lightgbm(matrix, target, _trees("lightgbm", said, settings), settings),
+                _catboost(matrix, target, _trees("catboost", said, settings), settings),
             )
         )
-
-    @property
-    def three(self) -> "NativeModels":
-        """One of each library."""
-        return NativeModels(self.models[:3])
 
     def on_one_thread(self, rows: Matrix) -> object:
         """What all say of rows of ready features."""
@@ -68,6 +52,11 @@ class NativeModels:
         return [model.all_threads(rows) for model in self.models]
 
 
+def _trees(name: str, said: Mapping[str, Mapping[str, object]], settings: TrainingSettings) -> int:
+    trees = said.get(name, {}).get("trees")
+    return trees if isinstance(trees, int) else int(getattr(settings, name).trees)
+
+
 def _xgboost(matrix: Matrix, target: Matrix, trees: int, settings: TrainingSettings) -> _Model:
     chosen = {"max_depth": settings.xgboost.max_depth}
     booster = xgboost.train(chosen, xgboost.DMatrix(matrix, target), trees)
@@ -76,24 +65,16 @@ def _xgboost(matrix: Matrix, target: Matrix, trees: int, settings: TrainingSetti
     return _Model(alone.inplace_predict, booster.inplace_predict)
 
 
-def _lightgbm(matrix: Matrix, target: Matrix, trees: int, settings: LightGBMSettings) -> _Model:
-    booster = lightgbm_of(matrix, target, trees, settings.num_leaves)
+def _lightgbm(matrix: Matrix, target: Matrix, trees: int, settings: TrainingSettings) -> _Model:
+    booster = lightgbm_of(matrix, target, trees, settings.lightgbm.num_leaves)
     return _Model(partial(booster.predict, num_threads=1), booster.predict)
 
 
 def _catboost(matrix: Matrix, target: Matrix, trees: int, settings: TrainingSettings) -> _Model:
-    return _fitted_catboost(matrix, target, trees, settings.catboost.max_depth, "RMSE")
-
-
-def _quantiles(matrix: Matrix, target: Matrix, settings: TrainingSettings) -> _Model:
-    shares = ",".join(f"{share:g}" for share in QUANTILES)
-    quantiles = settings.quantiles
-    loss = f"MultiQuantile:alpha={shares}"
-    return _fitted_catboost(matrix, target, quantiles.trees, quantiles.max_depth, loss)
-
-
-def _fitted_catboost(matrix: Matrix, target: Matrix, trees: int, depth: int, loss: str) -> _Model:
     model = catboost.CatBoostRegressor(
-        iterations=trees, depth=depth, loss_function=loss, verbose=False, allow_writing_files=False
+        iterations=trees,
+        depth=settings.catboost.max_depth,
+        verbose=False,
+        allow_writing_files=False,
     ).fit(matrix, target)
     return _Model(partial(model.predict, thread_count=1), model.predict)

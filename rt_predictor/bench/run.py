@@ -30,9 +30,7 @@ def run(plan: Plan, say: Say) -> Figures:
     say("by the size of a batch")
     figures |= growth.batch_sizes(plan, predictor)
     say("by the keys of history")
-    figures |= growth.history_keys(plan)
-    say("by the number of trees")
-    return figures | growth.trees(plan)
+    return figures | growth.history_keys(plan)
 
 
 async def _of_a_service(plan: Plan, target: str, say: Say) -> Figures:

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from rt_predictor.cli.options import (
+    BaseFolder,
     Columns,
     Config,
     Fields,
     Format,
+    FromScratch,
     Timezone,
     Traces,
     check_training_libraries,
@@ -41,7 +43,22 @@ def evaluate(
     retrain_every: Annotated[
         float | None,
         typer.Option(
-            min=0.01, metavar="DAYS", help="Make the model anew after so many days of the log."
+            min=0.01, metavar="DAYS", help="Tune the model anew after so many days of the log."
+        ),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle", metavar="DIR", help="Judge this bundle as it is, without any training."
+        ),
+    ] = None,
+    base: BaseFolder = None,
+    from_scratch: FromScratch = False,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Parquet file of what edition 1.0 answers to this log: see tools/edition1.py.",
         ),
     ] = None,
     format_: Format = None,
@@ -52,37 +69,52 @@ def evaluate(
 ) -> None:
     """Says how good predictions would have been on job logs.
 
-    A model learns from the jobs that had ended before the last part of the log (training.test_share
-    of its submissions) began; that part is then replayed in the order of submission, where every
-    job is predicted from what had ended by then. The figures stand beside those of baselines that
-    need no model. Nothing is kept but the report. Needs the libraries of the extra `train`.
+    The base model is tuned on the jobs that had ended before the last part of the log
+    (training.test_share of its submissions) began; that part is then replayed in the order of
+    submission, where every job is predicted from what was known by then. With --bundle, a bundle is
+    judged as it is: of the base model this says what a site gets that never trains. The figures
+    stand beside those of baselines that need no model. Nothing is kept but the report. Needs the
+    libraries of the extra `train`.
 
     Example:
 
         rt-predictor evaluate jobs.swf.gz -o reports/ours
+        rt-predictor evaluate --bundle artifacts/production jobs.swf.gz
         rt-predictor evaluate jobs.swf.gz --retrain-every 7 --json -
     """
+    _check_options(bundle, base, retrain_every, from_scratch=from_scratch)
     check_training_libraries()
     _check_writable(output, json_file)
-    from rt_predictor.cli.train_log import log_names, read_log
-    from rt_predictor.cli.train_screen import Steps
-    from rt_predictor.jobs.rules import null_invalid
+    from rt_predictor.cli.progress_bar import ProgressBar
+    from rt_predictor.cli.train_log import log_names, show_log
+    from rt_predictor.model.bundle import read_bundle
     from rt_predictor.settings import load_settings
+    from rt_predictor.training.beside import compare, read_answers
     from rt_predictor.training.evaluate import evaluate as measure
-    from rt_predictor.training.replay import replay
-    from rt_predictor.training.split import scorable
+    from rt_predictor.training.judged import judge_bundle, judge_training
+    from rt_predictor.training.prepare import prepare_log, whole_log
+    from rt_predictor.training.site import start_of
 
     settings = load_settings(config)
+    answers = read_answers(beside) if beside else None
+    judged = read_bundle(bundle) if bundle else None
     enforced = settings.prediction.limits_enforced
     options = read_options(fields, columns, timezone, limits_enforced=enforced)
-    log = read_log(traces, format_, options)
-    jobs = null_invalid(scorable(log.jobs))
-    with Steps() as steps:
-        replayed = replay(jobs, settings, retrain_every, steps.show)
-        steps.show("measuring", 0.0)
-        name = " + ".join(log_names(log))
-        found = measure(name, jobs, replayed, settings.prediction.confidence_level)
-        steps.show("measuring", 1.0)
+    with ProgressBar() as bar:
+        start = (
+            None
+            if judged is not None
+            else start_of(base, settings, None, from_scratch=from_scratch)
+        )
+        log = bar.read(traces, format_, options)
+        show_log(log)
+        prepared = prepare_log(whole_log(log), " + ".join(log_names(log)))
+        if judged is not None:
+            replayed = judge_bundle(prepared, judged, settings, bar.show)
+        elif start is not None:
+            replayed = judge_training(prepared, start, settings, retrain_every, bar.show)
+        compared = None if answers is None else compare(replayed, answers)
+        found = measure(prepared, replayed, settings.prediction.confidence_level, compared)
     text = json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n"
     wrote = []
     if output is not None:
@@ -101,6 +133,21 @@ def evaluate(
     show_evaluation(found)
     for path in wrote:
         typer.echo(f"wrote {path}")
+
+
+def _check_options(
+    bundle: Path | None, base: Path | None, retrain_every: float | None, *, from_scratch: bool
+) -> None:
+    """Raise UsageError for options that do not go together."""
+    if bundle is not None and (base is not None or from_scratch or retrain_every is not None):
+        raise UsageError(
+            "a --bundle is judged as it is: give it without --base, --from-scratch and "
+            "--retrain-every"
+        )
+    if from_scratch and base is not None:
+        raise UsageError(
+            "give --base or --from-scratch, not both: training starts from one of them"
+        )
 
 
 def _check_writable(folder: Path | None, file: Path | None) -> None:

@@ -1,18 +1,23 @@
 """The figures of an evaluation on a terminal."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from rt_predictor.cli.words import duration, percent
+from rt_predictor.online.groups import HISTORY_LABELS
 from rt_predictor.training.baselines import BASELINES
+from rt_predictor.training.beside import Beside
 from rt_predictor.training.buckets import BucketMetrics
-from rt_predictor.training.evaluate import ENSEMBLE, Evaluation
-from rt_predictor.training.metrics import IntervalMetrics, PointMetrics
+from rt_predictor.training.evaluate import ENSEMBLE, AskedAgainMetrics, Evaluation
+from rt_predictor.training.metrics import PointMetrics
+from rt_predictor.training.regular_jobs import RegularScores
 from rt_predictor.training.reliability import TimeoutMetrics
+from rt_predictor.training.scores import IntervalScores
+from rt_predictor.training.usefulness import Usefulness
 
 NOTHING = "–"
 
@@ -23,12 +28,15 @@ def show_points(evaluation: Evaluation, console: Console) -> None:
     """The points, and in one line the intervals."""
     interval = evaluation.interval
     console.print(
-        f"{evaluation.jobs_test:,} later jobs predicted from {evaluation.jobs_train:,} jobs:"
+        f"{evaluation.jobs_test:,} later jobs predicted by a {evaluation.kind} model; "
+        f"{evaluation.jobs_train:,} jobs had ended before:",
+        markup=False,
     )
     console.print(_points_table(evaluation))
     console.print(
         f"{percent(interval.level)} intervals hold {percent(interval.coverage)} of them "
-        f"({_range(interval.block_coverage)} in tenths), mean width {duration(interval.mean_width)}"
+        f"({_range(interval.block_coverage)} in tenths), median width "
+        f"{duration(interval.median_width_s)}; CRPS {evaluation.distribution.crps_s:,.0f} s"
     )
 
 
@@ -37,8 +45,16 @@ def show_evaluation(evaluation: Evaluation) -> None:
     console = Console(highlight=False, soft_wrap=True)
     show_points(evaluation, console)
     console.print(_intervals_table(evaluation.intervals))
+    if any(figures.jobs for figures in evaluation.regular):
+        console.print(_regular_table(evaluation.regular))
     if evaluation.timeouts is not None:
         console.print(_timeouts_line(evaluation.timeouts))
+    if evaluation.usefulness:
+        console.print(_usefulness_table(evaluation.usefulness))
+    if evaluation.asked_again is not None:
+        console.print(_asked_again_line(evaluation.asked_again))
+    if evaluation.beside is not None:
+        console.print(_beside_line(evaluation.beside))
     for kind in _KINDS:
         if len(evaluation.buckets[kind]) > 1:
             console.print(_buckets_table(kind, evaluation.buckets[kind]))
@@ -67,21 +83,66 @@ def _points(metrics: PointMetrics, user_mae: float) -> tuple[str, ...]:
     )
 
 
-def _intervals_table(intervals: Sequence[IntervalMetrics]) -> Table:
+def _intervals_table(intervals: Sequence[IntervalScores]) -> Table:
     table = _table(
         *("level", "holds", "in tenths", "new users", "width, s", "Winkler, s", "constant, s")
     )
+    new = HISTORY_LABELS[0]
     for figures in intervals:
         table.add_row(
             percent(figures.level),
             percent(figures.coverage),
             _range(figures.block_coverage),
-            _share(figures.coverage_without_history),
-            f"{figures.mean_width:,.0f}",
-            f"{figures.winkler:,.0f}",
-            f"{figures.winkler_constant_width:,.0f}",
+            _share(figures.history_coverage[new]),
+            f"{figures.mean_width_s:,.0f}",
+            f"{figures.winkler_s:,.0f}",
+            f"{figures.constant_width_winkler_s:,.0f}",
         )
     return table
+
+
+def _regular_table(regular: Sequence[RegularScores]) -> Table:
+    table = _table("regular jobs", "jobs", "holds", "Winkler / empirical", "width / median run")
+    for figures in regular:
+        table.add_row(
+            percent(figures.level),
+            f"{figures.jobs:,}",
+            _share(figures.coverage),
+            f"{figures.winkler_over_empirical:.3f}",
+            f"{figures.width_over_median:.2f}",
+        )
+    return table
+
+
+def _usefulness_table(usefulness: Mapping[str, Usefulness]) -> Table:
+    table = _table("recommended limits", "core-hours freed", "of unused", "jobs cut")
+    for confidence, found in usefulness.items():
+        shares = (found.freed, found.unused, found.cut)
+        table.add_row(percent(float(confidence)), *map(percent, shares))
+    return table
+
+
+def _asked_again_line(again: AskedAgainMetrics) -> str:
+    held = ", ".join(
+        f"{percent(share)} at {percent(float(confidence))}"
+        for confidence, share in again.recommended_holds.items()
+    )
+    return (
+        f"{again.jobs:,} jobs asked again: with a limit a quarter longer the prediction falls in "
+        f"{percent(again.falling)} of steps; the recommended limit is told to hold for {held}"
+    )
+
+
+def _beside_line(beside: Beside) -> str:
+    parts = [f"MAE {beside.mae_ratio:.3f}", f"CRPS {beside.crps_ratio:.3f}"]
+    if beside.freed_ratio is not None:
+        parts.append(f"core-hours freed at equal cuts {beside.freed_ratio:.2f}")
+    brier = (
+        f"; Brier {beside.brier:.4f} against {beside.their_brier:.4f}"
+        if beside.brier is not None and beside.their_brier is not None
+        else ""
+    )
+    return f"over edition 1.0's on {beside.jobs:,} jobs: {', '.join(parts)}{brier}"
 
 
 def _timeouts_line(timeouts: TimeoutMetrics) -> str:

@@ -96,30 +96,24 @@ def import_(
     if history is not None and target is not None:
         raise UsageError("give --history or --target, not both: the jobs go to one of them")
     from rt_predictor.cli.history_import import import_into_log, import_into_service
+    from rt_predictor.cli.progress_bar import ProgressBar
     from rt_predictor.cli.train_log import show_log
-    from rt_predictor.cli.train_screen import Steps
     from rt_predictor.jobs.log_events import log_events
     from rt_predictor.settings import load_settings
-    from rt_predictor.traces import TraceFormat, read_traces
 
     settings = load_settings(config)
     path = history or settings.history.path
     enforced = settings.prediction.limits_enforced
     options = read_options(fields, columns, timezone, limits_enforced=enforced)
     options = replace(options, may_be_empty=True)
-    with Steps() as steps:
-        log = read_traces(
-            traces,
-            format=TraceFormat(format_.value) if format_ else None,
-            options=options,
-            progress=lambda share: steps.show("reading", share),
-        )
+    with ProgressBar(reading=0.5) as bar:
+        log = bar.read(traces, format_, options)
         events, broken = log_events(log.jobs, log.cancelled, log.open, now_s=time.time())
         if target is None:
-            imported = import_into_log(events, path, lambda share: steps.show("recording", share))
+            imported = import_into_log(events, path, lambda share: bar.show("recording", share))
         else:
             imported = import_into_service(
-                events, target, timeout, access, lambda share: steps.show("recording", share)
+                events, target, timeout, access, lambda share: bar.show("recording", share)
             )
     show_log(log)
     _say(imported, broken, target or str(path))
@@ -145,7 +139,7 @@ def follow(
         typer.Option(
             metavar="COMMAND",
             help='squeue, maybe with options of its own; "" leaves out what waits and runs.',
-            show_default="squeue beside sacct, if it is there",
+            show_default="squeue, if it is there",
         ),
     ] = None,
     target: Target = None,

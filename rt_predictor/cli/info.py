@@ -19,9 +19,7 @@ def info(
     target: Target = None,
     bundle: BundleFolder = None,
     timeout: Timeout = 10.0,
-    top: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Features to show, most important first.")
-    ] = 15,
+    top: Annotated[int, typer.Option(min=0, metavar="N", help="Features to show.")] = 15,
     every: Annotated[bool, typer.Option("--all", help="Show all features.")] = False,
     as_json: Json = False,
     access: "Access",
@@ -67,6 +65,7 @@ def _document(found: "ModelInfo") -> dict[str, object]:
         "model_version": found.model_version,
         "service_version": found.service_version,
         "confidence_level": found.confidence_level,
+        "recommendation_confidence": found.recommendation_confidence,
         **model,
         "uptime_seconds": found.uptime_seconds,
         "predictions_served": found.predictions_served,

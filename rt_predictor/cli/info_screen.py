@@ -9,6 +9,7 @@ from rich.text import Text
 
 from rt_predictor.cli.words import aligned, duration, moment, percent
 from rt_predictor.client import LiveFigures, ModelInfo, Shadow
+from rt_predictor.serving.description import BASE, MemberDescription, ModelDescription
 
 _PLAIN_WIDTH = 110
 """Width of tables where there is no terminal to measure."""
@@ -24,7 +25,7 @@ _METRICS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 
 
 def show(info: ModelInfo, features: int) -> None:
-    """Prints a model's facts, and its most important features."""
+    """Prints a model's facts, and the first of its features."""
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     console.print(Text(aligned(_facts(info))), soft_wrap=True)
     if features:
@@ -37,25 +38,23 @@ def show(info: ModelInfo, features: int) -> None:
 
 def _facts(info: ModelInfo) -> list[tuple[str, str]]:
     model = info.model
-    start, end = moment(model.training_span_start), moment(model.training_span_end)
     traces = f" of {', '.join(model.training_traces)}" if model.training_traces else ""
-    members = (
-        f"{m.name} {m.weight:.2f} ({f'{m.trees} trees' if m.trees else 'rule'})"
-        for m in model.members
-    )
     facts = [
         ("model", info.model_version),
+        ("kind", _kind(model)),
         ("trained", moment(model.trained_at)),
         ("on", f"{model.training_samples:,} jobs{traces}"),
-        ("submitted", f"{start} to {end}"),
+        ("thanks to", "; ".join(model.acknowledgements)),
+        ("submitted", _span(model)),
         ("intervals", percent(info.confidence_level)),
         ("on later jobs", _metrics(model.metrics)),
         *_of_late(info.live),
         *_of_shadow(info.shadow),
-        ("ensemble", ", ".join(members)),
+        ("proposals", ", ".join(map(_proposal, model.members))),
         ("runs on", ", ".join(f"{p} ({n} nodes)" for p, n in sorted(model.providers.items()))),
         ("program", info.service_version),
     ]
+    facts = [(label, text) for label, text in facts if text]
     if info.uptime_seconds:
         facts.append(
             (
@@ -64,6 +63,27 @@ def _facts(info: ModelInfo) -> list[tuple[str, str]]:
             )
         )
     return facts
+
+
+def _kind(model: ModelDescription) -> str:
+    if model.kind == BASE:
+        return "base: trained on the logs of many sites, knows none"
+    tuned = f", from the base {model.base_version}" if model.base_version else ""
+    return f"{model.kind}{tuned}"
+
+
+def _span(model: ModelDescription) -> str:
+    """When the jobs of the site were submitted; "" of a model that knows no site."""
+    if not model.training_span_end:
+        return ""
+    return f"{moment(model.training_span_start)} to {moment(model.training_span_end)}"
+
+
+def _proposal(member: MemberDescription) -> str:
+    known = [f"{member.trees} trees" if member.trees else "rule"]
+    if member.weight:
+        known.append(f"weighs {percent(member.weight)}")
+    return f"{member.name} ({', '.join(known)})"
 
 
 def _of_late(live: LiveFigures) -> list[tuple[str, str]]:
@@ -100,9 +120,7 @@ def _metrics(metrics: Mapping[str, float]) -> str:
 
 
 def _feature_table(info: ModelInfo, features: int) -> Table:
-    table = Table("feature", "share", "unit", "why it should help", box=None, pad_edge=False)
-    table.columns[1].justify = "right"
+    table = Table("feature", "unit", "why it should help", box=None, pad_edge=False)
     for feature in info.model.features[:features]:
-        share = f"{feature.importance * 100:.1f} %"
-        table.add_row(*map(Text, (feature.name, share, feature.unit, feature.description)))
+        table.add_row(*map(Text, (feature.name, feature.unit, feature.description)))
     return table

@@ -1,13 +1,14 @@
 """Answers from a bundle in this process, without a service."""
 
 import time
+from math import isnan
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from rt_predictor import __version__
 from rt_predictor.client import Job, ModelInfo, Prediction
+from rt_predictor.jobs.asked import ASKED_SCHEMA
 from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving.predictions import Flag
@@ -30,34 +31,47 @@ def with_submit_times(jobs: pl.DataFrame) -> pl.DataFrame:
 
 def predict_one(predictor: Predictor, job: Job) -> Prediction:
     """Predicts one valid job."""
-    row = {name: getattr(job, name, None) or None for name in REQUEST_SCHEMA}
+    asked = {name: getattr(job, name, None) for name in (*REQUEST_SCHEMA, *ASKED_SCHEMA)}
+    row = {name: None if value == "" else value for name, value in asked.items()}
     row["partition"] = normal_partition(job.partition)
-    row |= {"gpus_req": job.gpus_req, "submit_time": job.submit_time}
-    answer = predictor.predict(with_submit_times(pl.DataFrame([row], schema=REQUEST_SCHEMA)))
-    if job.confidence_level is not None:
-        answer = answer.at_level(job.confidence_level)
-    chance = float(answer.timeout_probability[0])
+    if job.submit_time is None:
+        row["submit_time"] = time.time()
+    found = predictor.predict([row])
+    (answer,), (views,) = found.answers, found.views
     return Prediction(
-        predicted_runtime=float(answer.runtime_s[0]),
-        confidence_lower=float(answer.lower_s[0]),
-        confidence_upper=float(answer.upper_s[0]),
-        confidence_level=answer.level,
-        timeout_probability=None if np.isnan(chance) else chance,
-        recommended_time_req=float(answer.recommended_time_req_s[0]),
-        model_predictions=dict(zip(answer.member_names, answer.members_s[0].tolist(), strict=True)),
-        flags=Flag(int(answer.flags[0])),
-        model_version=answer.model_version,
+        predicted_runtime=answer.runtime_s,
+        confidence_lower=answer.lower_s,
+        confidence_upper=answer.upper_s,
+        confidence_level=views.level,
+        timeout_probability=_or_none(answer.timeout_probability),
+        recommended_time_req=_or_none(answer.recommended_time_req_s),
+        model_predictions={
+            name: value
+            for name, value in zip(found.member_names, answer.members_s, strict=True)
+            if not isnan(value)
+        },
+        flags=Flag(answer.flags),
+        model_version=found.model_version,
         request_id=job.request_id,
+        quantiles=dict(zip(views.quantiles, answer.quantiles_s, strict=True)),
+        remaining_runtime=_or_none(answer.remaining_s),
+        recommendation_confidence=views.confidence,
+        explanation=found.explanations.get(0),
     )
+
+
+def _or_none(value: float) -> float | None:
+    return None if isnan(value) else value
 
 
 def model_info(predictor: Predictor) -> ModelInfo:
     """What model a predictor answers from."""
     return ModelInfo(
         model_version=predictor.model_version,
-        confidence_level=predictor.confidence_level,
+        confidence_level=predictor.views.level,
         model=predictor.describe(),
         service_version=__version__,
         uptime_seconds=0.0,
         predictions_served=0,
+        recommendation_confidence=predictor.views.confidence,
     )

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 DEFAULT_TARGET = "localhost:50051"
 _SOURCE = "Who answers"
 LOG_PANEL = "How the job log is read"
-_TRAINING_LIBRARIES = ("catboost", "lightgbm", "onnx", "xgboost")
+_TRAINING_LIBRARIES = (
+    *("catboost", "jax", "lightgbm", "onnx", "onnxmltools", "optax", "skl2onnx", "xgboost"),
+)
 
 
 class LogFormat(StrEnum):
@@ -113,6 +115,20 @@ Timezone = Annotated[
         help="Zone of times that carry none, e.g. Europe/Paris.",
         rich_help_panel=LOG_PANEL,
     ),
+]
+
+
+BaseFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--base",
+        metavar="DIR",
+        help="Base model to start from.  [default: the one that training.base names]",
+    ),
+]
+FromScratch = Annotated[
+    bool,
+    typer.Option("--from-scratch", help="Start from nothing: learn from this site's log alone."),
 ]
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from time import time as time_now
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from rt_predictor.client import Access, Job, Prediction
 
 _JOB = "The job"
+MIDDLE = (0.25, 0.75)
+"""Levels between which half of all such jobs end; people are told of them."""
 _OPTION_OF_FIELD = {
     "processors_req": "--processors",
     "nodes_req": "--nodes",
@@ -95,8 +98,39 @@ def predict(
         float | None,
         typer.Option(
             metavar="LEVEL",
-            help="Level of the interval and of the recommended limit: 0.5, 0.9 or 0.95.",
+            help="Level of the interval and, from 0.5 on, of the recommended limit: 0 to 1.",
             show_default="what the service is set to",
+        ),
+    ] = None,
+    quantiles: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--quantile",
+            metavar="LEVEL",
+            help="Also show within what time such jobs end with this probability; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show which finished jobs the answer rests on.")
+    ] = False,
+    elapsed: Annotated[
+        float | None,
+        typer.Option(
+            parser=time_limit_s,
+            metavar="SECONDS",
+            help="How long the job has been running: seconds, or a span such as 1:30:00.",
+            rich_help_panel=_JOB,
+        ),
+    ] = None,
+    as_of: Annotated[
+        float | None,
+        typer.Option(
+            parser=moment_s,
+            metavar="WHEN",
+            help="The time that the question is about: Unix seconds or ISO 8601 (UTC).",
+            show_default="when it is submitted; now with --elapsed",
+            rich_help_panel=_JOB,
         ),
     ] = None,
     target: Target = None,
@@ -107,8 +141,9 @@ def predict(
 ) -> None:
     """Predicts how long one job will run.
 
-    Says how sure that is, too, and whether the time limit may stop the job. The first six options
-    are needed unless --partial is given; the others make the answer better.
+    Says how sure that is, too, and whether the time limit may stop the job; with --elapsed, all of
+    it of a job that runs. The first six options are needed unless --partial is given; the others
+    make the answer better.
 
     Example:
 
@@ -132,8 +167,16 @@ def predict(
         submit_time=submit_time,
         partial=partial,
         confidence_level=confidence,
+        quantiles=tuple(quantiles or ()),
+        explain=explain,
+        elapsed=elapsed,
+        as_of=as_of,
     )
+    if elapsed is not None:
+        job = _running(job)
     _check(job)
+    if not as_json:
+        job = replace(job, quantiles=(*MIDDLE, *job.quantiles))
     if bundle is not None:
         answer = _answer_of_bundle(job, bundle)
     else:
@@ -143,15 +186,16 @@ def predict(
 
         typer.echo(json.dumps(prediction_document(answer), indent=2))
     else:
+        from rt_predictor.cli.answer_lines import answer_lines
         from rt_predictor.cli.words import aligned
 
-        typer.echo(aligned(_lines(job, answer)))
+        typer.echo(aligned(answer_lines(job, answer, tuple(quantiles or ()))))
 
 
 def _check(job: "Job") -> None:
     """Raises UsageError naming the options that are missing, InvalidJobError for a wrong one."""
+    from rt_predictor.jobs.asked import check_asked
     from rt_predictor.jobs.rules import check_job
-    from rt_predictor.model.bounds import check_level
 
     missing = [
         option for field, option in _OPTION_OF_FIELD.items() if getattr(job, field) in (None, "")
@@ -161,8 +205,16 @@ def _check(job: "Job") -> None:
             f"{', '.join(missing)} not given: give what is missing, or --partial to predict without"
         )
     check_job(vars(job), partial=job.partial)
-    if job.confidence_level is not None:
-        check_level(job.confidence_level)
+    check_asked(vars(job))
+
+
+def _running(job: "Job") -> "Job":
+    """The job as of now, and submitted when it has started, where nothing else is said."""
+    as_of = time_now() if job.as_of is None else job.as_of
+    submit_time = job.submit_time
+    if submit_time is None and job.elapsed is not None:
+        submit_time = as_of - job.elapsed
+    return replace(job, as_of=as_of, submit_time=submit_time)
 
 
 async def _answer_of_service(
@@ -178,24 +230,3 @@ def _answer_of_bundle(job: "Job", folder: Path) -> "Prediction":
     from rt_predictor.cli.local import load_predictor, predict_one
 
     return predict_one(load_predictor(folder), job)
-
-
-def _lines(job: "Job", answer: "Prediction") -> Iterator[tuple[str, str]]:
-    from rt_predictor.cli.words import duration, flag_words, percent
-
-    yield "predicted", duration(answer.predicted_runtime)
-    interval = f"{duration(answer.confidence_lower)} to {duration(answer.confidence_upper)}"
-    yield f"{percent(answer.confidence_level)} interval", interval
-    if answer.timeout_probability is not None and job.time_req is not None:
-        chance = percent(answer.timeout_probability)
-        yield "time limit", f"{duration(job.time_req)}; chance to hit it: {chance}"
-    if answer.recommended_time_req is not None:
-        chance, limit = percent(answer.confidence_level), duration(answer.recommended_time_req)
-        yield "ask for", f"{limit}, which is enough with a chance of {chance}"
-    models = (
-        f"{name} {duration(value)}" for name, value in sorted(answer.model_predictions.items())
-    )
-    yield "models", ", ".join(models)
-    for words in flag_words(answer.flags):
-        yield "less certain", words
-    yield "model version", answer.model_version

@@ -11,11 +11,13 @@ _DAY_S = 86400
 
 _FLAG_WORDS = {
     Flag.COLD_START_USER: "no finished job of this user is known",
-    Flag.UNSEEN_PARTITION: "the model has not seen this partition",
-    Flag.UNSEEN_QOS: "the model has not seen this QoS",
+    Flag.UNSEEN_PARTITION: "no job of this partition is known",
+    Flag.UNSEEN_QOS: "no job of this QoS is known",
     Flag.NO_TIME_LIMIT: "the job has no time limit",
     Flag.OUT_OF_TRAINING_RANGE: "a number of the request lies outside what the model has seen",
+    Flag.PARTITION_LIMIT_TOO_SHORT: "the partition's longest time limit may not be enough",
 }
+_GB, _TB = 1024, 1024**2
 
 
 def duration(seconds: float) -> str:
@@ -42,6 +44,16 @@ def _two_units(seconds: int, large: tuple[int, str], small: tuple[int, str]) -> 
     whole, rest = divmod(seconds, large[0])
     parts = ((whole, large[1]), (rest // small[0], small[1]))
     return " ".join(f"{count} {unit}" for count, unit in parts if count)
+
+
+def memory(mb: float) -> str:
+    """An amount of memory: 800 MB, 7.8 GB, 125 GB, 2 TB; units of 1024, as Slurm's."""
+    amount, unit = mb, "MB"
+    if mb >= _TB:
+        amount, unit = mb / _TB, "TB"
+    elif mb >= _GB:
+        amount, unit = mb / _GB, "GB"
+    return f"{amount:.3g} {unit}"
 
 
 def percent(share: float) -> str:

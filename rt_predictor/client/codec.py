@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from math import nan
 from typing import TYPE_CHECKING, Any, cast
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
@@ -28,6 +29,7 @@ from rt_predictor.serving.description import (
     MemberDescription,
     ModelDescription,
 )
+from rt_predictor.serving.explanation import Explanation, OwnJob, Said
 from rt_predictor.serving.predictions import Flag
 
 if TYPE_CHECKING:
@@ -162,6 +164,33 @@ def prediction(response: pb.PredictResponse) -> Prediction:
         flags=_flags(response.flags),
         model_version=response.model_version,
         request_id=response.request_id,
+        quantiles={one.level: one.runtime for one in response.quantiles},
+        remaining_runtime=(
+            response.remaining_runtime if response.HasField("remaining_runtime") else None
+        ),
+        recommendation_confidence=response.recommendation_confidence or response.confidence_level,
+        explanation=(
+            _explanation(response.explanation) if response.HasField("explanation") else None
+        ),
+    )
+
+
+def _explanation(told: pb.Explanation) -> Explanation:
+    return Explanation(
+        own_jobs=tuple(
+            OwnJob(
+                share=job.share,
+                runtime_s=job.runtime,
+                age_s=job.age,
+                cores=job.processors_req if job.HasField("processors_req") else nan,
+                limit_s=job.time_req if job.HasField("time_req") else nan,
+            )
+            for job in told.own_jobs
+        ),
+        other_own_share=told.other_own_share,
+        others_share=told.others_share,
+        proposals={one.name: Said(one.runtime, one.share) for one in told.proposals},
+        grid_share=told.grid_share,
     )
 
 
@@ -191,12 +220,16 @@ def model_info(response: pb.GetModelInfoResponse) -> ModelInfo:
             ),
             members=tuple(MemberDescription(m.name, m.weight, m.trees) for m in response.models),
             providers=dict(response.providers),
+            kind=response.kind,
+            base_version=response.base_version,
+            acknowledgements=tuple(response.acknowledgements),
         ),
         service_version=response.service_version,
         uptime_seconds=response.uptime_seconds,
         predictions_served=response.predictions_served,
         live=_live(response.live),
         shadow=_shadow(response.shadow) if response.HasField("shadow") else None,
+        recommendation_confidence=(response.recommendation_confidence or response.confidence_level),
     )
 
 
@@ -205,6 +238,7 @@ def _live(figures: pb.LiveFigures) -> LiveFigures:
         jobs=figures.jobs,
         metrics=dict(figures.metrics),
         drift=tuple(GroupDrift(d.group, d.psi, d.column) for d in figures.drift),
+        proposals_mae=dict(sorted(figures.proposals_mae.items())),
     )
 
 

@@ -2,7 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
 from itertools import cycle, islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -133,6 +140,7 @@ class Client:
         chunk_jobs: int = DEFAULT_TABLE_JOBS,
         partial: bool = True,
         confidence_level: float | None = None,
+        quantiles: Sequence[float] = (),
     ) -> "AsyncIterator[pl.DataFrame]":
         """Predicts a frame of jobs, the fastest way there is; gives frames, in order.
 
@@ -142,12 +150,14 @@ class Client:
             chunk_jobs: rows that go into one call. Each is made again like any other call.
             partial: predict jobs that lack required fields from what is there.
             confidence_level: level of the intervals; None takes the service's.
+            quantiles: levels of runtimes that are wanted beside.
 
         The rows that come back are those of `jobs`, in order. Columns: request_id (if `jobs` has
         it), predicted_runtime, confidence_lower, confidence_upper (s), timeout_probability,
-        recommended_time_req (s), what each model says under its name, flags (bits of `Flag`),
+        recommended_time_req, remaining_runtime (if `jobs` has elapsed), one for each quantile, as
+        "quantile_0.25" (s), what each model and rule says under its name, flags (bits of `Flag`),
         error_code, error_field and error of a job that has no answer, confidence_level,
-        model_version.
+        recommendation_confidence, model_version.
 
         Raises InvalidRequestError where a column cannot be what its field is.
         """
@@ -156,7 +166,9 @@ class Client:
         waiting: deque[asyncio.Task[pb.PredictArrowResponse]] = deque()
         try:
             for part in jobs.iter_slices(chunk_jobs):
-                request = table_request(part, partial=partial, confidence_level=confidence_level)
+                request = table_request(
+                    part, partial=partial, confidence_level=confidence_level, quantiles=quantiles
+                )
                 waiting.append(asyncio.create_task(self._predict_table(request)))
                 # One more than there are connections: while one table travels others are scored.
                 if len(waiting) > len(self._channels):

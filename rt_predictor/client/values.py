@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from rt_predictor.jobs.event_kind import EventKind
 from rt_predictor.serving.description import ModelDescription
+from rt_predictor.serving.explanation import Explanation
 from rt_predictor.serving.predictions import Flag
 
 
@@ -29,7 +30,16 @@ class Job:
     request_id: str = ""
     partial: bool = False
     confidence_level: float | None = None
-    """Level of the interval: 0.5, 0.9 or 0.95; None takes the service's."""
+    """Level of the interval, between 0 and 1, and from 0.5 on of the recommended limit; None takes
+    the service's."""
+    elapsed: float | None = None
+    """How long the job has been running at `as_of`, s."""
+    as_of: float | None = None
+    """The time that the question is about, Unix s; None means the submit time."""
+    quantiles: tuple[float, ...] = ()
+    """Levels, between 0 and 1, of runtimes to answer with beside."""
+    explain: bool = False
+    """Ask which finished jobs the answer rests on."""
     cluster: str = ""
     array_job_id: str = ""
     """Of the array that it is a task of."""
@@ -135,12 +145,20 @@ class Prediction:
     timeout_probability: float | None
     """None for a job without a time limit."""
     recommended_time_req: float | None
-    """The smallest time limit that holds with `confidence_level`; None from an older service."""
+    """The smallest time limit that is enough with `recommendation_confidence`; None where the
+    partition allows none that is."""
     model_predictions: Mapping[str, float]
-    """What each model says on its own."""
+    """What each model or rule says on its own."""
     flags: Flag
     model_version: str
     request_id: str
+    quantiles: Mapping[float, float] = field(default_factory=dict)
+    """Level that the job asked for -> runtime that is not exceeded with that probability."""
+    remaining_runtime: float | None = None
+    """How long a running job is still expected to run; None for one that has not started."""
+    recommendation_confidence: float = 0.9
+    explanation: Explanation | None = None
+    """Which finished jobs the answer rests on, where the job asked for it."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +192,8 @@ class LiveFigures:
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Under the names of `ModelDescription.metrics`; none without jobs."""
     drift: tuple[GroupDrift, ...] = ()
+    proposals_mae: Mapping[str, float] = field(default_factory=dict)
+    """Mean absolute error of what each model or rule says on its own."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +231,8 @@ class ModelInfo:
     """Without jobs from an older service, or from a bundle alone."""
     shadow: Shadow | None = None
     """None where there is no candidate."""
+    recommendation_confidence: float = 0.9
+    """With which recommended limits are meant to be enough; 0.5 to 1."""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ at a time, since those of NumPy may differ in the last bit with the number of va
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import IntFlag
+from enum import IntEnum
 from functools import lru_cache
 from math import log, log1p, nan
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from rt_predictor.history.token_keys import KEY_FIELDS, key_ids_of, key_ids_of_all
 from rt_predictor.history.value_ids import (
-    NULL_ID,
+    NO_CODE,
     Ids,
     code_of,
     codes_of,
@@ -25,7 +26,8 @@ from rt_predictor.history.value_ids import (
     hash_bytes,
     value_id,
 )
-from rt_predictor.jobs.schema import Row
+from rt_predictor.jobs.identity import JOB_IDENTITY
+from rt_predictor.jobs.schema import REQUEST_SCHEMA, Row
 from rt_predictor.jobs.states import Ending, endings, normal_states
 
 Float = NDArray[np.float32]
@@ -54,9 +56,15 @@ that is missing 0."""
 
 COLUMN: Mapping[str, int] = {name: place for place, (name, _, _) in enumerate(COLUMNS)}
 
+RUNTIMES, STATE = slice(COLUMN["runtime_s"], COLUMN["log_limit"]), COLUMN["state"]
+"""Columns that are known once a job has ended."""
 
-class Told(IntFlag):
-    """Kinds of events that tell of a job."""
+REQUEST = slice(COLUMN["log_limit"], COLUMN["state"])
+"""Columns that are known at its submit."""
+
+
+class Told(IntEnum):
+    """Kinds of events that tell of a job; what is told by several is their sum."""
 
     SUBMITTED = 1
     STARTED = 2
@@ -64,7 +72,7 @@ class Told(IntFlag):
     """Also that it was cancelled."""
 
 
-TOLD_ALL = Told.SUBMITTED | Told.STARTED | Told.ENDED
+TOLD_ALL = sum(Told)
 
 GRACE_S = 86400.0
 """A running job without news counts as over so long after its limit."""
@@ -73,24 +81,22 @@ PATIENCE_S = 30 * 86400.0
 """A running job without a limit and without news counts as over so long after its start, a waiting
 one so long after its submit."""
 
-_ARRAY = "array_job_id or het_job_id"
-_NUMBERS = (("time_req", "log_limit"), ("processors_req", "log_cores"), ("nodes_req", "log_nodes"))
-_COUNTS = (("mem_req", "log_mem"), ("gpus_req", "log_gpus"))
-_TEXTS = (
-    ("partition", "partition_id"),
-    ("qos", "qos_id"),
-    ("account", "account_id"),
-    ("user", "user_id"),
-    ("job_name", "name_id"),
-    ("gpu_type", "gpu_type_id"),
-    (_ARRAY, "array_id"),
-)
-_IDENTITY = ("cluster", "job_id", "submit_time", "attempt")
+_PARENT, _PARENTS = "parent", ("array_job_id", "het_job_id")
+# Fields in the order of their columns: `COLUMNS`.
+_LOG_FIELDS = ("time_req", "processors_req", "nodes_req")
+_LOG1P_FIELDS = ("mem_req", "gpus_req")
+_CODE_FIELDS = ("partition", "qos", "account", "user", "job_name", "gpu_type", _PARENT)
+_FIRST_CODE = COLUMN["partition_id"]
 _MASK = 2**64 - 1
 _REQUEST_FACTORS = tuple(hash_bytes(name) | 1 for name in (b"request/cores", b"request/limit"))
-_IDENTITY_FACTORS = tuple(hash_bytes(f"identity/{name}".encode()) | 1 for name in _IDENTITY)
-_CACHED_NUMBERS = 1 << 14
-"""Numbers of asked jobs whose logarithms are remembered."""
+_IDENTITY_FACTORS = tuple(hash_bytes(f"identity/{name}".encode()) | 1 for name in JOB_IDENTITY)
+_ASKED_FIELDS = tuple(name for name in REQUEST_SCHEMA if name != "submit_time")
+_ASKED_VALUES = itemgetter(*_ASKED_FIELDS)
+_CACHED_JOBS = 1 << 12
+"""Asked jobs whose columns and keys are remembered: many are asked for again and again."""
+
+_CACHED_VALUES = 1 << 14
+"""Values of asked jobs whose columns are remembered."""
 
 _PIECE = 1 << 18
 """Values that are Python objects at a time: bounds memory."""
@@ -120,10 +126,29 @@ class JobColumns:
     def __len__(self) -> int:
         return len(self.submit_s)
 
+    def part(self, jobs: slice | NDArray[np.integer]) -> "JobColumns":
+        """Return some of the jobs."""
+        return JobColumns(
+            submit_s=self.submit_s[jobs],
+            start_s=self.start_s[jobs],
+            end_s=self.end_s[jobs],
+            patience_s=self.patience_s[jobs],
+            ident=self.ident[jobs],
+            told=self.told[jobs],
+            columns=self.columns[jobs],
+            keys=self.keys[jobs],
+        )
+
     def is_token(self) -> NDArray[np.bool_]:
         """Return which jobs can be tokens: [n], those that ended after they had run."""
         ran = self.columns[:, COLUMN["runtime_s"]] > 0
         return ran & (self.end_s > self.submit_s) & ((self.told & Told.ENDED) > 0)
+
+    def says_request(self) -> NDArray[np.bool_]:
+        """Return of which jobs anything is known that was asked for: [n]; others have no keys."""
+        numbers = self.columns[:, REQUEST.start : _FIRST_CODE]
+        codes = self.columns[:, _FIRST_CODE : COLUMN["request_id"]]
+        return np.asarray(~np.isnan(numbers).all(axis=1) | (codes != NO_CODE).any(axis=1))
 
 
 class AskedJob(NamedTuple):
@@ -135,7 +160,7 @@ class AskedJob(NamedTuple):
     keys: tuple[int, ...]
 
 
-def job_columns(jobs: pl.DataFrame, told: Told = TOLD_ALL) -> JobColumns:
+def job_columns(jobs: pl.DataFrame, told: int = TOLD_ALL) -> JobColumns:
     """Return n jobs as columns.
 
     Args:
@@ -144,18 +169,17 @@ def job_columns(jobs: pl.DataFrame, told: Told = TOLD_ALL) -> JobColumns:
         told: what history is told of each, as far as the job has it: one without a start has none.
     """
     values = {name: column_ids(jobs.get_column(name)) for name in KEY_FIELDS}
-    if parents := [name for name in ("array_job_id", "het_job_id") if name in jobs.columns]:
-        jobs = jobs.with_columns(pl.coalesce(parents).alias(_ARRAY))
+    if parents := [name for name in _PARENTS if name in jobs.columns]:
+        jobs = jobs.with_columns(pl.coalesce(parents).alias(_PARENT))
     columns = np.full((len(jobs), len(COLUMNS)), np.nan, dtype=np.float32)
-    for name, column in _NUMBERS:
-        columns[:, COLUMN[column]] = _each(_log_of, _numbers(jobs, name))
-    for name, column in _COUNTS:
-        columns[:, COLUMN[column]] = _each(_log1p_of, _numbers(jobs, name))
-    for name, column in _TEXTS:
-        codes: Float | float = 0.0
+    for place, name in enumerate(_LOG_FIELDS, REQUEST.start):
+        columns[:, place] = _each(_log_of, _numbers(jobs, name))
+    for place, name in enumerate(_LOG1P_FIELDS, REQUEST.start + len(_LOG_FIELDS)):
+        columns[:, place] = _each(_log1p_of, _numbers(jobs, name))
+    for place, name in enumerate(_CODE_FIELDS, _FIRST_CODE):
+        columns[:, place] = NO_CODE
         if name in jobs.columns:
-            codes = codes_of(values[name] if name in values else column_ids(jobs[name]))
-        columns[:, COLUMN[column]] = codes
+            columns[:, place] = codes_of(values[name] if name in values else column_ids(jobs[name]))
     cores, limit = (np.uint64(factor) for factor in _REQUEST_FACTORS)
     request = values["processors_req"] * cores + values["time_req"] * limit
     columns[:, COLUMN["request_id"]] = codes_of(request)
@@ -165,7 +189,7 @@ def job_columns(jobs: pl.DataFrame, told: Told = TOLD_ALL) -> JobColumns:
     columns[:, COLUMN["log_runtime"]] = _each(_log_of, np.maximum(runtime_s, 1.0))
     columns[:, COLUMN["state"]] = _states(jobs)
     limit_s = _numbers(jobs, "time_req")
-    known = np.full(len(jobs), int(told), dtype=np.uint8)
+    known = np.full(len(jobs), told, dtype=np.uint8)
     known[np.isnan(start_s)] &= np.uint8(TOLD_ALL ^ Told.STARTED)
     known[np.isnan(end_s)] &= np.uint8(TOLD_ALL ^ Told.ENDED)
     return JobColumns(
@@ -185,22 +209,35 @@ def asked_job(row: Row) -> AskedJob:
 
     The bits equal those of `job_columns`.
     """
-    get = row.get
-    values = {name: value_id(get(name)) for name in KEY_FIELDS}
-    cores, limit = _REQUEST_FACTORS
-    request = (values["processors_req"] * cores + values["time_req"] * limit) & _MASK
-    numbers = [_log(get(name)) for name, _ in _NUMBERS] + [_log1p(get(name)) for name, _ in _COUNTS]
-    array = get("array_job_id")
-    texts = {_ARRAY: get("het_job_id") if array is None else array}
-    codes = [code_of(value_id(texts.get(name, get(name)))) for name, _ in _TEXTS]
-    unknown = float(Ending.UNKNOWN)
-    columns = np.array([nan, nan, *numbers, *codes, code_of(request), unknown], dtype=np.float32)
-    submit_s = get("submit_time")
-    return AskedJob(
-        float(submit_s) if submit_s is not None else nan,
-        columns,
-        key_ids_of(values),
-    )
+    submit_s = row.get("submit_time")
+    columns, keys = _asked(*_ASKED_VALUES(row))
+    return AskedJob(nan if submit_s is None else float(submit_s), columns, keys)
+
+
+@lru_cache(maxsize=_CACHED_JOBS)
+def _asked(*values: str | float | None) -> tuple[Float, tuple[int, ...]]:
+    """Return the columns and keys of a job by its values of `_ASKED_FIELDS`."""
+    row = dict(zip(_ASKED_FIELDS, values, strict=True))
+    array = row["array_job_id"]
+    row[_PARENT] = row["het_job_id"] if array is None else array
+    numbers = [_log(row[name]) for name in _LOG_FIELDS]
+    numbers += [_log1p(row[name]) for name in _LOG1P_FIELDS]
+    codes = [_code(row[name]) for name in _CODE_FIELDS]
+    request = _request_code(row["processors_req"], row["time_req"])
+    columns = np.array([nan, nan, *numbers, *codes, request, Ending.UNKNOWN], np.float32)
+    columns.flags.writeable = False
+    return columns, key_ids_of(row)
+
+
+@lru_cache(maxsize=_CACHED_VALUES)
+def _code(value: str | None) -> float:
+    return code_of(value_id(value))
+
+
+@lru_cache(maxsize=_CACHED_VALUES)
+def _request_code(cores: float | None, limit_s: float | None) -> float:
+    a, b = _REQUEST_FACTORS
+    return code_of(value_id(cores) * a + value_id(limit_s) * b & _MASK)
 
 
 def _log_of(value: float | None) -> float:
@@ -211,8 +248,8 @@ def _log1p_of(value: float | None) -> float:
     return log1p(value) if value is not None and value >= 0 else nan
 
 
-_log = lru_cache(maxsize=_CACHED_NUMBERS)(_log_of)
-_log1p = lru_cache(maxsize=_CACHED_NUMBERS)(_log1p_of)
+_log = lru_cache(maxsize=_CACHED_VALUES)(_log_of)
+_log1p = lru_cache(maxsize=_CACHED_VALUES)(_log1p_of)
 
 
 def _each(function: Callable[[float], float], values: Times) -> Times:
@@ -246,12 +283,14 @@ def _states(jobs: pl.DataFrame) -> Float:
 
 def _idents(jobs: pl.DataFrame) -> Ids:
     idents = np.zeros(len(jobs), dtype=np.uint64)
-    for name, factor in zip(_IDENTITY, _IDENTITY_FACTORS, strict=True):
+    for name, factor in zip(JOB_IDENTITY, _IDENTITY_FACTORS, strict=True):
+        value = 0.0 if name == "attempt" else None  # a null attempt is the first
         if name not in jobs.columns:
-            idents += np.uint64(NULL_ID * factor & _MASK)
+            idents += np.uint64(value_id(value) * factor & _MASK)
             continue
         column = jobs.get_column(name)
+        column = column if value is None else column.fill_null(value)
         for first in range(0, len(jobs), _PIECE):
             piece = slice(first, first + _PIECE)
             idents[piece] += column_ids(column[piece]) * np.uint64(factor)
-    return idents
+    return idents | np.uint64(1)  # 0 stands for no job

@@ -1,83 +1,117 @@
-"""The fold: what memory knows of the outcome log, event after event.
+"""The fold: what memory knows of the event log, event after event.
 
 What is folded depends on the log alone, not on the pieces in which it was read: every worker, and
-a worker before and after its restart, knows the same. An event is judged as of its submit time, by
-what had ended by then among the events at earlier places of the log.
+a worker before and after its restart, knows the same. An ended job is learned from as of its submit
+time, by the events at earlier places of the log.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from rt_predictor.history.columns import JobColumns, Times, Told, job_columns
 from rt_predictor.history.eviction import is_eviction_due
-from rt_predictor.history.judge import Judge
-from rt_predictor.history.key_ids import key_ids
-from rt_predictor.history.model_fold import ModelFold
-from rt_predictor.history.store import BYTES_A_KEY, BYTES_AN_EVENT, EventStore
-from rt_predictor.jobs.events import finished_jobs
-from rt_predictor.jobs.outcomes import broken_outcomes
+from rt_predictor.history.job_store import JobStore
+from rt_predictor.history.learner import EndedJobs, Learned
+from rt_predictor.history.seen_names import SeenNames
+from rt_predictor.history.value_ids import Ids, column_ids
+from rt_predictor.jobs.events import EventKind, broken_events
+
+_TOLD = {
+    EventKind.SUBMITTED.value: Told.SUBMITTED,
+    EventKind.STARTED.value: Told.STARTED,
+    EventKind.ENDED.value: Told.ENDED,
+    EventKind.CANCELLED.value: Told.ENDED,
+}
+
+_LEARNED_JOBS = 512
+"""Ended jobs that are learned from together: bounds memory."""
 
 
 @dataclass
 class Fold:
     """What is known after the events up to a position of the log. One thread folds, all ask."""
 
-    store: EventStore
-    model: ModelFold
+    store: JobStore
+    learned: Learned
+    names: SeenNames = field(default_factory=SeenNames)
+    """Partitions and the like that jobs had."""
     position: int = 0
     """Of the last event that is folded; readers may see more than that, never less."""
 
-    @classmethod
-    def empty(cls, judge: Judge, max_events: int, max_keys: int) -> "Fold":
-        """What is known before the first event."""
-        return cls(EventStore(max_events, max_keys), ModelFold.empty(judge, max_events))
-
     @property
     def memory_bytes(self) -> int:
-        """Memory that the events and keys take."""
-        return (
-            len(self.store) * BYTES_AN_EVENT
-            + self.store.keys * BYTES_A_KEY
-            + self.model.memory_bytes
-        )
+        """Memory that jobs, keys and what is learned take."""
+        return self.store.size_bytes + self.learned.memory_bytes
 
     def take(self, events: pl.DataFrame, position: int) -> None:
-        """Folds the next events of the log (`EVENT_SCHEMA`), which end at a position of it.
+        """Fold the next events of the log (`EVENT_SCHEMA`), which end at a position of it.
 
-        Only finished jobs are folded. Those that break a rule are passed over: a log may be older
-        than the rule.
+        Events that break a rule are passed over: a log may be older than the rule.
         """
-        events = finished_jobs(events)
-        if broken := broken_outcomes(events):
+        if broken := broken_events(events):
             kept = np.ones(len(events), dtype=np.bool_)
             kept[list(broken)] = False
             events = events.filter(kept)
-        # Nothing is learned from a job that ended as it started.
-        events = events.filter(pl.col("runtime") > 0)
-        for part in _pieces(events, self.store.arrived):
-            self._fold(events[part])
+        if len(events):
+            limit_s = events["time_req"].fill_null(np.nan).to_numpy()
+            self._take(event_columns(events), limit_s, column_ids(events["client"]))
         self.position = position
 
-    def _fold(self, events: pl.DataFrame) -> None:
-        ids = key_ids(events)
-        self.store.add(events)
-        features = self.store.features_at(ids, events["submit_time"].to_numpy())
-        self.model.fold(events, ids, features)
+    def _take(self, events: JobColumns, limit_s: Times, clients: Ids) -> None:
+        ended = events.is_token()
+        changed = self.store.changed_requests(events)
+        for piece in _pieces(events, ended, changed, self.store.arrived):
+            part = events.part(piece)
+            self.store.add(part)
+            self.names.add(part)
+            places = np.flatnonzero(ended[piece])
+            for first in range(0, len(places), _LEARNED_JOBS):
+                rows = places[first : first + _LEARNED_JOBS]
+                jobs = part.part(rows)
+                tokens = self.store.tokens_of(jobs, jobs.submit_s)
+                self.learned.learn(
+                    EndedJobs(jobs, limit_s[piece][rows], tokens, clients[piece][rows])
+                )
 
 
-def _pieces(events: pl.DataFrame, arrived: int) -> Iterator[slice]:
-    """Pieces that can be added first and judged then: no event could see one that came after it.
+def event_columns(events: pl.DataFrame) -> JobColumns:
+    """Return n events (`EVENT_SCHEMA`) as columns of jobs; `told` says what each tells."""
+    told = events["kind"].replace_strict(_TOLD, return_dtype=pl.UInt8).to_numpy()
+    jobs = job_columns(events)
+    return replace(jobs, told=jobs.told & told)
 
-    In the order of their end, in which events come as a rule, none can, and pieces are long.
+
+def _pieces(
+    events: JobColumns, ended: NDArray[np.bool_], changed: NDArray[np.bool_], arrived: int
+) -> Iterator[slice]:
+    """Pieces that can be added first and learned from then: no job sees an event after its own.
+
+    An event is seen from its own time on: a submit, or another request of a job that is known, by
+    jobs that are submitted later; a start and an end also in their very second. In the order of
+    time, in which events come as a rule, none is seen too early, and pieces are long.
+
+    Args:
+        events: n events.
+        ended: [n] which of them are learned from.
+        changed: [n] which of them may change what a job that is known has asked for.
+        arrived: events before them.
     """
-    submit_s, end_s = events["submit_time"].to_list(), events["end_time"].to_list()
-    start, latest_submit_s = 0, -np.inf
-    for place, (submit, end) in enumerate(zip(submit_s, end_s, strict=True)):
-        latest_submit_s = max(latest_submit_s, submit)
-        if place > start and (end <= latest_submit_s or is_eviction_due(arrived + place)):
+    submitted, started = ((events.told & kind) > 0 for kind in (Told.SUBMITTED, Told.STARTED))
+    is_end = (events.told & Told.ENDED) > 0
+    never = np.inf
+    after_s = np.where(submitted | changed, events.submit_s, never).tolist()
+    from_s = np.where(started, events.start_s, np.where(is_end, events.end_s, never)).tolist()
+    learned_s = np.where(ended, events.submit_s, -never).tolist()
+    start, latest_s = 0, -never
+    for place, (after, from_, submit) in enumerate(zip(after_s, from_s, learned_s, strict=True)):
+        too_early = after < latest_s or from_ <= latest_s
+        if place > start and (too_early or is_eviction_due(arrived + place)):
             yield slice(start, place)
-            start, latest_submit_s = place, submit
+            start, latest_s = place, -never
+        latest_s = max(latest_s, submit)
     if len(events):
         yield slice(start, len(events))

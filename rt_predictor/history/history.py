@@ -1,12 +1,10 @@
-"""History as the service sees it: outcomes go in, what is known of jobs comes out."""
+"""History as the service sees it: events go in, and all that is known can be asked for."""
 
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from rt_predictor.errors import HistoryOffError
 from rt_predictor.eventlog.files import logs_set_aside
@@ -16,32 +14,8 @@ from rt_predictor.eventlog.recorder import Recorder
 from rt_predictor.eventlog.snapshots import snapshot_age_s
 from rt_predictor.history.fold import Fold
 from rt_predictor.history.fold_keeper import FoldKeeper
-from rt_predictor.history.judge import Judge, NoExperts
-from rt_predictor.history.key_ids import USER_KEY, key_ids
-from rt_predictor.history.live import LiveFigures
-from rt_predictor.history.replay import user_runs
-from rt_predictor.history.windows import Float
-from rt_predictor.jobs.schema import Jobs, numbers
-from rt_predictor.model.bounds import history_group
-from rt_predictor.model.ports import GraphInputs
+from rt_predictor.history.learner import Learner, NoLearner
 from rt_predictor.settings import HistorySettings
-
-
-@dataclass(frozen=True)
-class Known:
-    """What was known of n jobs at their submit times."""
-
-    features: Float
-    """[n, len(KEYS) * COLUMNS_A_KEY], as `LogHistory.features` gives them"""
-    expert_losses: Float
-    """[n, SCOPES, experts + 1], as `ExpertLosses.as_of` gives them"""
-    offsets: Float
-    """[n, TAILS], as `TailOffsets.as_of` gives them"""
-
-    @property
-    def knows_user(self) -> NDArray[np.bool_]:
-        """[n] whether a job of the user had ended."""
-        return np.asarray(user_runs(self.features) > 0)
 
 
 @dataclass(frozen=True)
@@ -52,7 +26,7 @@ class HistoryState:
     position: int
     """Position in the log of the last event that is folded"""
     events: int
-    """Events in memory"""
+    """Jobs in memory"""
     keys: int
     """Keys in memory"""
     memory_bytes: int
@@ -87,7 +61,7 @@ IN_STEP_S = 5.0
 
 
 class History:
-    """Outcomes and what is known from them, in one process. Any thread may ask; none waits."""
+    """Events and what is known from them, in one process. Any thread may ask; none waits long."""
 
     def __init__(self, settings: HistorySettings, name: str = "") -> None:
         """History that knows nothing: it reads nothing before `start`.
@@ -97,7 +71,7 @@ class History:
         self._name = name
         self._settings = settings
         self._started_s = time.monotonic()
-        self._follower: LogFollower[Fold] = LogFollower(settings, self._keeper(NoExperts()), name)
+        self._follower: LogFollower[Fold] = LogFollower(settings, self._keeper(NoLearner()), name)
         self._recorder = Recorder(settings.path, self._follower.wake)
         self._started = False
 
@@ -106,15 +80,15 @@ class History:
         """History that is switched off: it knows nothing, for ever."""
         return cls(HistorySettings(enabled=False))
 
-    def use_judge(self, judge: Judge) -> None:
-        """Says whose errors are folded. Before `start`."""
-        self._follower.use_keeper(self._keeper(judge))
+    def use_learner(self, learner: Learner) -> None:
+        """Says which model learns from outcomes. Before `start`."""
+        self._follower.use_keeper(self._keeper(learner))
 
-    def _keeper(self, judge: Judge) -> FoldKeeper:
-        return FoldKeeper(judge, self._settings.max_events, self._settings.max_keys)
+    def _keeper(self, learner: Learner) -> FoldKeeper:
+        return FoldKeeper(learner, self._settings.max_events, self._settings.max_keys)
 
     def start(self) -> None:
-        """Begins to read the log and to take outcomes in; does nothing if switched off."""
+        """Begins to read the log and to take events in; does nothing if switched off."""
         if self._settings.enabled:
             self._started = True
             self._follower.start()
@@ -138,24 +112,15 @@ class History:
             self._recorder.stop()
             self._follower.stop()
 
-    def known(self, jobs: Jobs, room: GraphInputs | None = None) -> Known:
-        """What was known of jobs at their submit times, none of which is missing.
-
-        It is put into `room` where that is given; what the jobs ask for is left as it is there.
-        """
-        fold = self._follower.fold
-        if room is None:
-            room = GraphInputs.room(len(jobs), fold.model.judge.experts)
-        ids, submit_s = key_ids(jobs), numbers(jobs, "submit_time")
-        features = fold.store.features_at(ids, submit_s, room.history)
-        losses = fold.model.losses.as_of(ids[:, USER_KEY], submit_s, room.expert_losses)
-        groups = history_group(user_runs(features))
-        room.offsets[:] = fold.model.offsets.as_of(groups, submit_s)
-        return Known(features, losses, room.offsets)
+    @property
+    def fold(self) -> Fold:
+        """All that is known now. It goes on changing; where another log takes the place of this
+        one, so does another fold."""
+        return self._follower.fold
 
     @property
     def version(self) -> int:
-        """Grows after each change of what is known: read it before `known`, never after."""
+        """Grows after each change of what is known: read it before `fold`, never after."""
         return self._follower.version
 
     def record(self, events: pl.DataFrame) -> "Future[Appended]":
@@ -167,13 +132,9 @@ class History:
         return self._recorder.record(events)
 
     def check_on(self) -> None:
-        """Raises HistoryOffError where no outcomes are taken in."""
+        """Raises HistoryOffError where no events are taken in."""
         if not self._started:
             raise HistoryOffError
-
-    def live(self) -> LiveFigures:
-        """How good the model is on the jobs that end now, from what is folded; quick."""
-        return self._follower.fold.model.figures
 
     def state(self) -> HistoryState:
         """How history is; quick."""

@@ -11,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.history.asked_tokens import (
+    END,
     NO_JOB,
+    PATIENCE,
+    START,
+    SUBMIT,
     AskedTokens,
     Found,
     JobRows,
@@ -70,7 +74,13 @@ class LogTokens:
         before, inside = _places_before(places + 1, np.zeros_like(places), SITE_SLOTS)
         site = self.site if len(self.site) else np.full(1, NO_ROW, dtype=np.int32)
         site_rows = np.where(inside, site[before], np.int32(NO_ROW))
-        found = Found(self.rows[asked], self.in_flight[asked], site_rows, site_of)
+        found = Found(
+            rows=self.rows[asked],
+            in_flight=self.in_flight[asked],
+            site_rows=site_rows,
+            site_columns=self.known.columns.take(site_rows, axis=0),
+            site_of=site_of,
+        )
         return gather(self.known, found, self.submit_s[asked], self.at_s[asked])
 
 
@@ -90,8 +100,9 @@ def log_tokens(
     ended = np.flatnonzero(log.is_token()).astype(np.int32)
     ended = ended[np.lexsort((log.ident[ended], log.submit_s[ended], log.end_s[ended]))]
     stops = log.end_s[ended].searchsorted(at_s, side="right")
+    says_request = log.says_request()
     for place, key in enumerate(TOKEN_KEYS):
-        lists = _Lists.of(log.keys[:, place], ended)
+        lists = _Lists.of(np.where(says_request, log.keys[:, place], NO_KEY), ended)
         found = rows[:, slots_of(key.name)]
         if key.by_others:
             users = log.keys[lists.rows, USER], asked.keys[:, USER]
@@ -213,6 +224,7 @@ def told_times(jobs: JobColumns) -> tuple[Times, Times]:
 
 
 def _with_no_job(log: JobColumns) -> JobRows:
-    start_s, end_s = told_times(log)
-    submit_s, start_s, end_s = (np.append(a, np.nan) for a in (log.submit_s, start_s, end_s))
-    return JobRows(submit_s, start_s, end_s, np.concatenate([log.columns, NO_JOB[None]]))
+    times_s = np.full((len(log) + 1, 4), np.nan)
+    times_s[:-1, SUBMIT], times_s[:-1, PATIENCE] = log.submit_s, log.patience_s
+    times_s[:-1, START], times_s[:-1, END] = told_times(log)
+    return JobRows(times_s, np.concatenate([log.columns, NO_JOB[None]]))

@@ -6,10 +6,12 @@ empty. Every number here is part of what a model is trained on.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from rt_predictor.history.value_ids import NULL_ID, Ids, hash_bytes
+from rt_predictor.history.value_ids import NULL_ID, Ids, hash_bytes, value_id
+from rt_predictor.jobs.schema import Row
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ def slots_of(name: str) -> slice:
 USER = [key.name for key in TOKEN_KEYS].index("own")
 """Column of key ids that tells users apart."""
 
+_CACHED_KEYS = 1 << 16
+"""Keys of asked jobs whose ids are remembered; about 300 bytes each."""
+
 _MASK = 2**64 - 1
 _QUEUE = hash_bytes(b"queue") & ~1
 _SUMS = tuple(
@@ -90,6 +95,7 @@ _SUMS = tuple(
 )
 """Of each key: where its sum begins, the factor of each field, and the fields it needs."""
 
+_FIELDS = tuple((place, key.fields) for place, key in enumerate(TOKEN_KEYS))
 KEY_FIELDS: tuple[str, ...] = tuple(sorted({name for key in TOKEN_KEYS for name in key.fields}))
 
 
@@ -98,22 +104,34 @@ def queue_id(user_id: int) -> int:
     return user_id ^ _QUEUE if user_id else NO_KEY
 
 
-def key_ids_of(values: Mapping[str, int]) -> tuple[int, ...]:
+def queue_ids(user_ids: Ids) -> Ids:
+    """Return the same for many users: [n]."""
+    return np.where(user_ids == NO_KEY, user_ids, user_ids ^ np.uint64(_QUEUE))
+
+
+def key_ids_of(row: Row) -> tuple[int, ...]:
     """Return the ids of one job's keys, in the order of `TOKEN_KEYS`; `NO_KEY` where it has none.
 
-    `values` holds the ids of its values of `KEY_FIELDS`. The id of a key is the sum of theirs times
-    odd factors of the key's own, made odd.
+    The id of a key is the sum of the values' ids times odd factors of the key's own, made odd.
     """
-    return tuple(
-        NO_KEY
-        if any(values[name] == NULL_ID for name in needed)
-        else sum([values[name] * factor for name, factor in factors], offset) & _MASK | 1
-        for offset, factors, needed in _SUMS
-    )
+    return tuple([_key_id(place, *[row[name] for name in fields]) for place, fields in _FIELDS])
+
+
+@lru_cache(maxsize=_CACHED_KEYS)
+def _key_id(place: int, *values: str | float | None) -> int:
+    total, factors, needed = _SUMS[place]
+    for (name, factor), value in zip(factors, values, strict=True):
+        if value is None and name in needed:
+            return NO_KEY
+        total += value_id(value) * factor
+    return total & _MASK | 1
 
 
 def key_ids_of_all(values: Mapping[str, Ids]) -> Ids:
-    """Return the same for n jobs: [n, len(TOKEN_KEYS)] uint64."""
+    """Return the same for n jobs: [n, len(TOKEN_KEYS)] uint64.
+
+    values: ids [n] of their values of `KEY_FIELDS`.
+    """
     ids = np.empty((len(values[KEY_FIELDS[0]]), len(TOKEN_KEYS)), dtype=np.uint64)
     for place, (offset, factors, needed) in enumerate(_SUMS):
         key = np.full(len(ids), offset, dtype=np.uint64)

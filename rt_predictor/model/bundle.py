@@ -14,24 +14,22 @@ from pydantic import ValidationError
 from rt_predictor.errors import BundleError
 from rt_predictor.model.documents import (
     SCHEMA_VERSION,
-    CalibrationDocument,
     Document,
-    EnsembleConfig,
     FeaturesDocument,
     Manifest,
     ModelInfo,
-    ReferenceDocument,
+    RecalibrationDocument,
     TrainingMetrics,
 )
 from rt_predictor.model.files import (
-    CALIBRATION_FILE,
-    ENSEMBLE_FILE,
+    CARD_FILE,
     FEATURES_FILE,
     GRAPH_FILE,
-    INFO_FILE,
     MANIFEST_FILE,
     METRICS_FILE,
-    REFERENCE_FILE,
+    MODEL_FILE,
+    RECALIBRATION_FILE,
+    WEIGHTS_FILE,
 )
 
 _RETRAIN = "make a new one with `rt-predictor train TRACE -o DIR` or restore the folder"
@@ -48,38 +46,37 @@ class Bundle:
 
     graph: bytes
     """Serialised ONNX model."""
-    ensemble: EnsembleConfig
-    features: FeaturesDocument
-    calibration: CalibrationDocument
     info: ModelInfo
+    recalibration: RecalibrationDocument
+    features: FeaturesDocument
     metrics: TrainingMetrics
-    reference: ReferenceDocument | None = None
-    """None in bundles made before drift was watched."""
+    card: str
+    """Model card for people, Markdown."""
+    weights: bytes = b""
+    """What training can go on from, as NumPy's npz; answers need it not."""
 
 
-def write_bundle(folder: Path, bundle: Bundle, libraries: dict[str, str]) -> Manifest:
-    """Writes a bundle in full beside `folder`, then puts it in place of the bundle that is there.
+def write_bundle(folder: Path, bundle: Bundle, libraries: Mapping[str, str]) -> Manifest:
+    """Write a bundle in full beside `folder`, then put it in place of the bundle that is there.
 
     Args:
         folder: where to; its parent is created.
+        bundle: all of it.
         libraries: name -> version of what trained and exported the model.
 
     Raises BundleError where the folder holds something that is not a bundle.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST_FILE).exists():
-        raise BundleError(f"{folder} is not empty and holds no bundle: choose another folder")
+    check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    documents: dict[str, Document] = {
-        ENSEMBLE_FILE: bundle.ensemble,
-        FEATURES_FILE: bundle.features,
-        CALIBRATION_FILE: bundle.calibration,
-        INFO_FILE: bundle.info,
-        METRICS_FILE: bundle.metrics,
+    contents = {
+        GRAPH_FILE: bundle.graph,
+        WEIGHTS_FILE: bundle.weights,
+        MODEL_FILE: _to_json(bundle.info),
+        RECALIBRATION_FILE: _to_json(bundle.recalibration),
+        FEATURES_FILE: _to_json(bundle.features),
+        METRICS_FILE: _to_json(bundle.metrics),
+        CARD_FILE: bundle.card.encode(),
     }
-    if bundle.reference is not None:
-        documents[REFERENCE_FILE] = bundle.reference
-    contents = {name: _to_json(document) for name, document in documents.items()}
-    contents[GRAPH_FILE] = bundle.graph
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in sorted(contents.items())},
@@ -100,8 +97,14 @@ def write_bundle(folder: Path, bundle: Bundle, libraries: dict[str, str]) -> Man
     return manifest
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raise BundleError where the folder holds something that is not a bundle."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST_FILE).exists():
+        raise BundleError(f"{folder} is not empty and holds no bundle: choose another folder")
+
+
 def read_bundle(folder: Path, *, verify_hashes: bool = True) -> Bundle:
-    """Reads a bundle and checks all of it.
+    """Read a bundle and check all of it.
 
     Raises BundleError saying which file is wrong, how, and how to mend it.
     """
@@ -114,21 +117,27 @@ def read_bundle(folder: Path, *, verify_hashes: bool = True) -> Bundle:
     if manifest.schema_version != SCHEMA_VERSION:
         raise BundleError(
             f"{folder / MANIFEST_FILE}: schema version {manifest.schema_version}, this program "
-            f"reads {SCHEMA_VERSION}: {_RETRAIN}"
+            f"reads {SCHEMA_VERSION}: {_of_another_edition(manifest.schema_version)}"
         )
     sums = manifest.sha256 if verify_hashes else None
-    has_reference = REFERENCE_FILE in manifest.sha256
     return Bundle(
-        ensemble=_read(folder, ENSEMBLE_FILE, EnsembleConfig, sums),
-        features=_read(folder, FEATURES_FILE, FeaturesDocument, sums),
-        calibration=_read(folder, CALIBRATION_FILE, CalibrationDocument, sums),
-        info=_read(folder, INFO_FILE, ModelInfo, sums),
-        metrics=_read(folder, METRICS_FILE, TrainingMetrics, sums),
         graph=_read_bytes(folder, GRAPH_FILE, sums),
-        reference=(
-            _read(folder, REFERENCE_FILE, ReferenceDocument, sums) if has_reference else None
-        ),
+        info=_read(folder, MODEL_FILE, ModelInfo, sums),
+        recalibration=_read(folder, RECALIBRATION_FILE, RecalibrationDocument, sums),
+        features=_read(folder, FEATURES_FILE, FeaturesDocument, sums),
+        metrics=_read(folder, METRICS_FILE, TrainingMetrics, sums),
+        card=_read_bytes(folder, CARD_FILE, sums).decode(errors="replace"),
+        weights=_read_bytes(folder, WEIGHTS_FILE, sums),
     )
+
+
+def _of_another_edition(schema_version: int) -> str:
+    if schema_version < SCHEMA_VERSION:
+        return (
+            "it is of an earlier edition; make it anew from its log with `rt-predictor train TRACE "
+            "-o DIR`, or serve the base model that comes with this program"
+        )
+    return "it is of a later one; update the program"
 
 
 def _read(folder: Path, name: str, document: type[_D], sums: Sums) -> _D:
@@ -136,8 +145,6 @@ def _read(folder: Path, name: str, document: type[_D], sums: Sums) -> _D:
     data = _load(path)
     try:
         parsed = document.model_validate_json(data)
-    except BundleError as error:
-        raise BundleError(f"{path} {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -1,16 +1,18 @@
 """The JSON documents of a bundle, as types. Reading one checks all of it."""
 
 from collections.abc import Mapping
-from itertools import pairwise
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rt_predictor.errors import BundleError
-from rt_predictor.model.bounds import GROUPS, LEVELS, QUANTILES, TAILS
-from rt_predictor.model.reference import BINS, ERROR, RUNTIME_TO_PREDICTION, WATCHED_INPUTS
+from rt_predictor.model.fingerprints import NOTHING_LEARNED, Fingerprints
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Changes when an older program could not read the bundle, or would read it wrongly."""
+
+BASE, FINE_TUNED = "base", "fine-tuned"
+Kind = Literal["base", "fine-tuned"]
+"""A base model knows no site; a fine-tuned one has learned from the log of one."""
 
 
 class Document(BaseModel):
@@ -19,147 +21,132 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ModelEntry(Document):
-    """One expert of the ensemble: a model, or a rule that needs none."""
+class LogDocument(Document):
+    """A log that was learned from."""
 
-    weight: float = Field(ge=0, le=1, description="share of the vote before any job has ended")
-    trees: int = Field(ge=0, description="trees in the graph; 0 for a rule")
+    name: str
+    jobs: int = Field(ge=1, description="that were learned from")
+    acknowledgement: str | None = Field(
+        default=None, description="whom its terms ask to name; null where they ask nothing"
+    )
 
 
-class EnsembleConfig(Document):
-    """`ensemble_config.json`: what the graph is made of, and how to call it."""
+class SpanDocument(Document):
+    """The times that a site's model has learned from, Unix s."""
 
-    models: Mapping[str, ModelEntry]
-    graph_inputs: Mapping[str, int] = Field(description="columns of the input, by what they hold")
-    graph_outputs: Mapping[str, int] = Field(description="rows of the output, likewise")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_old_key(cls, data: object) -> object:
-        if isinstance(data, dict) and "model_names" in data:
-            raise BundleError(
-                "has the old key `model_names`: the key is `models` now, a name -> {weight, trees} "
-                "table; train the bundle anew with `rt-predictor train`"
-            )
-        return data
+    start: float
+    end: float
 
     @model_validator(mode="after")
-    def _weights_sum_to_one(self) -> "EnsembleConfig":
-        total = sum(entry.weight for entry in self.models.values())
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"the weights of `models` sum to {total:g}, not to 1")
+    def _ends_after_it_starts(self) -> "SpanDocument":
+        if not self.start <= self.end:
+            raise ValueError("the training span ends before it starts")
         return self
 
 
-class CategoryDocument(Document):
-    """What was learned of the values of one field; see `features.categories`."""
+class GraphDocument(Document):
+    """Sizes of the graph, as the program must have them."""
 
-    field: str
-    names: tuple[str, ...]
-    table: tuple[tuple[float | None, ...], ...]
-    salt: str
+    inputs: int = Field(ge=1, description="columns of the input")
+    points: int = Field(ge=1, description="runtimes that a distribution is made of")
+    tokens: int = Field(ge=0, description="jobs of history that it looks at")
+    proposals: tuple[str, ...] = Field(description="names of the boosters and rules in the support")
 
 
-class RangeDocument(Document):
-    """Least and greatest value seen in training."""
+class FingerprintsDocument(Document):
+    """Which jobs were learned from; see `fingerprints`."""
 
-    minimum: float
-    maximum: float
+    jobs: int = Field(ge=0)
+    bits: str = Field(description="base64")
+
+    @classmethod
+    def of(cls, fingerprints: Fingerprints) -> "FingerprintsDocument":
+        """Return the document of fingerprints."""
+        return cls(jobs=fingerprints.jobs, bits=fingerprints.text())
+
+    def read(self) -> Fingerprints:
+        """Return the fingerprints. Raises ValueError where they are damaged."""
+        return Fingerprints.from_text(self.bits, self.jobs)
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> "FingerprintsDocument":
+        self.read()
+        return self
+
+
+class ModelInfo(Document):
+    """`model.json`: what the model is, and where it comes from."""
+
+    model_version: str = Field(min_length=1)
+    kind: Kind
+    base_version: str | None = Field(
+        default=None, description="of the base model it was tuned from; null where from none"
+    )
+    trained_at: float = Field(description="Unix s")
+    training_logs: tuple[LogDocument, ...] = Field(min_length=1)
+    training_span: SpanDocument | None = Field(description="null for a base model")
+    graph: GraphDocument
+    timezone: str = Field(default="UTC", description="of hours and weekdays, as IANA names it")
+    settings: Mapping[str, object]
+    learned_from: FingerprintsDocument | None = Field(
+        default=None, description="jobs of the site; null for a base model"
+    )
+
+    @model_validator(mode="after")
+    def _a_base_knows_no_site(self) -> "ModelInfo":
+        of_a_site = (self.training_span, self.learned_from)
+        if self.kind == BASE and any(part is not None for part in (*of_a_site, self.base_version)):
+            raise ValueError("a base model has no training span, fingerprints or base of its own")
+        if self.kind == FINE_TUNED and any(part is None for part in of_a_site):
+            raise ValueError("a fine-tuned model has a training span and fingerprints")
+        return self
+
+    @property
+    def training_samples(self) -> int:
+        """Jobs that were learned from."""
+        return sum(log.jobs for log in self.training_logs)
+
+    def fingerprints(self) -> Fingerprints:
+        """Return which jobs were learned from; nothing of a base model."""
+        return NOTHING_LEARNED if self.learned_from is None else self.learned_from.read()
+
+
+class RecalibrationDocument(Document):
+    """`recalibration.json`: where recalibration starts from, before any outcome; see `online`."""
+
+    jobs: int = Field(ge=0, description="jobs that it was learned from")
+    arrays: Mapping[str, tuple[float | tuple[float, ...], ...]] = Field(
+        description="arrays of the state by name, of one or two dimensions"
+    )
 
 
 class FeatureDocument(Document):
-    """One column that the trees see."""
+    """One column that the graph reads."""
 
     name: str
     unit: str
     why: str
-    op: str
-    inputs: tuple[str, ...]
-    importance: float = Field(ge=0, le=1, description="share of all models' split gain")
 
 
 class FeaturesDocument(Document):
-    """`features.json`: every learned constant of the assembly."""
+    """`features.json`: the columns of the graph's input, in order."""
 
-    inputs: tuple[str, ...]
     features: tuple[FeatureDocument, ...]
-    categories: tuple[CategoryDocument, ...]
-    ranges: Mapping[str, RangeDocument]
-
-
-class CalibrationDocument(Document):
-    """`calibration.json`: where intervals start from, before any job has ended; see `bounds`."""
-
-    method: str
-    level: float = Field(gt=0, lt=1, description="of the interval that is answered unless asked")
-    levels: tuple[float, ...]
-    quantiles: tuple[float, ...] = Field(description="probabilities of the raw quantiles")
-    jobs: int = Field(ge=1, description="calibration jobs")
-    limit_overrun: float = Field(ge=1, description="no interval ends above the limit times this")
-    typical_runtime_s: float = Field(gt=0, description="scale of jobs that have no limit")
-    offsets: tuple[tuple[float, ...], ...] = Field(description="`OffsetState.table`")
-    timeout_base_rate: float | None = Field(description="share of training jobs; null: no limits")
-
-    @model_validator(mode="after")
-    def _fits_the_program(self) -> "CalibrationDocument":
-        for name, known in (("levels", LEVELS), ("quantiles", QUANTILES)):
-            if getattr(self, name) != known:
-                raise ValueError(f"`{name}` must be {known}, as this program has them")
-        if self.level not in self.levels:
-            raise ValueError(f"`level` must be one of {self.levels}")
-        if len(self.offsets) != GROUPS or any(len(row) != TAILS + 2 for row in self.offsets):
-            raise ValueError(f"`offsets` must be {GROUPS} rows of {TAILS + 2} numbers")
-        return self
-
-
-class WatchedColumnDocument(Document):
-    """What a column was like in training; see `model.reference`."""
-
-    name: str
-    group: str
-    edges: tuple[float, ...] = Field(max_length=BINS - 2)
-    shares: tuple[float, ...] = Field(min_length=BINS, max_length=BINS)
-
-    @model_validator(mode="after")
-    def _is_watched(self) -> "WatchedColumnDocument":
-        known = {**WATCHED_INPUTS, RUNTIME_TO_PREDICTION: ERROR}
-        if known.get(self.name) != self.group:
-            raise ValueError(f"this program does not watch {self.name} under {self.group}")
-        if any(low >= high for low, high in pairwise(self.edges)):
-            raise ValueError(f"the edges of {self.name} do not ascend")
-        if min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
-            raise ValueError(f"the shares of {self.name} are not those of a whole")
-        return self
-
-
-class ReferenceDocument(Document):
-    """`reference.json`: what jobs and errors were like, to tell how far they have moved."""
-
-    columns: tuple[WatchedColumnDocument, ...]
-
-
-class ModelInfo(Document):
-    """`model_info.json`: where the bundle comes from."""
-
-    model_version: str = Field(min_length=1)
-    trained_at: float
-    training_span_start: float
-    training_span_end: float
-    training_samples: int = Field(ge=1)
-    training_traces: tuple[str, ...]
-    settings: Mapping[str, object]
 
 
 class TrainingMetrics(Document):
-    """`training_metrics.json`: what was measured while training, and on the held-out span."""
+    """`training_metrics.json`: what was measured while training, and on later jobs."""
 
     evaluation: Mapping[str, object]
+    candidates: Mapping[str, Mapping[str, float]] = Field(
+        default={}, description="figures of the models that were compared, by name"
+    )
     parity: Mapping[str, object]
     boosters: Mapping[str, Mapping[str, object]]
     seconds: Mapping[str, float]
 
     def headline(self) -> dict[str, float]:
-        """The ensemble's figures on the held-out span, and its intervals', by name."""
+        """Return the figures of answers and of their intervals on later jobs, by name."""
         found: dict[str, float] = {}
         for figures in (
             _at(self.evaluation, "models", "ensemble"),
@@ -170,7 +157,7 @@ class TrainingMetrics(Document):
 
 
 def _at(data: object, *keys: str) -> Mapping[str, object]:
-    """The mapping under nested keys; empty where there is none."""
+    """Return the mapping under nested keys; empty where there is none."""
     for key in keys:
         data = data.get(key) if isinstance(data, Mapping) else None
     return data if isinstance(data, Mapping) else {}

@@ -79,12 +79,12 @@ class ModelSession:
         try:
             self._session = ort.InferenceSession(graph, options, providers=with_options)
         except Exception as error:  # ONNX Runtime's own exceptions share no useful base class
-            raise BundleError(f"ensemble.onnx cannot be loaded: {_first_line(error)}") from error
+            raise BundleError(f"graph.onnx cannot be loaded: {_first_line(error)}") from error
         given = [item.name for item in self._session.get_inputs()]
         said = [item.name for item in self._session.get_outputs()]
         if output not in said or len(given) != 1:
             raise BundleError(
-                f"ensemble.onnx turns {', '.join(given)} into {', '.join(said)}, not one matrix "
+                f"graph.onnx turns {', '.join(given)} into {', '.join(said)}, not one matrix "
                 f"into {output!r}: the bundle was made by another version; train it anew"
             )
         (self._input,) = given

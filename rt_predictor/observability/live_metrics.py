@@ -1,10 +1,11 @@
 """What an operator can see of how good a model is, now and when it was trained."""
 
 from collections.abc import Mapping
+from math import isnan
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from rt_predictor.history.live import LiveFigures
+from rt_predictor.online.live import LiveFigures
 from rt_predictor.settings import WatchingSettings
 
 _MODEL = ("model_version",)
@@ -27,7 +28,17 @@ class LiveMetrics:
             "underestimated": self._gauge(
                 "live_underestimated", "Share of jobs of late that ran longer than told.", _MODEL
             ),
+            "crps_s": self._gauge(
+                "live_crps_seconds",
+                "Mean continuous ranked probability score of late; lower is better.",
+                _MODEL,
+            ),
         }
+        self._proposals = self._gauge(
+            "live_proposal_mae_seconds",
+            "Mean error of late of what each model or rule says on its own.",
+            (*_MODEL, "proposal"),
+        )
         self._by_level = {
             "coverage": self._gauge(
                 "live_coverage", "Share of jobs of late within their interval, by level.", _LEVEL
@@ -40,7 +51,7 @@ class LiveMetrics:
         }
         self._drift = self._gauge(
             "live_drift",
-            "Population stability index of late, by group; 0 is as in training.",
+            "Population stability index of late, by group; 0 is as it should be.",
             (*_MODEL, "group"),
         )
         self._trained = {
@@ -100,6 +111,9 @@ class LiveMetrics:
         for name, gauge in self._by_level.items():
             for level, value in getattr(live, name).items():
                 gauge.labels(version, f"{level:g}").set(value)
+        for proposal, error_s in live.proposals_mae_s.items():
+            if not isnan(error_s):
+                self._proposals.labels(version, proposal).set(error_s)
         for group, drift in live.drift.items():
             self._drift.labels(version, group).set(drift.psi)
 

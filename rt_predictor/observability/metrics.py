@@ -18,6 +18,7 @@ from rt_predictor import __version__
 from rt_predictor.errors import grpc_statuses
 from rt_predictor.eventlog.port import Appended
 from rt_predictor.history.history import HistoryState
+from rt_predictor.jobs.asked import ASKED_SCHEMA
 from rt_predictor.jobs.rules import RULES
 from rt_predictor.observability.history_metrics import HistoryMetrics
 from rt_predictor.observability.live_metrics import LiveMetrics
@@ -55,7 +56,7 @@ PREDICTION_BUCKETS_S = CALL_BUCKETS_S[:-3]
 JOBS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16_384, 65_536, 262_144)
 
 _OTHER = "other"
-_INVALID_FIELDS = frozenset({*(rule.field for rule in RULES), "request_id"})
+_INVALID_FIELDS = frozenset({*(rule.field for rule in RULES), *ASKED_SCHEMA, "request_id"})
 
 
 def share_between_processes(directory: Path, worker: int) -> None:
@@ -203,7 +204,8 @@ class Metrics:
         )
         self._model_trained = Gauge(
             "rt_predictor_model_trained_timestamp_seconds",
-            "When the model that is loaded was trained, in Unix seconds.",
+            "When the model that is loaded was trained on this site, in Unix seconds; none of a "
+            "base model.",
             ("version",),
             multiprocess_mode="livemax",
             registry=self._registry,
@@ -234,10 +236,14 @@ class Metrics:
             registry=self._registry,
         ).labels(self._worker)
 
-    def started(self, model_version: str, at_s: float, *, trained_at_s: float) -> None:
-        """Notes that the worker is ready, and with what model. Times are in Unix s."""
+    def started(self, model_version: str, at_s: float, *, trained_at_s: float | None) -> None:
+        """Notes that the worker is ready, and with what model. Times are in Unix s.
+
+        `trained_at_s` is None of a model that does not grow old.
+        """
         self._model_info.labels(model_version).set(1)
-        self._model_trained.labels(model_version).set(trained_at_s)
+        if trained_at_s is not None:
+            self._model_trained.labels(model_version).set(trained_at_s)
         self._started.set(at_s)
         self.sample_memory()
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from itertools import accumulate
+from math import isnan
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from rt_predictor.history.live import LiveFigures
+from rt_predictor.online.live import LiveFigures
 from rt_predictor.serving.shadow.report import RATIO_EDGES, ShadowReport
 
 _MODEL = ("model_version",)
@@ -69,12 +70,21 @@ def _of_live_jobs(live: LiveFigures | None) -> Iterator[Metric]:
     version = (live.model_version,) if live is not None else ()
     some = live if live is not None and live.jobs else None
     yield _as_live("jobs", _MODEL, {version: live.jobs} if live is not None else {})
-    for name, value in (("mae_seconds", "mae_s"), ("accuracy",) * 2, ("underestimated",) * 2):
+    means = (
+        ("mae_seconds", "mae_s"),
+        ("accuracy", "accuracy"),
+        ("underestimated", "underestimated"),
+        ("crps_seconds", "crps_s"),
+    )
+    for name, value in means:
         yield _as_live(name, _MODEL, {version: getattr(some, value)} if some else {})
     for name, value in (("coverage",) * 2, ("interval_score_seconds", "interval_score_s")):
         levels = getattr(some, value) if some else {}
         of_level = {(*version, f"{level:g}"): figure for level, figure in levels.items()}
         yield _as_live(name, _LEVEL, of_level)
+    errors = some.proposals_mae_s if some else {}
+    of_proposal = {(*version, name): error for name, error in errors.items() if not isnan(error)}
+    yield _as_live("proposal_mae_seconds", (*_MODEL, "proposal"), of_proposal)
     drift = {(*version, group): drift.psi for group, drift in (some.drift if some else {}).items()}
     yield _as_live("drift", (*_MODEL, "group"), drift)
 

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.model.distribution import Distribution
+from rt_predictor.model.documents import RecalibrationDocument
 from rt_predictor.model.level_maps import KNOTS, LevelMaps
 from rt_predictor.online.groups import SHAPES, Groups, shape_groups
 from rt_predictor.online.influence import Shares, Siblings
@@ -129,6 +130,13 @@ class LearnedLevels:
         if not (self.weights >= FIRST_OUTCOMES).all():
             raise ValueError(f"what was learned needs a weight of at least {FIRST_OUTCOMES:g}")
         LevelMaps(self.values)
+
+    @classmethod
+    def of(cls, document: RecalibrationDocument) -> "LearnedLevels | None":
+        """Return where a bundle's recalibration starts from; None where it has learned nothing."""
+        if not document.arrays:
+            return None
+        return cls(*(np.array(document.arrays[name]) for name in ("values", "weights")))
 
     @classmethod
     def nothing(cls) -> "LearnedLevels":

@@ -47,7 +47,7 @@ async def serve(
         history = History(settings.history)
         stack.callback(history.stop)
         metrics, predictor = Metrics(registry), predictor_factory(settings, history)
-        metrics.live.watched(predictor.confidence_level, settings.watching)
+        metrics.live.watched(predictor.views.level, settings.watching)
         server = Server(
             options,
             predictor,
@@ -55,7 +55,7 @@ async def serve(
             metrics,
             {
                 "metrics": page_check(page),
-                "coverage": coverage_check(history, predictor.confidence_level, settings.watching),
+                "coverage": coverage_check(predictor, settings.watching),
             },
             shares_port=False,
             shadow=shadow,

@@ -3,25 +3,28 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+BASE = "base"
+"""Kind of a model that knows no site."""
+
 
 @dataclass(frozen=True)
 class FeatureDescription:
-    """One feature that the models see."""
+    """One feature that the model sees."""
 
     name: str
     unit: str
     description: str
-    importance: float
-    """Share of all models' split gain; the shares of all features sum to 1."""
+    importance: float = 0.0
+    """Of models of the first edition: share of split gain."""
 
 
 @dataclass(frozen=True)
 class MemberDescription:
-    """One expert of the ensemble: a model, or a rule that needs none."""
+    """A model or rule whose answer the distribution may lie at."""
 
     name: str
     weight: float
-    """Share of the vote before any job has ended; the shares sum to 1."""
+    """Mean share of distributions that lay there when the model was tried; 0 if not measured."""
     trees: int
     """0 for a rule."""
 
@@ -33,9 +36,9 @@ class ModelDescription:
     trained_at: float
     """When training ended, in Unix s."""
     training_span_start: float
-    """Submit time of the first job trained on, in Unix s."""
+    """Submit time of the first job of the site trained on, in Unix s; 0 for a base model."""
     training_span_end: float
-    """Submit time of the last job trained on, in Unix s."""
+    """Submit time of the last job of the site trained on, in Unix s; 0 for a base model."""
     training_samples: int
     """Jobs trained on."""
     training_traces: tuple[str, ...]
@@ -43,7 +46,12 @@ class ModelDescription:
     metrics: Mapping[str, float]
     """Figures measured on later jobs than those trained on, by name."""
     features: tuple[FeatureDescription, ...]
-    """Most important first."""
     members: tuple[MemberDescription, ...]
     providers: Mapping[str, int]
     """ONNX Runtime execution provider -> number of graph nodes it runs."""
+    kind: str = ""
+    """`BASE` or "fine-tuned"; "" from an older service."""
+    base_version: str = ""
+    """Of the base model that it was tuned from; "" where from none."""
+    acknowledgements: tuple[str, ...] = ()
+    """Whom the terms of the job logs ask to name."""

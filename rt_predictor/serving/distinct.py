@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.jobs.schema import Jobs, as_frame
+from rt_predictor.jobs.asked import frame_of
+from rt_predictor.jobs.schema import Jobs
 from rt_predictor.serving.predictions import Predictions
 
 _FEW_JOBS = 256
@@ -25,12 +26,18 @@ def predict_distinct(predict: Callable[[Jobs], Predictions], jobs: Jobs) -> Pred
     """
     if len(jobs) < 2:
         return predict(jobs)
-    which = _which_few(jobs) if len(jobs) <= _FEW_JOBS else _which_many(as_frame(jobs))
+    which = _which_few(jobs) if _are_few(jobs) else _which_many(frame_of(jobs))
     if which is None:
         return predict(jobs)
     first = np.unique(which, return_index=True)[1]
     some = jobs[first] if isinstance(jobs, pl.DataFrame) else [jobs[row] for row in first]
     return predict(some).rows(which)
+
+
+def _are_few(jobs: Jobs) -> bool:
+    """Whether jobs are compared one by one; Polars gives lists, which cannot be."""
+    lists = isinstance(jobs, pl.DataFrame) and "quantiles" in jobs.columns
+    return len(jobs) <= _FEW_JOBS and not lists
 
 
 def _which_few(jobs: Jobs) -> NDArray[np.intp] | None:

@@ -1,89 +1,62 @@
-"""What makes a job's answer less certain: its flags, from what was assembled of it."""
+"""What makes a job's answer less certain: its flags."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.assemble import Range
-from rt_predictor.features.categories import Category
-from rt_predictor.features.declared import REQUEST_INPUTS, UNSEEN_CODE
-from rt_predictor.model.documents import RangeDocument
+from rt_predictor.history.asked_tokens import AskedTokens
+from rt_predictor.history.columns import COLUMN, Float
+from rt_predictor.history.seen_names import SeenNames
+from rt_predictor.history.token_keys import slots_of
+from rt_predictor.jobs.schema import Jobs
 from rt_predictor.serving.predictions import Flag
 
-_NAMES = [item.name for item in REQUEST_INPUTS]
-_TIME_REQ = _NAMES.index("time_req")
-_UNSEEN = {"partition_code": Flag.UNSEEN_PARTITION, "qos_code": Flag.UNSEEN_QOS}
-_RAISED_BY = np.array(
-    [_UNSEEN.get(name, Flag.OUT_OF_TRAINING_RANGE) for name in _NAMES], dtype=np.uint8
-)
-_FEW_JOBS = 4
-"""Jobs that are looked at one by one: an operation of NumPy costs as much as one of them."""
-_NO_TIME_LIMIT, _COLD_START_USER = np.uint8(Flag.NO_TIME_LIMIT), np.uint8(Flag.COLD_START_USER)
-_UNBOUNDED = Range(-np.inf, np.inf)
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    "processors_req": (1, 100_000),
+    "nodes_req": (1, 20_000),
+    "mem_req": (1, 1e9),
+    "gpus_req": (0, 10_000),
+    "time_req": (10, 60 * 86400),
+}
+"""Least and greatest value of each number that the logs a base model learns from hold."""
+
+_OWN = slots_of("own").start
+_UNSEEN = {"partition_id": Flag.UNSEEN_PARTITION, "qos_id": Flag.UNSEEN_QOS}
+_LOG_LIMIT = COLUMN["log_limit"]
 
 
-@dataclass(frozen=True)
-class Flags:
-    """When each of `REQUEST_INPUTS` raises its flag; of NaN none of it is true."""
-
-    least: NDArray[np.float32]
-    """[len(REQUEST_INPUTS)] below that"""
-    greatest: NDArray[np.float32]
-    """[len(REQUEST_INPUTS)] above that"""
-    unseen: NDArray[np.float32]
-    """[len(REQUEST_INPUTS)] where it equals that"""
-
-    def raised(
-        self, inputs: NDArray[np.float32], knows_user: NDArray[np.bool_]
-    ) -> NDArray[np.uint8]:
-        """[n] bits of `Flag` for [n, len(INPUTS)] and [n] whether jobs of the user have ended."""
-        asked = inputs[:, : len(_NAMES)]
-        if len(asked) <= _FEW_JOBS:
-            each = map(self._raised_by_one, asked.tolist(), knows_user.tolist())
-            return np.array(list(each), dtype=np.uint8)
-        raised = (asked < self.least) | (asked > self.greatest) | (asked == self.unseen)
-        flags = np.bitwise_or.reduce(raised * _RAISED_BY, axis=1)
-        flags |= np.isnan(asked[:, _TIME_REQ]) * _NO_TIME_LIMIT
-        flags |= ~knows_user * _COLD_START_USER
-        return np.asarray(flags)
-
-    def _raised_by_one(self, asked: Sequence[float], knows_user: bool) -> int:
-        """The same as `raised` for one job."""
-        flags = 0 if knows_user else int(Flag.COLD_START_USER)
-        if math.isnan(asked[_TIME_REQ]):
-            flags |= int(Flag.NO_TIME_LIMIT)
-        for value, (least, greatest, unseen, flag) in zip(asked, self._rules, strict=True):
-            if value < least or value > greatest or value == unseen:
-                flags |= flag
-        return flags
-
-    @cached_property
-    def _rules(self) -> Sequence[tuple[float, float, float, int]]:
-        """Least, greatest, unseen, and the flag, of each of `REQUEST_INPUTS`."""
-        columns = (self.least, self.greatest, self.unseen, _RAISED_BY)
-        return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def flags_of(known: Mapping[str, RangeDocument], categories: Sequence[Category]) -> Flags:
-    """Flags for numbers outside of what training saw, and for names that it did not see.
-
-    Nothing is said of a number that it never saw, nor of names where it saw none of that field.
+def flags_of(
+    jobs: Jobs, columns: Float, tokens: AskedTokens, names: SeenNames
+) -> NDArray[np.uint8]:
+    """Return the bits of `Flag` of n jobs, but for those that depend on what is answered: [n].
 
     Args:
-        known: range of each number that training saw.
-        categories: names that it saw.
+        jobs: n jobs.
+        columns: [n, len(COLUMNS)] as history compares them.
+        tokens: what history says of them.
+        names: names that history knows.
     """
-    ranges = [known.get(name, _UNBOUNDED) for name in _NAMES]
-    named = {f"{category.field}_code" for category in categories if category.names}
-    return Flags(
-        least=np.array([seen.minimum for seen in ranges], np.float32),
-        greatest=np.array([seen.maximum for seen in ranges], np.float32),
-        unseen=np.array(
-            [UNSEEN_CODE if name in named & _UNSEEN.keys() else np.nan for name in _NAMES],
-            np.float32,
-        ),
-    )
+    raised = _out_of_bounds(jobs) * np.uint8(Flag.OUT_OF_TRAINING_RANGE)
+    raised |= np.isnan(columns[:, _LOG_LIMIT]) * np.uint8(Flag.NO_TIME_LIMIT)
+    raised |= (tokens.rows[:, _OWN] < 0) * np.uint8(Flag.COLD_START_USER)
+    for column, flag in _UNSEEN.items():
+        raised |= names.unseen(column, columns[:, COLUMN[column]]) * np.uint8(flag)
+    return raised
+
+
+def _out_of_bounds(jobs: Jobs) -> NDArray[np.bool_]:
+    """[n] whether any number of a job is out of its bounds; one that is missing is not."""
+    if not isinstance(jobs, pl.DataFrame):
+        each = (any(_is_outside(row[name], *BOUNDS[name]) for name in BOUNDS) for row in jobs)
+        return np.fromiter(each, np.bool_, len(jobs))
+    outside = np.zeros(len(jobs), dtype=np.bool_)
+    for name, (least, greatest) in BOUNDS.items():
+        values = jobs[name].to_numpy()
+        outside |= (values < least) | (values > greatest)
+    return outside
+
+
+def _is_outside(value: object, least: float, greatest: float) -> bool:
+    return isinstance(value, int | float) and not least <= value <= greatest

@@ -105,16 +105,17 @@ def history_check(history: History) -> Check:
             )
         if troubles:
             return Health(State.DEGRADED, "; ".join(troubles))
-        return Health(State.SERVING, f"{state.events} finished jobs under {state.keys} keys")
+        return Health(State.SERVING, f"{state.events} jobs under {state.keys} keys")
 
     return check
 
 
-def coverage_check(history: History, level: float, settings: WatchingSettings) -> Check:
+def coverage_check(predictor: PredictorPort, settings: WatchingSettings) -> Check:
     """Whether intervals hold as many of the jobs that end now as they promise, within a band."""
+    level = predictor.views.level
 
     def check() -> Health:
-        live = history.live()
+        live = predictor.live()
         if live.jobs < settings.least_jobs:
             return Health(
                 State.SERVING, f"{live.jobs} of {settings.least_jobs} finished jobs to judge by"

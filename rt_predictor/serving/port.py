@@ -5,8 +5,10 @@ from typing import Protocol
 
 from rt_predictor.history.history import History
 from rt_predictor.jobs.schema import Jobs
+from rt_predictor.online.live import LiveFigures
 from rt_predictor.serving.description import ModelDescription
 from rt_predictor.serving.predictions import Predictions
+from rt_predictor.serving.views import Views
 from rt_predictor.settings import Settings
 
 
@@ -19,27 +21,35 @@ class PredictorPort(Protocol):
         ...
 
     @property
-    def confidence_level(self) -> float:
-        """Level of the intervals; 0 to 1."""
+    def views(self) -> Views:
+        """What is read of distributions, where a job asks for nothing else."""
         ...
 
     @property
     def member_names(self) -> tuple[str, ...]:
-        """Names of the models, as in `Predictions`."""
+        """Names of the models and rules, as in `Predictions`."""
         ...
 
     def predict(self, jobs: Jobs) -> Predictions:
-        """Answers jobs in order; a frame has exactly the columns of `REQUEST_SCHEMA`."""
+        """Answers jobs in order.
+
+        A frame has the columns of `REQUEST_SCHEMA` and maybe some of `ASKED_SCHEMA`; rows have both
+        or only the first.
+        """
         ...
 
     def describe(self) -> ModelDescription:
         """What is known of the model."""
         ...
 
+    def live(self) -> LiveFigures:
+        """How good it is on the jobs that end now; quick."""
+        ...
+
 
 PredictorFactory = Callable[[Settings, History], PredictorPort]
 """Loads the model that the settings ask for, which predicts from what history knows.
 
-A model with experts says who judges them (`History.use_judge`). Raises StartupError where the model
-cannot be loaded.
+A model that learns from outcomes says so (`History.use_learner`). Raises StartupError where the
+model cannot be loaded.
 """

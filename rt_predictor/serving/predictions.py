@@ -1,15 +1,22 @@
-"""What the predictor answers: columns of numbers, one row a job."""
+"""What the predictor answers: columns of numbers, one row a job.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+All numbers of a row are read from one distribution, so they cannot contradict each other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntFlag
 from functools import cached_property
-from typing import Any, NamedTuple
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_predictor.model.bounds import LEVELS, recommended_time_req_s, upper_quantile_s
+from rt_predictor.serving.explanation import Explanation
+from rt_predictor.serving.views import Views
+
+Array = NDArray[np.float64]
 
 
 class Flag(IntFlag):
@@ -20,23 +27,28 @@ class Flag(IntFlag):
     UNSEEN_QOS = 4
     NO_TIME_LIMIT = 8
     OUT_OF_TRAINING_RANGE = 16
+    PARTITION_LIMIT_TOO_SHORT = 32
 
 
 def flag_names(flags: Flag) -> list[str]:
-    """Flags as programs read them: cold_start_user, …"""
+    """Return flags as programs read them: cold_start_user, …"""
     return [(flag.name or "").lower() for flag in Flag if flag in flags]
 
 
 class Answer(NamedTuple):
-    """One row of `Predictions`, in numbers that messages take."""
+    """One row of `Predictions`, in numbers that messages take; NaN where there is none."""
 
     runtime_s: float
     lower_s: float
     upper_s: float
     timeout_probability: float
     recommended_time_req_s: float
+    remaining_s: float
+    quantiles_s: list[float]
     members_s: list[float]
     flags: int
+    views: int
+    """Place in `Predictions.views`"""
 
 
 @dataclass(frozen=True)
@@ -46,93 +58,121 @@ class Predictions:
     `lower_s <= runtime_s <= upper_s`, all finite and positive, in every row.
     """
 
-    runtime_s: NDArray[np.float64]
-    """[n] expected runtime."""
-    lower_s: NDArray[np.float64]
+    runtime_s: Array
+    """[n] expected runtime: the median."""
+    lower_s: Array
     """[n] lower end of the interval."""
-    upper_s: NDArray[np.float64]
+    upper_s: Array
     """[n] upper end of the interval."""
-    timeout_probability: NDArray[np.float64]
+    timeout_probability: Array
     """[n] probability that the job reaches its time limit; NaN without one."""
-    ends_s: tuple[NDArray[np.float64], NDArray[np.float64]]
-    """[n, len(LEVELS)] lower and upper ends of all levels."""
-    limit_granularity_s: float
-    """What recommended limits are multiples of."""
-    members_s: NDArray[np.float64]
-    """[n, m] what each model says on its own."""
+    recommended_time_req_s: Array
+    """[n] the least limit that is enough; NaN where that is more than the partition allows."""
+    remaining_s: Array
+    """[n] expected time until the end of a job that runs; NaN for one that has not started."""
+    quantiles_s: Array
+    """[n, k] runtimes at the levels that each job asks for; NaN after its last."""
+    members_s: Array
+    """[n, m] what each model or rule says on its own; NaN where it has nothing to say."""
     flags: NDArray[np.uint8]
     """[n] bits of `Flag`."""
+    views: tuple[Views, ...]
+    """What is read of distributions: levels of the interval, the limit and the quantiles."""
+    view_of: NDArray[np.intp]
+    """[n] place in `views` of what is read of each job's."""
     member_names: tuple[str, ...]
-    """[m] names of the models."""
-    level: float
-    """Level of the interval."""
+    """[m] names of the models and rules."""
     model_version: str
     """Version of the bundle that answered."""
+    explanations: Mapping[int, Explanation] = field(default_factory=dict)
+    """Row -> where its distribution comes from, for jobs that ask for it."""
 
     def __len__(self) -> int:
         return len(self.runtime_s)
 
-    @property
-    def recommended_time_req_s(self) -> NDArray[np.float64]:
-        """[n] the smallest time limits that hold with `level`, rounded up."""
-        reached = upper_quantile_s(self.ends_s[1], self.runtime_s, self.level)
-        return recommended_time_req_s(reached, self.limit_granularity_s)
+    @cached_property
+    def levels(self) -> Array:
+        """[n] level of each interval."""
+        return np.array([views.level for views in self.views])[self.view_of]
+
+    @cached_property
+    def confidences(self) -> Array:
+        """[n] with which probability each recommended limit is enough."""
+        return np.array([views.confidence for views in self.views])[self.view_of]
 
     @cached_property
     def answers(self) -> list[Answer]:
         """All rows, one by one. For few: lists of many keep the garbage collector busy."""
-        columns = (
-            self.runtime_s,
-            self.lower_s,
-            self.upper_s,
-            self.timeout_probability,
-            self.recommended_time_req_s,
-            self.members_s,
-            self.flags,
-        )
+        columns = (getattr(self, name) for name in _COLUMNS)
         return list(map(Answer, *(column.tolist() for column in columns)))
 
-    def at_level(self, level: float) -> "Predictions":
-        """The same with the intervals of another of `LEVELS`."""
-        place = LEVELS.index(level)
-        lower, upper = self.ends_s
-        return replace(self, lower_s=lower[:, place], upper_s=upper[:, place], level=level)
-
     def part(self, start: int, stop: int) -> "Predictions":
-        """The answers for the jobs from `start` to before `stop`; views, not copies."""
-        return self._picked(slice(start, stop))
+        """Return the answers for the jobs from `start` to before `stop`; views, not copies."""
+        explained = {
+            row - start: told for row, told in self.explanations.items() if start <= row < stop
+        }
+        return self._picked(slice(start, stop), explained)
 
     def rows(self, places: NDArray[np.intp]) -> "Predictions":
-        """The answers at those places, which may come several times."""
-        return self._picked(places)
+        """Return the answers at those places, which may come several times."""
+        explained = {}
+        if self.explanations:
+            explained = {
+                row: self.explanations[place]
+                for row, place in enumerate(places.tolist())
+                if place in self.explanations
+            }
+        return self._picked(places, explained)
 
-    def _picked(self, rows: slice | NDArray[np.intp]) -> "Predictions":
-        return replace(
-            self,
-            runtime_s=self.runtime_s[rows],
-            lower_s=self.lower_s[rows],
-            upper_s=self.upper_s[rows],
-            timeout_probability=self.timeout_probability[rows],
-            ends_s=(self.ends_s[0][rows], self.ends_s[1][rows]),
-            members_s=self.members_s[rows],
-            flags=self.flags[rows],
-        )
+    def _picked(
+        self, rows: slice | NDArray[np.intp], explanations: Mapping[int, Explanation]
+    ) -> "Predictions":
+        columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return replace(self, **columns, explanations=explanations)
+
+
+_COLUMNS = (
+    "runtime_s",
+    "lower_s",
+    "upper_s",
+    "timeout_probability",
+    "recommended_time_req_s",
+    "remaining_s",
+    "quantiles_s",
+    "members_s",
+    "flags",
+    "view_of",
+)
+"""Fields of `Predictions` that have a row for each job, in the order of `Answer`."""
 
 
 def joined(parts: Sequence[Predictions]) -> Predictions:
-    """The answers of parts of the same jobs, one after the other; at least one part."""
-
-    def column(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    lower, upper = (np.concatenate(ends) for ends in zip(*(p.ends_s for p in parts), strict=True))
+    """Return the answers of parts of the same jobs, one after the other; at least one part."""
+    if len(parts) == 1:
+        return parts[0]
+    views = tuple(dict.fromkeys(one for part in parts for one in part.views))
+    most = max(part.quantiles_s.shape[1] for part in parts)
+    starts = accumulate(map(len, parts), initial=0)
+    columns = {name: np.concatenate([getattr(p, name) for p in parts]) for name in _SIMPLE}
     return replace(
         parts[0],
-        runtime_s=column("runtime_s"),
-        lower_s=column("lower_s"),
-        upper_s=column("upper_s"),
-        timeout_probability=column("timeout_probability"),
-        ends_s=(lower, upper),
-        members_s=column("members_s"),
-        flags=column("flags"),
+        **columns,
+        quantiles_s=np.concatenate([_widened(part.quantiles_s, most) for part in parts]),
+        views=views,
+        view_of=np.concatenate(
+            [np.array(list(map(views.index, p.views)))[p.view_of] for p in parts]
+        ),
+        explanations={
+            start + row: told
+            for start, part in zip(starts, parts, strict=False)
+            for row, told in part.explanations.items()
+        },
     )
+
+
+_SIMPLE = [name for name in _COLUMNS if name not in ("quantiles_s", "view_of")]
+
+
+def _widened(quantiles_s: Array, columns: int) -> Array:
+    missing = columns - quantiles_s.shape[1]
+    return np.pad(quantiles_s, ((0, 0), (0, missing)), constant_values=np.nan)

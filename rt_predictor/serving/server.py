@@ -21,6 +21,7 @@ from rt_predictor.observability.spans import Tracer
 from rt_predictor.security.security import OPEN, Security
 from rt_predictor.serving.admission import Admission
 from rt_predictor.serving.batcher import Batcher
+from rt_predictor.serving.description import BASE
 from rt_predictor.serving.dispatch import Dispatcher, WorkPool
 from rt_predictor.serving.health import (
     MODEL,
@@ -162,8 +163,12 @@ class Server:
             ) from error
         await self._grpc.start()
         version, model = self._predictor.model_version, self._predictor.describe()
-        self._metrics.started(version, time.time(), trained_at_s=model.trained_at)
-        self._metrics.live.trained(version, model.metrics)
+        # What was measured on other sites, and when, says nothing of how a base does on this one.
+        of_site = model.kind != BASE
+        self._metrics.started(
+            version, time.time(), trained_at_s=model.trained_at if of_site else None
+        )
+        self._metrics.live.trained(version, model.metrics if of_site else {})
         self._sampling = asyncio.create_task(self._sample())
         self._report.ready()
         await self._health.set_ready(ready=True)
@@ -242,7 +247,7 @@ class Server:
         certificates = self._security.certificates
         self._metrics.sample_memory()
         self._metrics.sample_history(self._history.state())
-        self._metrics.live.sample(self._history.live())
+        self._metrics.live.sample(self._predictor.live())
         if certificates is not None:
             await asyncio.to_thread(sample_certificates, certificates, self._metrics.security)
 

@@ -107,7 +107,7 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
         predictor = _load(task, history)
         line = SupervisorLine(to_supervisor, task.start.note)
         metrics = Metrics(CollectorRegistry(), worker=task.number)
-        metrics.live.watched(predictor.confidence_level, task.settings.watching)
+        metrics.live.watched(predictor.views.level, task.settings.watching)
         server = Server(
             options,
             predictor,
@@ -115,9 +115,7 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
             metrics,
             {
                 "metrics": lambda: Health(State.SERVING, "served by the supervisor"),
-                "coverage": coverage_check(
-                    history, predictor.confidence_level, task.settings.watching
-                ),
+                "coverage": coverage_check(predictor, task.settings.watching),
                 "reload": reload_check(line),
             },
             shares_port=True,

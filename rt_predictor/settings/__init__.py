@@ -15,7 +15,6 @@ from rt_predictor.settings.security import (
     TokenSettings,
 )
 from rt_predictor.settings.serving import (
-    CONFIDENCE_LEVELS,
     FeatureOptimizationSettings,
     FeatureSettings,
     HistorySettings,
@@ -30,15 +29,13 @@ from rt_predictor.settings.training import (
     BoosterSettings,
     CatBoostSettings,
     LightGBMSettings,
-    QuantileSettings,
-    TimeoutSettings,
+    NetworkSettings,
     TrainingSettings,
     XGBoostSettings,
 )
 
 __all__ = [
     "CLIENT_ENVS",
-    "CONFIDENCE_LEVELS",
     "CONFIG_ENV",
     "ENV_DELIMITER",
     "ENV_PREFIX",
@@ -52,12 +49,11 @@ __all__ = [
     "LightGBMSettings",
     "LoggingSettings",
     "ModelSettings",
+    "NetworkSettings",
     "PredictionSettings",
-    "QuantileSettings",
     "SecuritySettings",
     "ServerSettings",
     "Settings",
-    "TimeoutSettings",
     "TokenSettings",
     "TracingSettings",
     "TrainingSettings",

@@ -24,6 +24,7 @@ from pydantic_settings import (
 
 from rt_predictor.errors import SettingsError
 from rt_predictor.settings.agent import AgentSettings
+from rt_predictor.settings.retired import is_retired, warn_of_retired, without_retired
 from rt_predictor.settings.security import SecuritySettings
 from rt_predictor.settings.serving import (
     FeatureSettings,
@@ -50,6 +51,17 @@ CLIENT_ENVS = frozenset(
 
 _NEVER_SHOWN = ("hash",)
 _NO_SETTINGS = CLIENT_ENVS | {CONFIG_ENV}
+
+
+class _Environment(EnvSettingsSource):
+    """Variables of this environment that are settings of this edition."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {
+            name: value
+            for name, value in super()._load_env_vars().items()
+            if not is_retired(_names_of(name))
+        }
 
 
 class Settings(BaseSettings):
@@ -86,7 +98,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file, which arrives as init arguments."""
         del env_settings, dotenv_settings, file_secret_settings
-        return (EnvSettingsSource(settings_cls), init_settings)
+        return (_Environment(settings_cls), init_settings)
 
     def with_overrides(self, overrides: Mapping[str, object]) -> "Settings":
         """A copy with dotted names set, e.g. {"server.port": 50052}; None leaves a setting alone.
@@ -126,6 +138,8 @@ def load_settings(path: Path | None = None) -> Settings:
         path, mend = Path(os.environ[CONFIG_ENV]), f"set {CONFIG_ENV} to another"
     data = _read_toml(path, mend) if path is not None else {}
     _check_environment()
+    data, retired = without_retired(data)
+    warn_of_retired(retired, f"settings file {path}")
     try:
         return Settings(**data)
     except ValidationError as error:
@@ -158,12 +172,20 @@ def _variables() -> Iterator[tuple[str, tuple[str, ...]]]:
     for variable in sorted(os.environ):
         upper = variable.upper()
         if upper.startswith(ENV_PREFIX) and upper not in _NO_SETTINGS:
-            yield variable, tuple(upper.removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER))
+            yield variable, _names_of(variable)
+
+
+def _names_of(variable: str) -> tuple[str, ...]:
+    """The path of the setting that a variable names."""
+    return tuple(variable.upper().removeprefix(ENV_PREFIX).lower().split(ENV_DELIMITER))
 
 
 def _check_environment() -> None:
     """pydantic-settings ignores unknown variables; a misspelt one must be an error instead."""
     for variable, names in _variables():
+        if is_retired(names):
+            warn_of_retired([".".join(names)], f"environment variable {variable}")
+            continue
         for position, name in enumerate(names):
             known = _fields(names[:position])
             if name not in known:

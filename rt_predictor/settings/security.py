@@ -47,6 +47,9 @@ OptionalPath = Annotated[Path | None, BeforeValidator(_path_or_none)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
+_TRUSTED = "whether what the client records counts without a bound"
+
+
 class TokenSettings(Section):
     """One of `security.tokens`: who shows the token with this hash, and what they may do."""
 
@@ -56,6 +59,7 @@ class TokenSettings(Section):
     )
     roles: tuple[Role, ...] = Field(min_length=1, description="predict, record, admin")
     expires: Moment | None = Field(None, description="when it stops working; never without")
+    trusted: bool = Field(False, description=_TRUSTED)
 
 
 class CertificateRoleSettings(Section):
@@ -63,6 +67,7 @@ class CertificateRoleSettings(Section):
 
     name: str = Field(min_length=1, description="common name or alternative name in it")
     roles: tuple[Role, ...] = Field(min_length=1, description="predict, record, admin")
+    trusted: bool = Field(False, description=_TRUSTED)
 
 
 class SecuritySettings(Section):
@@ -111,6 +116,12 @@ class SecuritySettings(Section):
         ge=0,
         description="time that a stream may bring nothing, or take no answer, in s; 0: no limit",
     )
+
+    @property
+    def trusted_clients(self) -> frozenset[str]:
+        """Names of the clients whose outcomes count without a bound."""
+        known = (*self.tokens, *self.client_certificates)
+        return frozenset(client.name for client in known if client.trusted)
 
     @model_validator(mode="after")
     def _whole(self) -> "SecuritySettings":

@@ -1,11 +1,13 @@
 """Settings of the running service."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from rt_predictor.settings.section import Port, Section
+from rt_predictor.settings.section import Port, Section, Share
 
 
 class ServerSettings(Section):
@@ -112,9 +114,20 @@ class FeatureOptimizationSettings(Section):
     )
 
 
+def _known_zone(name: str) -> str:
+    if name and name not in available_timezones():
+        raise ValueError("must be a time zone as IANA names it, e.g. Europe/Paris")
+    return name
+
+
 class FeatureSettings(Section):
     """`[features]`."""
 
+    timezone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        "",
+        description="time zone of the site, e.g. Europe/Paris, for features of the calendar; "
+        '"" takes that of the bundle',
+    )
     optimization: FeatureOptimizationSettings = FeatureOptimizationSettings()
 
 
@@ -130,27 +143,32 @@ class LoggingSettings(Section):
     users: bool = Field(False, description="name the user where a line concerns a call; else never")
 
 
-CONFIDENCE_LEVELS = (0.5, 0.9, 0.95)
-"""Levels of the intervals that every model has."""
-
-
-def _known_level(value: object) -> object:
-    if value not in CONFIDENCE_LEVELS:
-        raise ValueError(f"must be one of {', '.join(map(str, CONFIDENCE_LEVELS))}")
-    return value
-
-
 class PredictionSettings(Section):
     """`[prediction]`: what an answer holds."""
 
-    confidence_level: Annotated[float, BeforeValidator(_known_level)] = Field(
-        0.9, description="level of the intervals, unless a request asks for another: 0.5, 0.9, 0.95"
+    confidence_level: Share = Field(
+        0.9, description="level of the intervals, unless a request asks for another: 0 to 1"
+    )
+    recommendation_confidence: float = Field(
+        0.9,
+        ge=0.5,
+        lt=1,
+        description="probability with which recommended time limits are enough, unless a request "
+        "asks for a level",
     )
     limits_enforced: bool = Field(
         False, description="jobs are ended at their time limit, so no interval goes beyond it"
     )
     limit_granularity_s: float = Field(
         300.0, gt=0, description="recommended time limits are multiples of this, in s"
+    )
+    partition_limits: Mapping[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="longest time limit of each partition, in s: no longer one is recommended"
+    )
+    partitions_file: Annotated[Path | None, BeforeValidator(_none_if_empty)] = Field(
+        None,
+        description="text of `scontrol show partition`, read at start for the limits that "
+        'partition_limits does not have; "" for none',
     )
 
 

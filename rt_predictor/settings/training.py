@@ -1,5 +1,7 @@
 """Settings of training."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from rt_predictor.settings.section import Section, Share
@@ -8,8 +10,8 @@ from rt_predictor.settings.section import Section, Share
 class BoosterSettings(Section):
     """Hyper-parameters that the three boosters share, under their common names."""
 
-    trees: int = Field(80, ge=1, le=10_000, description="boosting rounds at most")
-    learning_rate: float = Field(0.1, gt=0, le=1, description="shrinkage of each tree")
+    trees: int = Field(30, ge=1, le=10_000, description="boosting rounds")
+    learning_rate: float = Field(0.2, gt=0, le=1, description="shrinkage of each tree")
     max_depth: int = Field(6, ge=1, le=16, description="depth of a tree at most")
     subsample: float = Field(0.8, gt=0, le=1, description="share of the jobs each tree sees")
     feature_fraction: float = Field(0.5, gt=0, le=1, description="share of the features, likewise")
@@ -33,22 +35,19 @@ class LightGBMSettings(BoosterSettings):
 class CatBoostSettings(BoosterSettings):
     """`[training.catboost]`."""
 
-    learning_rate: float = Field(0.2, gt=0, le=1, description="shrinkage of each tree")
+    learning_rate: float = Field(0.3, gt=0, le=1, description="shrinkage of each tree")
 
 
-class QuantileSettings(BoosterSettings):
-    """`[training.quantiles]`: one CatBoost model that says all quantiles."""
+class NetworkSettings(Section):
+    """`[training.network]`: how the network learns, from nothing and from the base model."""
 
-    max_depth: int = Field(6, ge=1, le=16, description="depth of a tree at most")
-    feature_fraction: float = Field(1.0, gt=0, le=1, description="share of the features, likewise")
-    l2: float = Field(3.0, ge=0, description="L2 regularisation of leaf values")
-
-
-class TimeoutSettings(LightGBMSettings):
-    """`[training.timeouts]`: the LightGBM model of reaching the time limit."""
-
-    trees: int = Field(40, ge=1, le=10_000, description="boosting rounds")
-    num_leaves: int = Field(16, ge=2, le=4096, description="leaves of a tree at most")
+    passes: int = Field(4, ge=1, le=100, description="passes over the jobs, from nothing")
+    rate: float = Field(2e-3, gt=0, le=1, description="greatest learning rate, from nothing")
+    tune_passes: int = Field(3, ge=1, le=100, description="passes when the base is tuned")
+    tune_rate: float = Field(5e-4, gt=0, le=1, description="greatest learning rate then")
+    jobs_a_pass: int = Field(
+        40_000, ge=1, description="jobs of one log in a pass at most, drawn anew for each"
+    )
 
 
 class TrainingSettings(Section):
@@ -56,29 +55,19 @@ class TrainingSettings(Section):
 
     seed: int = Field(7, ge=0, description="seed of everything random")
     threads: int = Field(0, ge=0, le=256, description="threads of the boosters; 0 takes one a core")
-    test_share: Share = Field(
-        0.3, description="last share of submissions, held out for the evaluation"
+    base: Path = Field(
+        Path("artifacts/production"), description="folder of the base model that is tuned"
     )
-    calibration_share: Share = Field(
-        0.15, description="share of training jobs, last to end: fits weights and intervals"
+    test_share: Share = Field(0.3, description="last share of submissions, held out by `evaluate`")
+    window_share: Share = Field(
+        0.15, description="share of the jobs, last to end, by which models are compared"
     )
-    early_stopping_share: Share = Field(
-        0.1, description="share that ended before those: says when to stop adding trees"
-    )
-    early_stopping_rounds: int = Field(0, ge=0, description="trees without gain; 0 never stops")
     max_jobs: int = Field(
         1_000_000,
         ge=1000,
-        description="jobs that trees see at most: those that ended last",
+        description="jobs of one log that are learned from at most: those that ended last",
     )
-    max_categories: int = Field(
-        256, ge=1, description="names that each of partition, QoS and account keeps at most"
-    )
-    min_category_jobs: int = Field(
-        20, ge=1, description="jobs that a name needs in the training span to be kept"
-    )
+    network: NetworkSettings = NetworkSettings()
     xgboost: XGBoostSettings = XGBoostSettings()
     lightgbm: LightGBMSettings = LightGBMSettings()
     catboost: CatBoostSettings = CatBoostSettings()
-    quantiles: QuantileSettings = QuantileSettings()
-    timeouts: TimeoutSettings = TimeoutSettings()

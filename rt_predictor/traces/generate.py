@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.declared import DAY_S, HOUR_S
 from rt_predictor.jobs.schema import JOB_SCHEMA
+from rt_predictor.traces.expressions import DAY_S, HOUR_S
 
 _ROUND_LIMITS_S = np.array([600, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 172800, 604800.0])
 _SIZES = np.array([1, 1, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256, 512.0])

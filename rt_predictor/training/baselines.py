@@ -1,40 +1,51 @@
 """What needs no model: the requested time, and what the user's last jobs took.
 
 Every baseline sees of other jobs only those that had ended when a job was submitted, and none says
-more than the job's time limit.
+more than the job's time limit. They share nothing with the model that they are compared with.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.history.keys import KEYS
-from rt_predictor.history.replay import COLUMNS_A_KEY, LogHistory, user_runs
-from rt_predictor.history.windows import COLUMN, Float
+from rt_predictor.history.value_ids import NULL_ID, Ids, column_ids, hash_bytes
 from rt_predictor.jobs.schema import numbers
 
 Array = NDArray[np.float64]
+Float = NDArray[np.float32]
 
 BASELINES: tuple[str, ...] = ("request", "last2", "user_median5", "backoff_median5")
-"""Names, in the order of the tables."""
+"""Names of those that models are measured by, in the order of the tables."""
 
-_BACKOFF_KEYS: tuple[tuple[str, int], ...] = (
-    ("user_size_time", 1),
-    ("user_time", 1),
-    ("user", 1),
-    ("partition_time", 10),
+USER_RATIO5 = "user_ratio5"
+"""Stands beside them in tables."""
+
+_RUNS = 10
+"""Finished jobs of a key that are looked at."""
+
+_USER = ("user",)
+_BACKOFF: tuple[tuple[tuple[str, ...], int], ...] = (
+    (("user", "processors_req", "time_req"), 1),
+    (("user", "time_req"), 1),
+    (_USER, 1),
+    (("partition", "time_req"), 10),
 )
 """Keys to ask, most specific first, and the finished jobs that each needs at least."""
 
-_FIRST_COLUMN = {key.name: place * COLUMNS_A_KEY for place, key in enumerate(KEYS)}
+_PIECE = 1 << 16
+"""Jobs that are answered at a time: bounds memory."""
 
 
 def baselines(log: pl.DataFrame, test: pl.DataFrame) -> dict[str, Array]:
-    """What each of `BASELINES` says of jobs when they are submitted: [n] seconds each.
+    """What each of `BASELINES` and `USER_RATIO5` says of jobs at their submit: [n] seconds each.
 
     `last2` is the mean of the user's last two finished jobs (Tsafrir et al. 2007), `user_median5`
     the median of the last five, `backoff_median5` that of the first of several keys which has
-    enough. Who has nothing to go by says the time limit, and of a job without one the median
+    enough, `user_ratio5` the median share of their limit that the user's last five used, of this
+    limit. Who has nothing to go by says the time limit, and of a job without one the median
     runtime of what had ended before the first job of `test`. Jobs that name no partition share one.
 
     Args:
@@ -43,39 +54,147 @@ def baselines(log: pl.DataFrame, test: pl.DataFrame) -> dict[str, Array]:
     """
     limit = numbers(test, "time_req")
     request = np.where(np.isnan(limit), _typical_runtime_s(log, test), limit)
-    known = LogHistory(log).features(test)
-    found = (request, last2(known), user_median5(known), backoff_median5(known))
+    mine = _last_runs(log, test, _USER)
+    backoff = np.full(len(test), np.nan)
+    for fields, least_runs in reversed(_BACKOFF):
+        runs = mine if fields == _USER else _last_runs(log, test, fields)
+        backoff = np.where(runs.counts() >= least_runs, runs.median_s(5), backoff)
+    found = {
+        "request": request,
+        "last2": mine.mean2_s(),
+        "user_median5": mine.median_s(5),
+        "backoff_median5": backoff,
+        USER_RATIO5: mine.median_used(5) * limit,
+    }
     return {
         name: np.fmin(np.where(np.isnan(says), request, says), limit)
-        for name, says in zip(BASELINES, found, strict=True)
+        for name, says in found.items()
     }
 
 
-def last2(known: Float) -> Array:
-    """Mean of the user's last two finished jobs: [n], NaN where there are not two.
+def user_runs(log: pl.DataFrame, test: pl.DataFrame, most: int = 64) -> Array:
+    """Finished jobs of each job's user that were known at its submit: [n], counted up to `most`.
 
-    `known` are the features of `LogHistory`, here and below.
+    log, test: as for `baselines`.
     """
-    two = user_runs(known) >= 2
-    return np.where(two, _column(known, "user", "mean2"), np.nan)
+    ended = _Ended.of(log, _USER)
+    starts, stops = ended.find(_keys(test, _USER), numbers(test, "submit_time"))
+    runs: Array = np.minimum(stops - starts, most).astype(np.float64)
+    return runs
 
 
-def user_median5(known: Float) -> Array:
-    """Median of the user's last five finished jobs: [n], NaN where there is none."""
-    return _column(known, "user", "median5")
+@dataclass(frozen=True)
+class _Runs:
+    """The last finished jobs under one key that n jobs know of, the latest first."""
+
+    runtime_s: Float
+    """[n, _RUNS], NaN after the earliest"""
+    used: Float
+    """[n, _RUNS] runtime / limit; NaN also where the job had none"""
+
+    def counts(self) -> NDArray[np.int64]:
+        """[n] how many there are, of `_RUNS`."""
+        return np.asarray(np.count_nonzero(~np.isnan(self.runtime_s), axis=1))
+
+    def mean2_s(self) -> Array:
+        """[n] mean of the last two; NaN where there are not two."""
+        both = (self.runtime_s[:, 0] + self.runtime_s[:, 1]) * np.float32(0.5)
+        return np.asarray(both, dtype=np.float64)
+
+    def median_s(self, last: int) -> Array:
+        """[n] median of the last so many, NaN where there are none."""
+        return _median(self.runtime_s[:, :last])
+
+    def median_used(self, last: int) -> Array:
+        """[n] the same of the share of their limits that they used."""
+        return _median(self.used[:, :last])
 
 
-def backoff_median5(known: Float) -> Array:
-    """Median of the last five jobs under the first key that has enough: [n], NaN if none has."""
-    found = np.full(len(known), np.nan)
-    for key, least_runs in reversed(_BACKOFF_KEYS):
-        enough = _column(known, key, "runs") >= least_runs
-        found = np.where(enough, _column(known, key, "median5"), found)
+def _median(values: Float) -> Array:
+    """Median of the values of each row that are not NaN; NaN where all are."""
+    ordered = np.sort(values, axis=1)  # NaN comes last
+    counts = np.count_nonzero(~np.isnan(values), axis=1)
+    rows = np.arange(len(values))
+    low = ordered[rows, np.maximum(counts - 1, 0) // 2]
+    high = ordered[rows, np.minimum(counts // 2, values.shape[1] - 1)]
+    middle = (low + high) * np.float32(0.5)
+    return np.where(counts > 0, middle, np.nan).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """Finished jobs of a log under one key, by key, then by end and runtime."""
+
+    keys: Ids
+    """[k] ascending"""
+    entries: NDArray[np.int64]
+    """[e] ascending: number of the key times the jobs of the log, and place by end"""
+    end_s: Array
+    """[n] ascending"""
+    runtime_s: Float
+    """[n] in that order"""
+    used: Float
+    """[n] likewise: runtime / limit"""
+
+    @classmethod
+    def of(cls, log: pl.DataFrame, fields: Sequence[str]) -> "_Ended":
+        """Sort the jobs of a log under the key of these fields."""
+        end_s, runtime_s = numbers(log, "end_time"), numbers(log, "runtime")
+        order = np.lexsort((runtime_s, end_s))
+        owners = _keys(log, fields)[order]
+        places = np.flatnonzero(owners != NULL_ID)
+        keys, owned = np.unique(owners[places], return_inverse=True)
+        used = (runtime_s / numbers(log, "time_req")).astype(np.float32)
+        return cls(
+            keys,
+            np.sort(owned * len(log) + places),
+            end_s[order],
+            runtime_s[order].astype(np.float32),
+            used[order],
+        )
+
+    def find(self, keys: Ids, at_s: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where in `entries` those of n keys begin, and where those end that had ended by n times.
+
+        Both are equal where there are none.
+        """
+        if not len(self.keys):
+            nowhere = np.zeros(len(keys), dtype=np.int64)
+            return nowhere, nowhere
+        owner = np.minimum(self.keys.searchsorted(keys), len(self.keys) - 1)
+        first = owner * len(self.end_s)
+        starts = self.entries.searchsorted(first)
+        stops = self.entries.searchsorted(first + self.end_s.searchsorted(at_s, side="right"))
+        return starts, np.where(self.keys[owner] == keys, stops, starts)
+
+
+def _last_runs(log: pl.DataFrame, test: pl.DataFrame, fields: Sequence[str]) -> _Runs:
+    ended = _Ended.of(log, fields)
+    found = _Runs(*np.full((2, len(test), _RUNS), np.nan, dtype=np.float32))
+    keys, submit_s = _keys(test, fields), numbers(test, "submit_time")
+    for first in range(0, len(test) if len(ended.keys) else 0, _PIECE):
+        piece = slice(first, first + _PIECE)
+        starts, stops = ended.find(keys[piece], submit_s[piece])
+        places = stops[:, None] - np.arange(1, _RUNS + 1)
+        inside = places >= starts[:, None]
+        jobs = ended.entries[places[inside]] % len(ended.end_s)
+        found.runtime_s[piece][inside] = ended.runtime_s[jobs]
+        found.used[piece][inside] = ended.used[jobs]
     return found
 
 
-def _column(known: Float, key: str, statistic: str) -> Array:
-    return known[:, _FIRST_COLUMN[key] + COLUMN[statistic]].astype(np.float64)
+def _keys(jobs: pl.DataFrame, fields: Sequence[str]) -> Ids:
+    """Ids of the values of some fields together: [n], `NULL_ID` for jobs without such a key.
+
+    Who has no name has nothing in common with others who have none; a log that names no partition
+    has one.
+    """
+    keys = np.zeros(len(jobs), dtype=np.uint64)
+    for name in fields:
+        keys += column_ids(jobs[name]) * np.uint64(hash_bytes(name.encode()) | 1)
+    if "user" in fields:
+        keys[jobs["user"].is_null().to_numpy()] = NULL_ID
+    return keys
 
 
 def _typical_runtime_s(log: pl.DataFrame, test: pl.DataFrame) -> float:

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.declared import DAY_S, HOUR_S
 from rt_predictor.jobs.schema import numbers
+from rt_predictor.online.groups import HISTORY_LABELS, history_groups
 from rt_predictor.training.metrics import Array, Intervals, point_metrics
 from rt_predictor.training.replayed import Replayed
 from rt_predictor.training.scores import BLOCKS, share
@@ -16,16 +16,14 @@ from rt_predictor.training.scores import BLOCKS, share
 NAMED = 10
 """Partitions, and users, that have a bucket of their own; those with most jobs."""
 
-_MINUTE_S = 60
-_RUNTIME_EDGES_S = (_MINUTE_S, 600, HOUR_S, 4 * HOUR_S, 12 * HOUR_S, DAY_S)
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
+_RUNTIME_EDGES_S = (_MINUTE_S, 600, _HOUR_S, 4 * _HOUR_S, 12 * _HOUR_S, _DAY_S)
 _RUNTIME_LABELS = (
     *("under 1 min", "1 to 10 min", "10 min to 1 h", "1 to 4 h", "4 to 12 h", "12 to 24 h"),
     "1 day and more",
 )
 _SIZE_EDGES = (2, 9, 33, 129, 513)
 _SIZE_LABELS = ("1", "2 to 8", "9 to 32", "33 to 128", "129 to 512", "513 and more")
-_HISTORY_EDGES = (1, 3, 10)
-_HISTORY_LABELS = ("none", "1 or 2", "3 to 9", "10 and more")
 _NOT_SAID = "not said"
 _OTHERS = "all others"
 
@@ -85,7 +83,7 @@ def kinds_of_jobs(replayed: Replayed) -> dict[str, Buckets]:
         "runtime": _by_edges(numbers(jobs, "runtime"), _RUNTIME_EDGES_S, _RUNTIME_LABELS),
         "size": _by_edges(numbers(jobs, "processors_req"), _SIZE_EDGES, _SIZE_LABELS),
         "partition": _by_name(jobs["partition"]),
-        "history": _by_edges(replayed.user_runs, _HISTORY_EDGES, _HISTORY_LABELS),
+        "history": Buckets(HISTORY_LABELS, history_groups(replayed.user_runs)),
         "user": Buckets(numbered, users.places),
     }
 

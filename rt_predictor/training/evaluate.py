@@ -1,13 +1,16 @@
-"""The evaluation: the ensemble, its members and the baselines on the same replayed jobs."""
+"""The evaluation: answers, their members and the baselines on the same replayed jobs."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-import polars as pl
+import numpy as np
 
+from rt_predictor.history.columns import COLUMN
+from rt_predictor.history.token_keys import NO_KEY, USER
 from rt_predictor.jobs.schema import numbers
 from rt_predictor.training.baselines import baselines
+from rt_predictor.training.beside import Beside
 from rt_predictor.training.buckets import (
     BlockMetrics,
     BucketMetrics,
@@ -17,18 +20,56 @@ from rt_predictor.training.buckets import (
 )
 from rt_predictor.training.metrics import (
     Array,
-    IntervalMetrics,
     Intervals,
     PointMetrics,
-    interval_metrics,
     per_user_mae,
     point_metrics,
 )
+from rt_predictor.training.prepare import PreparedLog
+from rt_predictor.training.regular_jobs import (
+    RegularScores,
+    Series,
+    empirical_ends_s,
+    regular_jobs,
+    regular_scores,
+)
 from rt_predictor.training.reliability import TimeoutMetrics, timeout_metrics
-from rt_predictor.training.replayed import Replayed
+from rt_predictor.training.replayed import CONFIDENCES, Replayed
+from rt_predictor.training.scores import IntervalScores, falling_share, interval_scores
+from rt_predictor.training.usefulness import Ran, Usefulness, usefulness
 
 ENSEMBLE = "ensemble"
+"""Name of what is answered, beside its members."""
+
 REQUEST_ONLY = "request_only"
+
+REGULAR_LEVELS = (0.5, 0.75, 0.9)
+"""Levels at which regular jobs are judged."""
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class DistributionMetrics:
+    """Scores of whole distributions; lower is better."""
+
+    crps_s: float
+    """Mean continuous ranked probability score, s (Matheson, Winkler 1976); of a point it is its
+    absolute error."""
+    crps_sqrt_s: float
+    """The same of the square roots of runtimes, which weighs short jobs more; √s."""
+
+
+@dataclass(frozen=True)
+class AskedAgainMetrics:
+    """What is answered to the same jobs with other limits."""
+
+    jobs: int
+    falling: float
+    """Share of steps to a limit a quarter longer at which the prediction falls."""
+    recommended_holds: Mapping[str, float]
+    """Confidence -> share of jobs that, asked again with the limit recommended at it, are told a
+    chance of a timeout that this confidence allows."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +77,32 @@ class Evaluation:
     """The figures of one log, as in the tables."""
 
     trace: str
+    kind: str
+    """What answered."""
+    model_version: str
     retrain_every_days: float | None
-    """Days of the log after which the model was made anew; None if it never was."""
+    """Days of the log after which the model was tuned anew; None if it never was."""
     jobs_train: int
     jobs_test: int
     models: Mapping[str, PointMetrics]
-    """The ensemble, and each member on its own."""
+    """What is answered, and each member on its own."""
     baselines: Mapping[str, PointMetrics]
-    """Those that need no model, and the ensemble without users and history."""
-    interval: IntervalMetrics
+    """Those that need no model, and what is answered without users and history."""
+    distribution: DistributionMetrics
+    interval: IntervalScores
     """Of the default level."""
-    intervals: tuple[IntervalMetrics, ...]
+    intervals: tuple[IntervalScores, ...]
     """Of each level, ascending."""
+    regular: tuple[RegularScores, ...]
+    """Intervals of jobs of users who run the same again and again, by level."""
     timeouts: TimeoutMetrics | None
     """None where no job has a limit."""
+    usefulness: Mapping[str, Usefulness]
+    """Confidence -> what following the recommended limits would have done; empty without limits."""
+    asked_again: AskedAgainMetrics | None
+    """None where no job has a limit."""
+    beside: Beside | None
+    """The same jobs as answered by edition 1.0; None where its answers were not given."""
     users: int
     """Users who have jobs in the test span."""
     user_mae: Mapping[str, float]
@@ -58,57 +111,59 @@ class Evaluation:
     """Ten consecutive parts of the replay."""
     buckets: Mapping[str, tuple[BucketMetrics, ...]]
     """By runtime, size, partition, history and user."""
-    importance: Mapping[str, float]
-    """Share of each feature in the gain of all splits, greatest first."""
 
     def to_json(self) -> dict[str, object]:
         """As plain dicts, lists and numbers; None for what is not a number."""
         return {name: _plain(value) for name, value in asdict(self).items()}
 
 
-def evaluate(trace: str, log: pl.DataFrame, replayed: Replayed, level: float) -> Evaluation:
-    """Measures everything on the replayed jobs.
+def evaluate(
+    log: PreparedLog, replayed: Replayed, level: float, beside: Beside | None = None
+) -> Evaluation:
+    """Measure everything on the replayed jobs.
 
     Args:
-        trace: name of the log.
-        log: all of its jobs, as `split.scorable` gives them: what the baselines know.
+        log: all of its jobs: what the baselines know.
         replayed: the answers and the outcomes.
         level: the default level, one of `replayed.levels`.
+        beside: the figures of another edition's answers.
 
-    Raises ValueError where it is none of them.
+    Raises ValueError where the level is none of them.
     """
     if level not in replayed.levels:
         known = ", ".join(f"{other:g}" for other in replayed.levels)
         raise ValueError(f"{level:g} is none of the levels that were replayed: {known}")
     chosen = replayed.levels.index(level)
     jobs = replayed.jobs
-    runtime = jobs["runtime"].to_numpy()
+    runtime, limit = jobs["runtime"].to_numpy(), numbers(jobs, "time_req")
     models = {ENSEMBLE: replayed.predicted_s, **replayed.members}
-    others = baselines(log, jobs)
+    others = baselines(log.jobs[log.rows], jobs)
     if replayed.request_only_s is not None:
         others[REQUEST_ONLY] = replayed.request_only_s
     answers = {**models, **others}
     by_level = intervals_by_level(replayed)
-    figures = tuple(
-        interval_metrics(answered, constant, runtime, replayed.user_runs)
-        for answered, constant in zip(by_level, _constant_width(replayed), strict=True)
-    )
-    ranked = sorted(replayed.importance.items(), key=lambda item: item[1], reverse=True)
+    figures = tuple(_interval_scores(replayed, place) for place in range(len(by_level)))
     return Evaluation(
-        trace=trace,
+        trace=log.name,
+        kind=replayed.kind,
+        model_version=replayed.model_version,
         retrain_every_days=replayed.retrain_every_days,
         jobs_train=replayed.jobs_train,
         jobs_test=len(jobs),
         models={name: point_metrics(says, runtime) for name, says in models.items()},
         baselines={name: point_metrics(says, runtime) for name, says in others.items()},
+        distribution=DistributionMetrics(
+            float(replayed.crps_s.mean()), float(replayed.crps_sqrt_s.mean())
+        ),
         interval=figures[chosen],
         intervals=figures,
+        regular=_regular_scores(log, replayed),
         timeouts=timeout_metrics(
-            replayed.timeout_probability,
-            replayed.timeout_base_rate,
-            numbers(jobs, "time_req"),
-            runtime,
+            replayed.timeout_probability, replayed.timeout_base_rate, limit, runtime
         ),
+        usefulness=_usefulness(replayed),
+        asked_again=_asked_again(replayed),
+        beside=beside,
         users=jobs["user"].drop_nulls().n_unique(),
         user_mae={
             name: per_user_mae(says, runtime, jobs["user"]) for name, says in answers.items()
@@ -118,22 +173,90 @@ def evaluate(trace: str, log: pl.DataFrame, replayed: Replayed, level: float) ->
             kind: bucket_metrics(buckets, answers, by_level[chosen], runtime)
             for kind, buckets in kinds_of_jobs(replayed).items()
         },
-        importance=dict(ranked),
     )
 
 
 def intervals_by_level(replayed: Replayed) -> tuple[Intervals, ...]:
-    """What was answered, one value a level."""
-    return _by_level(replayed.levels, replayed.lower_s, replayed.upper_s)
-
-
-def _constant_width(replayed: Replayed) -> tuple[Intervals, ...]:
-    return _by_level(replayed.levels, replayed.constant_lower_s, replayed.constant_upper_s)
-
-
-def _by_level(levels: tuple[float, ...], lower_s: Array, upper_s: Array) -> tuple[Intervals, ...]:
+    """Return what was answered, one value a level."""
     return tuple(
-        Intervals(level, lower_s[:, place], upper_s[:, place]) for place, level in enumerate(levels)
+        Intervals(level, replayed.lower_s[:, place], replayed.upper_s[:, place])
+        for place, level in enumerate(replayed.levels)
+    )
+
+
+def _interval_scores(replayed: Replayed, place: int) -> IntervalScores:
+    return interval_scores(
+        (replayed.lower_s[:, place], replayed.upper_s[:, place]),
+        (replayed.constant_lower_s[:, place], replayed.constant_upper_s[:, place]),
+        replayed.jobs["runtime"].to_numpy(),
+        replayed.user_runs,
+        replayed.levels[place],
+    )
+
+
+def series_of(log: PreparedLog) -> Series:
+    """Return the jobs of a log by who asked for how much; those of unknown users belong to none."""
+    users = log.columns.keys[:, USER]
+    requests = log.columns.columns[:, COLUMN["request_id"]].astype(np.uint64)
+    groups = np.unique(np.stack([users, requests]), axis=1, return_inverse=True)[1].ravel()
+    return Series(
+        group=np.where(users == np.uint64(NO_KEY), -1, groups),
+        submit_s=log.submit_s,
+        end_s=log.end_s,
+        runtime_s=np.nan_to_num(log.runtime_s),
+        limit_s=log.limit_s,
+    )
+
+
+def _regular_scores(log: PreparedLog, replayed: Replayed) -> tuple[RegularScores, ...]:
+    series = series_of(log)
+    found = regular_jobs(series)
+    empirical = empirical_ends_s(series, found, REGULAR_LEVELS)
+    place_of = np.full(len(log), -1)
+    place_of[replayed.rows] = np.arange(len(replayed.rows))
+    places = place_of[found.rows]
+    tested = places >= 0
+    return tuple(
+        regular_scores(
+            type(found)(found.rows[tested], found.median_s[tested]),
+            _ends(replayed, level, places[tested]),
+            (empirical[0][tested, column], empirical[1][tested, column]),
+            log.runtime_s[found.rows[tested]],
+            level,
+        )
+        for column, level in enumerate(REGULAR_LEVELS)
+    )
+
+
+def _ends(replayed: Replayed, level: float, places: Array) -> tuple[Array, Array]:
+    column = replayed.levels.index(level)
+    return replayed.lower_s[places, column], replayed.upper_s[places, column]
+
+
+def ran_jobs(replayed: Replayed) -> Ran:
+    """Return the replayed jobs as usefulness wants them; cores that are not told count once."""
+    jobs = replayed.jobs
+    cores = np.nan_to_num(numbers(jobs, "processors_req"), nan=1.0)
+    return Ran(numbers(jobs, "time_req"), jobs["runtime"].to_numpy(), cores)
+
+
+def _usefulness(replayed: Replayed) -> dict[str, Usefulness]:
+    ran = ran_jobs(replayed)
+    found = {f"{c:g}": usefulness(replayed.recommended_at(c), ran) for c in CONFIDENCES}
+    return {confidence: figures for confidence, figures in found.items() if figures is not None}
+
+
+def _asked_again(replayed: Replayed) -> AskedAgainMetrics | None:
+    again = replayed.asked_again
+    if not len(again.predicted_s):
+        return None
+    return AskedAgainMetrics(
+        jobs=len(again.predicted_s),
+        falling=falling_share(again.predicted_s),
+        recommended_holds={
+            f"{confidence:g}": float(np.mean(chances <= 1 - confidence + _ROUNDING))
+            for confidence, chances in zip(CONFIDENCES, again.timeout_probability.T, strict=True)
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""How good predictions are: the figures of every table.
+"""How good point predictions are: the figures of every table.
 
 Runtimes and predictions are in seconds and above zero.
 """
@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-
-from rt_predictor.model.bounds import interval_scores_s
-from rt_predictor.training.scores import BLOCKS, share
 
 Array = NDArray[np.float64]
 
@@ -31,28 +28,6 @@ class PointMetrics:
     """Root of the mean squared error, s."""
     r2: float
     """Coefficient of determination."""
-
-
-@dataclass(frozen=True)
-class IntervalMetrics:
-    """Figures of intervals."""
-
-    level: float
-    """Share of jobs that the intervals are meant to hold."""
-    coverage: float
-    """Share that they do hold."""
-    block_coverage: tuple[float, ...]
-    """The same in ten consecutive blocks of equally many jobs."""
-    mean_width: float
-    """Mean of upper - lower, s."""
-    winkler: float
-    """Mean interval score, s; lower is better."""
-    winkler_constant_width: float
-    """That of split-conformal intervals of constant width in log runtime around the same points."""
-    jobs_without_history: int
-    """Jobs of users of whom no finished job was known."""
-    coverage_without_history: float
-    """Share of those that the intervals hold; NaN where there are none."""
 
 
 @dataclass(frozen=True)
@@ -98,34 +73,3 @@ def per_user_mae(predicted: Array, runtime: Array, users: pl.Series) -> float:
     if errors.is_empty():
         return float("nan")
     return float(errors.group_by("user").agg(pl.col("error").mean())["error"].to_numpy().mean())
-
-
-def winkler_score(intervals: Intervals, runtime: Array) -> float:
-    """Mean interval score; s."""
-    scores = interval_scores_s(intervals.lower_s, intervals.upper_s, runtime, intervals.level)
-    return float(np.mean(scores))
-
-
-def interval_metrics(
-    intervals: Intervals, constant_width: Intervals, runtime: Array, user_runs: Array
-) -> IntervalMetrics:
-    """Figures of intervals against runtimes [n], in the order of submission.
-
-    Args:
-        intervals: what was answered.
-        constant_width: what to compare their score with.
-        runtime: [n] what the jobs took.
-        user_runs: [n] finished jobs of the user that were known.
-    """
-    held = intervals.hold(runtime)
-    cold = user_runs == 0
-    return IntervalMetrics(
-        level=intervals.level,
-        coverage=float(held.mean()),
-        block_coverage=tuple(share(block) for block in np.array_split(held, BLOCKS)),
-        mean_width=intervals.mean_width_s(),
-        winkler=winkler_score(intervals, runtime),
-        winkler_constant_width=winkler_score(constant_width, runtime),
-        jobs_without_history=int(cold.sum()),
-        coverage_without_history=share(held[cold]),
-    )

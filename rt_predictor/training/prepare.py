@@ -1,139 +1,126 @@
-"""A log made ready to learn from: cut up by time, and every job with what was known then."""
+"""A log made ready to learn from: every job with what history knew of it at its submit."""
 
-import secrets
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rt_predictor.features.assemble import Assembler
-from rt_predictor.features.categories import Category, fit_category
-from rt_predictor.features.declared import (
-    BACKOFF_LAST,
-    BACKOFF_MEDIAN,
-    CATEGORY_FIELDS,
-    FEATURES,
-)
-from rt_predictor.history.replay import LogHistory
+from rt_predictor.features.asked import Asked
+from rt_predictor.features.matrix import assemble
+from rt_predictor.history.columns import TOLD_ALL, JobColumns, Told, job_columns
+from rt_predictor.history.log_tokens import LogTokens, log_tokens
+from rt_predictor.jobs.identity import with_ids
 from rt_predictor.jobs.rules import null_invalid
-from rt_predictor.jobs.schema import numbers
-from rt_predictor.model.ports import GraphInputs, GraphOutputs
-from rt_predictor.model.session import CPU, ModelSession
-from rt_predictor.settings import TrainingSettings
-from rt_predictor.training.combine import Recent
-from rt_predictor.training.export.graph import FEATURES_OUTPUT, feature_model
-from rt_predictor.training.split import Split, scorable, split_by_time
+from rt_predictor.traces import Trace
+from rt_predictor.training.network.batches import LearningLog
+from rt_predictor.training.split import Rows, ran
 
+Array = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
-_CHUNK_ROWS = 65_536
-_COLUMN = {feature.name: place for place, feature in enumerate(FEATURES)}
+_MANY = 1000
+"""Jobs of which some have waited where waits are known at all."""
 
 
 @dataclass(frozen=True)
 class PreparedLog:
-    """A log by submit time, cut up, and what was known when each job was submitted."""
+    """A log by submit time, and what was known when each of its jobs was submitted.
 
-    jobs: pl.DataFrame
-    """[n] `JOB_SCHEMA`, as `split.scorable` gives them; row numbers are kept in `ROW`"""
-    split: Split
-    history: Float32
-    """[n, len(HISTORY_INPUTS)]; NaN throughout where history is not to be used"""
-
-    def known(self, part: pl.DataFrame) -> Float32:
-        """The history of some of the jobs."""
-        return np.asarray(self.history[part[ROW].to_numpy()])
-
-    def without_history(self) -> "PreparedLog":
-        """The same log for a model that sees neither users nor finished jobs."""
-        return replace(self, history=np.full_like(self.history, np.nan))
-
-
-ROW = "row"
-"""Column that says where in its log a job stands."""
-
-
-def prepare_log(jobs: pl.DataFrame, settings: TrainingSettings) -> PreparedLog:
-    """Sorts, cuts and looks up.
-
-    Raises TrainingError where the jobs do not suffice.
+    Jobs that never ran stay in it, for they waited; `rows` leaves them out.
     """
-    jobs = null_invalid(scorable(jobs)).with_row_index(ROW)
-    split = split_by_time(jobs, settings)
-    return PreparedLog(jobs, split, LogHistory(jobs).features(jobs))
 
+    name: str
+    jobs: pl.DataFrame
+    """[n] `JOB_SCHEMA`"""
+    columns: JobColumns
+    """[n]"""
+    tokens: LogTokens
+    """[n] as of each job's submit"""
+    rows: Rows
+    """[m] jobs that ran to their end: those that can be learned from and scored, by submit"""
 
-@dataclass(frozen=True)
-class Encoder:
-    """Turns jobs into what the graph takes and what the trees see."""
+    def __len__(self) -> int:
+        return len(self.jobs)
 
-    assembler: Assembler
-    arithmetic: ModelSession
-    """From inputs to features, as the graph does it."""
+    @cached_property
+    def runtime_s(self) -> Array:
+        """[n] of all jobs; NaN where it is not known."""
+        return self._numbers("runtime")
 
-    @property
-    def categories(self) -> Sequence[Category]:
-        """What was learned of partitions, QoS and accounts."""
-        return self.assembler.categories
-
-    def encode(self, log: PreparedLog, part: pl.DataFrame) -> "Encoded":
-        """Some of the jobs of a log."""
-        inputs = self.assembler.assemble(part, log.known(part))
-        features = np.concatenate(
-            [self.arithmetic.run(inputs[rows]) for rows in _chunks(len(inputs))]
-        )
-        return Encoded(inputs, features, numbers(part, "time_req"))
-
-
-def fit_encoder(learned: pl.DataFrame, settings: TrainingSettings) -> Encoder:
-    """Learns the encoders from finished jobs."""
-    salt = secrets.token_hex(16)
-    categories = tuple(
-        fit_category(
-            field,
-            learned,
-            min_jobs=settings.min_category_jobs,
-            max_names=settings.max_categories,
-            salt=salt,
-        )
-        for field in CATEGORY_FIELDS
-    )
-    arithmetic = feature_model(categories).SerializeToString()
-    return Encoder(Assembler(categories), ModelSession(arithmetic, FEATURES_OUTPUT, (CPU,)))
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """n jobs in numbers."""
-
-    inputs: Float32
-    """[n, len(INPUTS)]"""
-    features: Float32
-    """[n, len(FEATURES)]"""
-    time_req_s: NDArray[np.float64]
-    """[n] limits, NaN for none"""
+    @cached_property
+    def limit_s(self) -> Array:
+        """[n] NaN for none."""
+        return self._numbers("time_req")
 
     @property
-    def recent(self) -> Recent:
-        """What the most alike finished jobs took."""
-        return Recent(
-            self.features[:, _COLUMN[BACKOFF_MEDIAN]], self.features[:, _COLUMN[BACKOFF_LAST]]
-        )
+    def submit_s(self) -> Array:
+        """[n]"""
+        return self.columns.submit_s
+
+    @property
+    def end_s(self) -> Array:
+        """[n] NaN where it is not known."""
+        return self.columns.end_s
+
+    @cached_property
+    def asked(self) -> Asked:
+        """[n] the jobs as features want them."""
+        return Asked.of(self.columns, self.limit_s)
+
+    def to_learn_from(self, rows: Rows, boosted: Float32) -> LearningLog:
+        """Return the log as the network learns from it.
+
+        Args:
+            rows: jobs that may be learned from.
+            boosted: [n, boosters] what boosters say of each job, NaN for nothing.
+        """
+        return LearningLog(self.asked, self.tokens, self.runtime_s, rows, boosted)
+
+    def inputs(self, rows: Rows) -> Float32:
+        """Return what the graph takes of some jobs, as of their submit: [m, WIDTH]."""
+        return assemble(self.asked[rows], self.tokens.gather(rows))
+
+    def ended_before(self, mark_s: float, most: int) -> Rows:
+        """Return the jobs that ran and had ended by a time: those that ended last, at most so many.
+
+        By submit.
+        """
+        rows = self.rows[self.end_s[self.rows] <= mark_s]
+        if len(rows) > most:
+            rows = np.sort(rows[np.argsort(self.end_s[rows], kind="stable")[-most:]])
+        return rows
+
+    def _numbers(self, name: str) -> Array:
+        return self.jobs[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
-def answers(
-    session: ModelSession, inputs: Float32, expert_losses: Float32, offsets: Float32
-) -> GraphOutputs:
-    """What a whole graph says of any number of jobs, given the parts of `GraphInputs`."""
-    given = (inputs, expert_losses, offsets)
-    return GraphOutputs.joined(
-        GraphOutputs(session.run(GraphInputs.of(*(part[rows] for part in given)).matrix))
-        for rows in _chunks(len(inputs))
-    )
+def whole_log(trace: Trace) -> pl.DataFrame:
+    """Return all jobs of a log that history is told of: those that never ran have waited."""
+    return pl.concat([trace.jobs, trace.cancelled, trace.open])
 
 
-def _chunks(rows: int) -> Iterable[slice]:
-    """Rows that are run together, so that memory for intermediate columns stays small."""
-    return (slice(at, at + _CHUNK_ROWS) for at in range(0, max(rows, 1), _CHUNK_ROWS))
+def what_is_told(jobs: pl.DataFrame) -> int:
+    """Return what of its jobs a log tells, as a sum of `Told`: no starts where nobody waited.
+
+    Readers take jobs of a log without waits to start at their submit; then nothing is known of
+    what ran and waited when.
+    """
+    started = jobs.filter(pl.col("start_time").is_not_null())
+    waited = started.select((pl.col("start_time") > pl.col("submit_time")).any()).item()
+    return TOLD_ALL if waited or len(started) < _MANY else Told.ENDED
+
+
+def prepare_log(jobs: pl.DataFrame, name: str) -> PreparedLog:
+    """Sort a log by submit and look up what was known at each.
+
+    Args:
+        jobs: the columns of `JOB_SCHEMA`, any order; those without a submit time are left out.
+        name: of the log, for the record.
+    """
+    # Jobs without an id get the one that an import of the log would give them.
+    known = with_ids(null_invalid(jobs)).filter(pl.col("submit_time").is_not_null())
+    jobs = known.sort("submit_time", maintain_order=True)
+    columns = job_columns(jobs, what_is_told(jobs))
+    return PreparedLog(name, jobs, columns, log_tokens(columns), np.flatnonzero(ran(jobs)))

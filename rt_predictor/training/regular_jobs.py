@@ -14,9 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_predictor.model.bounds import interval_scores_s
 from rt_predictor.model.distribution import interval_levels
-from rt_predictor.training.scores import share
+from rt_predictor.training.scores import interval_scores_s, share
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]

@@ -1,71 +1,242 @@
-"""Replays the last part of a log: answers from a model of what had ended before, or from several.
+"""Replays a log: every later job is answered from what was known at its submit.
 
-A model that is trained anew every so many days follows the workload; one that is not shows what a
-site gets that trains once.
+Outcomes teach the recalibration as they come, from the first job of the log on: what a service
+would have learned that had imported the log before the first answer that is judged. Jobs that the
+model was trained on are seen in history, but are no evidence of how good it is.
 """
 
-import tempfile
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from rt_predictor.features.declared import DAY_S
+from rt_predictor.history.columns import job_columns
+from rt_predictor.history.log_tokens import log_tokens
+from rt_predictor.model.distribution import Distribution, recommended_limit_s
+from rt_predictor.online.recalibration import LearnedLevels
 from rt_predictor.settings import Settings
-from rt_predictor.training.boosters import Progress
-from rt_predictor.training.pipeline import train
-from rt_predictor.training.replayed import Replayed, concatenate
-from rt_predictor.training.split import MIN_PART_JOBS, scorable, split_by_time
+from rt_predictor.training.answering import Answering, AskedJobs
+from rt_predictor.training.baselines import user_runs
+from rt_predictor.training.calibrate import constant_width, fit_limit_overrun
+from rt_predictor.training.evidence import Evidence, Maps, gather_evidence, told_maps
+from rt_predictor.training.prepare import Array, PreparedLog
+from rt_predictor.training.progress import Report, part_of
+from rt_predictor.training.replayed import (
+    CONFIDENCES,
+    LEVELS,
+    LONGER,
+    TRIED_CONFIDENCES,
+    AskedAgain,
+    Replayed,
+)
+from rt_predictor.training.split import Rows, last_ended
 
-REPLAYING = "replaying"
-"""Name of the step, for progress."""
+_ASKED_AGAIN = 4000
+"""Jobs that are asked again with other limits, at most."""
+
+_WIDTH_SHARE = 0.15
+"""Share of the jobs that had ended before the first answer, last to end, that intervals of constant
+width are learned from."""
+
+_NAMES = ("user", "account", "job_name")
+"""Fields that tie a job to history."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """The jobs of a log that are judged, and what came before."""
+
+    tested: Rows
+    """[n] by submit"""
+    before: Rows
+    """Jobs that had ended before the first of them was submitted"""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a replay gave."""
+
+    replayed: Replayed
+    levels: LearnedLevels
+    """What the recalibration knew after all outcomes of the log."""
+    outcomes: int
+    """How many it learned from."""
 
 
 def replay(
-    jobs: pl.DataFrame, settings: Settings, retrain_every_days: float | None, progress: Progress
-) -> Replayed:
-    """Answers every job of the test span of a log.
+    log: PreparedLog,
+    model: Answering,
+    start: LearnedLevels | None,
+    span: Span,
+    settings: Settings,
+    *,
+    report: Report,
+) -> Replay:
+    """Answer every job of a span, in the order of submission.
 
     Args:
-        jobs: the log (`JOB_SCHEMA`), any order.
-        settings: everything under `[training]` and `prediction.confidence_level`.
-        retrain_every_days: days of the log after which a new model is made of all that has ended;
-            None for one model. A period of too few jobs stays with the model before it.
-        progress: called with a step's name and the share of it that is done.
-
-    Raises TrainingError where the jobs do not suffice.
+        log: the whole log.
+        model: what answers.
+        start: where its recalibration starts from.
+        span: the jobs to answer.
+        settings: granularity of recommended limits, whether limits are enforced, and the seed.
+        report: called with the share of the work that is done.
     """
-    jobs = scorable(jobs)
-    if retrain_every_days is None:
-        return _trained(jobs, settings, progress)
-    spans = list(_spans(jobs, settings, retrain_every_days * DAY_S))
-    found = []
-    for number, (start, stop) in enumerate(spans):
-        progress(REPLAYING, number / len(spans))
-        # Half a job keeps the share away from the rounding between two jobs.
-        later = settings.with_overrides({"training.test_share": 1 - (start + 0.5) / stop})
-        found.append(_trained(jobs[:stop], later, lambda _step, _share: None))
-    progress(REPLAYING, 1.0)
-    return replace(concatenate(found), retrain_every_days=retrain_every_days)
+    asked = AskedJobs.of(log.columns, log.tokens, log.limit_s)
+    rows = log.rows[~model.learned.hold(log.columns.ident[log.rows])]
+    evidence = gather_evidence(log, model, rows, part_of(report, 0.0, 0.5))
+    maps, levels = told_maps(log, evidence, start, span.tested)
+    views = _Views.room(len(span.tested))
+    enforced = settings.prediction.limits_enforced
+    granularity_s = settings.prediction.limit_granularity_s
+    members: list[dict[str, Array]] = []
+    runtime_s = log.runtime_s[span.tested]
+    for piece, said in model.ask(asked, span.tested):
+        limit_s = log.limit_s[span.tested[piece]]
+        raw = Distribution.of(said.support_s, said.weights, limit_s, limits_enforced=enforced)
+        distribution = maps[piece].recalibrated(raw)
+        views.put(piece, distribution, runtime_s[piece], granularity_s)
+        members.append(model.members(said))
+        report(0.5 + 0.4 * min(piece.stop / len(span.tested), 1.0))
+    jobs = log.jobs[span.tested]
+    widths = _constant_widths(log, span, evidence)
+    overrun = fit_limit_overrun(log.runtime_s[span.before], log.limit_s[span.before])
+    longest = np.maximum(log.limit_s[span.tested] * overrun, views.predicted_s)
+    replayed = Replayed(
+        jobs=jobs,
+        rows=span.tested,
+        kind=model.kind,
+        model_version=model.version,
+        jobs_train=len(span.before),
+        predicted_s=views.predicted_s,
+        members={name: np.concatenate([part[name] for part in members]) for name in members[0]},
+        levels=LEVELS,
+        lower_s=views.lower_s,
+        upper_s=views.upper_s,
+        constant_lower_s=views.predicted_s[:, None] / widths,
+        constant_upper_s=np.fmin(views.predicted_s[:, None] * widths, longest[:, None]),
+        crps_s=views.crps_s,
+        crps_sqrt_s=views.crps_sqrt_s,
+        timeout_probability=views.timeout_probability,
+        timeout_base_rate=_timeout_rate(log, span.before),
+        recommended_s=views.recommended_s,
+        user_runs=user_runs(log.jobs[log.rows], jobs),
+        asked_again=_ask_again(log, model, maps, span.tested, views=views, settings=settings),
+        request_only_s=_without_history(log, model, span.tested),
+    )
+    return Replay(replayed, levels, len(rows))
 
 
-def _trained(jobs: pl.DataFrame, settings: Settings, progress: Progress) -> Replayed:
-    with tempfile.TemporaryDirectory() as folder:
-        return train(
-            jobs, ["replay"], Path(folder) / "bundle", settings, progress, request_only=True
-        ).replayed
+@dataclass(frozen=True)
+class _Views:
+    """What is read from the distributions of n jobs; names as in `Replayed`."""
+
+    predicted_s: Array
+    lower_s: Array
+    upper_s: Array
+    crps_s: Array
+    crps_sqrt_s: Array
+    timeout_probability: Array
+    recommended_s: Array
+
+    @classmethod
+    def room(cls, jobs: int) -> "_Views":
+        """Return room for the views of n jobs."""
+        levels, tried = (jobs, len(LEVELS)), (jobs, len(TRIED_CONFIDENCES))
+        shapes = (jobs, levels, levels, jobs, jobs, jobs, tried)
+        return cls(*(np.empty(shape) for shape in shapes))
+
+    def put(
+        self, piece: slice, distribution: Distribution, runtime_s: Array, granularity_s: float
+    ) -> None:
+        """Write those of some jobs."""
+        self.predicted_s[piece] = distribution.median_s()
+        for column, level in enumerate(LEVELS):
+            ends = distribution.interval_s(level)
+            self.lower_s[piece, column], self.upper_s[piece, column] = ends
+        self.crps_s[piece] = distribution.crps_s(runtime_s)
+        self.crps_sqrt_s[piece] = distribution.crps_sqrt_s(runtime_s)
+        self.timeout_probability[piece] = distribution.timeout_probability()
+        reached_s = distribution.quantiles_s(TRIED_CONFIDENCES)
+        self.recommended_s[piece] = recommended_limit_s(reached_s, granularity_s)
 
 
-def _spans(jobs: pl.DataFrame, settings: Settings, every_s: float) -> Iterator[tuple[int, int]]:
-    """First row and end of each period, from the mark on; none has under `MIN_PART_JOBS`."""
-    submit_s = jobs["submit_time"].to_numpy()
-    mark_s = split_by_time(jobs, settings.training).mark_s
-    starts = np.searchsorted(submit_s, np.arange(mark_s, submit_s[-1], every_s))
-    start = int(starts[0])
-    for stop in starts.tolist()[1:]:
-        if stop - start >= MIN_PART_JOBS and len(jobs) - stop >= MIN_PART_JOBS:
-            yield start, stop
-            start = stop
-    yield start, len(jobs)
+def _constant_widths(log: PreparedLog, span: Span, evidence: Evidence) -> Array:
+    """[len(LEVELS)] factors of intervals of constant width, from the last jobs before the span.
+
+    From all where there are none before it.
+    """
+    rows = evidence.rows
+    last = last_ended(log.end_s, rows[np.isin(rows, span.before)], _WIDTH_SHARE)[1]
+    chosen = np.isin(rows, last) if len(last) else np.ones(len(rows), dtype=np.bool_)
+    predicted_s, runtime_s = evidence.median_s[chosen], log.runtime_s[rows[chosen]]
+    return np.array([constant_width(predicted_s, runtime_s, level) for level in LEVELS])
+
+
+def _timeout_rate(log: PreparedLog, before: Rows) -> float:
+    limited = before[~np.isnan(log.limit_s[before])]
+    if not len(limited):
+        return float("nan")
+    return float(np.mean(log.runtime_s[limited] >= log.limit_s[limited]))
+
+
+def _without_history(log: PreparedLog, model: Answering, tested: Rows) -> Array:
+    """[n] what is answered to jobs of nobody, before anything has ended."""
+    nobody = log.jobs[tested].with_columns(pl.lit(None, pl.String).alias(n) for n in _NAMES)
+    columns = job_columns(nobody)
+    nothing = job_columns(nobody[:0])
+    asked = AskedJobs.of(columns, log_tokens(nothing, columns), log.limit_s[tested])
+    found = np.empty(len(tested))
+    for piece, said in model.ask(asked, np.arange(len(tested))):
+        limit_s = asked.asked.limit_s[piece]
+        found[piece] = Distribution.of(said.support_s, said.weights, limit_s).median_s()
+    return found
+
+
+def _ask_again(
+    log: PreparedLog,
+    model: Answering,
+    maps: Maps,
+    tested: Rows,
+    *,
+    views: _Views,
+    settings: Settings,
+) -> AskedAgain:
+    """Ask some of the jobs again: with longer limits, and with those that were recommended."""
+    limited = np.flatnonzero(~np.isnan(log.limit_s[tested]))
+    rng = np.random.default_rng(settings.training.seed)
+    some = np.sort(rng.choice(limited, min(len(limited), _ASKED_AGAIN), replace=False))
+    limit_s = log.limit_s[tested[some]]
+    recommended = [
+        views.recommended_s[some, TRIED_CONFIDENCES.index(confidence)] for confidence in CONFIDENCES
+    ]
+    limits_s = [limit_s * LONGER, limit_s * LONGER**2, *recommended]
+    jobs = log.jobs[np.tile(tested[some], len(limits_s))]
+    columns = job_columns(jobs.with_columns(time_req=pl.Series(np.concatenate(limits_s))))
+    asked = AskedJobs.of(columns, log_tokens(log.columns, columns), np.concatenate(limits_s))
+    same = maps[np.tile(some, len(limits_s))]
+    predicted, chance = np.empty((2, len(jobs)))
+    for piece, said in model.ask(asked, np.arange(len(jobs))):
+        raw = Distribution.of(
+            said.support_s,
+            said.weights,
+            asked.asked.limit_s[piece],
+            limits_enforced=settings.prediction.limits_enforced,
+        )
+        distribution = same[piece].recalibrated(raw)
+        predicted[piece], chance[piece] = (
+            distribution.median_s(),
+            distribution.timeout_probability(),
+        )
+    by_limit = np.split(predicted, len(limits_s)), np.split(chance, len(limits_s))
+    return AskedAgain(
+        np.column_stack([views.predicted_s[some], *by_limit[0][:2]]),
+        np.column_stack(by_limit[1][2:]),
+    )
+
+
+def span_after(log: PreparedLog, rows: Rows, mark_s: float, until_s: float = np.inf) -> Span:
+    """Return the span of those jobs that were submitted from a time on, before another."""
+    submit_s = log.submit_s[rows]
+    tested = rows[(submit_s >= mark_s) & (submit_s < until_s)]
+    return Span(tested, log.rows[log.end_s[log.rows] <= mark_s])

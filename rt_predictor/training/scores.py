@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_predictor.model.bounds import interval_scores_s
 from rt_predictor.model.distribution import Distribution, interval_levels
 from rt_predictor.online.groups import HISTORY_LABELS, history_groups
 
@@ -43,6 +42,15 @@ class IntervalScores:
     def winkler_over_constant_width(self) -> float:
         """Below 1 where knowing how uncertain a job is pays."""
         return self.winkler_s / self.constant_width_winkler_s
+
+
+def interval_scores_s(lower_s: Array, upper_s: Array, runtime_s: Array, level: float) -> Array:
+    """Return the interval scores of Winkler (1972): width, plus 2 / (1 - level) times the miss; s.
+
+    All of [n], or of shapes that go together.
+    """
+    miss_s = np.maximum(lower_s - runtime_s, 0) + np.maximum(runtime_s - upper_s, 0)
+    return np.asarray(upper_s - lower_s + 2 / (1 - level) * miss_s)
 
 
 def interval_scores(

@@ -6,10 +6,14 @@ an array in training and the other in the test.
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from rt_predictor.errors import TrainingError
-from rt_predictor.settings import TrainingSettings
+
+Rows = NDArray[np.int64]
+Times = NDArray[np.float64]
 
 MIN_PART_JOBS = 30
 """Jobs that each part needs at least; with fewer its figures say nothing."""
@@ -17,67 +21,66 @@ MIN_PART_JOBS = 30
 
 @dataclass(frozen=True)
 class Split:
-    """Parts of a log, in the order of time; no job is in two of them.
+    """Two parts of a log by time; no job is in both. Rows are places in the log."""
 
-    The training parts are cut by end time, so that each holds what was learned in its span: cut by
-    submit time, a part would lose its long jobs, which end only after it.
-    """
-
-    fit: pl.DataFrame
-    """Trees are fitted on these."""
-    stop: pl.DataFrame
-    """Ended after `fit`: these say when to stop adding trees."""
-    calibrate: pl.DataFrame
-    """Ended after `stop`: weights and intervals are fitted on these."""
-    test: pl.DataFrame
-    """Held out: every job submitted at or after the mark."""
     mark_s: float
-    """Submit time at which `test` begins; every job of the other parts had ended by then."""
-
-    def training(self) -> pl.DataFrame:
-        """All jobs that something is learned from."""
-        return pl.concat([self.fit, self.stop, self.calibrate])
+    """Submit time at which `test` begins; every job of `training` had ended by then."""
+    training: Rows
+    """[m] what may be learned from."""
+    test: Rows
+    """[k] held out: every job submitted at or after the mark, by submit."""
 
 
 def scorable(jobs: pl.DataFrame) -> pl.DataFrame:
     """Jobs of a log that ran (runtime > 0) and whose submit and end are known, by submit time."""
+    return jobs.filter(ran(jobs)).sort("submit_time", maintain_order=True)
+
+
+def ran(jobs: pl.DataFrame) -> pl.Series:
+    """Which jobs ran and have their submit and end: [n] booleans."""
     known = pl.col("submit_time").is_not_null() & pl.col("end_time").is_not_null()
-    return jobs.filter((pl.col("runtime") > 0) & known).sort("submit_time", maintain_order=True)
+    return jobs.select(((pl.col("runtime") > 0) & known).fill_null(value=False)).to_series()
 
 
-def split_by_time(jobs: pl.DataFrame, settings: TrainingSettings) -> Split:
-    """Cuts a log (`JOB_SCHEMA`, as `scorable` gives it) into fit, stop, calibrate and test.
+def split_by_time(submit_s: Times, end_s: Times, rows: Rows, test_share: float) -> Split:
+    """Cut jobs in two at the submit of the first of the last `test_share` of them.
+
+    Args:
+        submit_s: [n] of all jobs of the log.
+        end_s: [n]
+        rows: which jobs can be scored, by submit.
+        test_share: share of submissions that is held out.
 
     Raises TrainingError where a part would have too few jobs.
     """
-    if jobs.is_empty():
+    if not len(rows):
         raise TrainingError("the log holds no job that ran: nothing can be learned from it")
-    mark_s = _at_share(jobs["submit_time"], 1 - settings.test_share)
-    training = jobs.filter(pl.col("end_time") <= mark_s)
-    _check_size("training", training, jobs)
-    ends = training["end_time"].sort()
-    calibrate_s = _at_share(ends, 1 - settings.calibration_share)
-    stop_s = _at_share(ends, 1 - settings.calibration_share - settings.early_stopping_share)
-    end = pl.col("end_time")
-    split = Split(
-        fit=training.filter(end <= stop_s),
-        stop=training.filter((end > stop_s) & (end <= calibrate_s)),
-        calibrate=training.filter(end > calibrate_s),
-        test=jobs.filter(pl.col("submit_time") >= mark_s),
-        mark_s=mark_s,
-    )
-    for name in ("fit", "stop", "calibrate", "test"):
-        _check_size(name, getattr(split, name), jobs)
+    mark_s = _at_share(submit_s[rows], 1 - test_share)
+    split = Split(mark_s, rows[end_s[rows] <= mark_s], rows[submit_s[rows] >= mark_s])
+    for name, part in (("training", split.training), ("test", split.test)):
+        if len(part) < MIN_PART_JOBS:
+            raise TrainingError(
+                f"a log of {len(rows)} jobs leaves {len(part)} to the part {name}, at least "
+                f"{MIN_PART_JOBS} are needed: give a longer log, or change training.test_share"
+            )
     return split
 
 
-def _check_size(name: str, part: pl.DataFrame, jobs: pl.DataFrame) -> None:
-    if len(part) < MIN_PART_JOBS:
-        raise TrainingError(
-            f"a log of {len(jobs)} jobs leaves {len(part)} to the part {name}, at least "
-            f"{MIN_PART_JOBS} are needed: give a longer log, or change the shares in [training]"
-        )
+def last_ended(end_s: Times, rows: Rows, share: float) -> tuple[Rows, Rows]:
+    """Cut jobs in two by their end: those that ended earlier, and the last `share` to end.
+
+    By submit, a part would lose its long jobs, which end only after it.
+
+    Args:
+        end_s: [n] of all jobs of the log.
+        rows: which of them are cut.
+        share: of the latter part.
+    """
+    if not len(rows):
+        return rows, rows
+    last = end_s[rows] > _at_share(np.sort(end_s[rows]), 1 - share)
+    return rows[~last], rows[last]
 
 
-def _at_share(times: pl.Series, share: float) -> float:
+def _at_share(times: Times, share: float) -> float:
     return float(times[min(int(share * len(times)), len(times) - 1)])

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rt_predictor.api import ipc_stream
-from rt_predictor.api.arrow import JobTable, decode_table, encode_table
+from rt_predictor.api.arrow import JobTable, Question, decode_table, encode_table
 from rt_predictor.api.ipc_stream import check_stream, column_kinds
 from rt_predictor.errors import InvalidRequestError, TooLargeError
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
@@ -20,6 +20,7 @@ from tests.serving.fakes import MEMBERS, FakePredictor
 
 NOW = 1_234_567.0
 ROWS = 100
+NOTHING = Question()
 OLDEST = pl.CompatLevel.oldest()
 
 
@@ -29,8 +30,14 @@ def stream_of(table: pl.DataFrame, **options: object) -> bytes:
     return file.getvalue()
 
 
-def decoded(stream: bytes, *, partial: bool = True, max_rows: int = ROWS) -> JobTable:
-    return decode_table(stream, partial=partial, max_rows=max_rows, clock=lambda: NOW)
+def decoded(
+    stream: bytes,
+    question: Question = NOTHING,
+    *,
+    partial: bool = True,
+    max_rows: int = ROWS,
+) -> JobTable:
+    return decode_table(stream, question, partial=partial, max_rows=max_rows, clock=lambda: NOW)
 
 
 def generated(count: int = 5) -> pl.DataFrame:
@@ -265,14 +272,23 @@ def test_what_is_looked_at_first_is_what_polars_writes() -> None:
     assert ipc_stream.MAX_TEXT_BYTES == 1024
 
 
-def test_a_table_is_answered_at_the_level_that_it_asks_for() -> None:
-    table = decoded(stream_of(generated(3)))
-    said = FakePredictor().predict(table.frame)
-    parts = [Scored(range(3), said)]
-    usual, narrow = (
-        pl.read_ipc_stream(encode_table(table, parts, MEMBERS, level)[0]) for level in (None, 0.5)
-    )
-    assert usual["confidence_upper"].to_list() == said.upper_s.tolist()
-    assert narrow["confidence_upper"].to_list() == said.ends_s[1][:, 0].tolist()
-    assert narrow["predicted_runtime"].to_list() == usual["predicted_runtime"].to_list()
-    assert (narrow["recommended_time_req"] <= usual["recommended_time_req"]).all()
+def test_a_table_is_answered_as_it_asks() -> None:
+    stream = stream_of(generated(3))
+    usual, asked = decoded(stream), decoded(stream, Question(0.5, (0.1, 0.75)))
+    plain, narrow = (answered(table) for table in (usual, asked))
+    said = FakePredictor().predict(usual.frame)
+    assert plain["confidence_upper"].to_list() == said.upper_s.tolist()
+    assert (narrow["confidence_upper"] < plain["confidence_upper"]).all()
+    assert narrow["predicted_runtime"].to_list() == plain["predicted_runtime"].to_list()
+    assert (narrow["recommended_time_req"] <= plain["recommended_time_req"]).all()
+    assert narrow["quantile_0.75"].to_list() == (said.runtime_s * 1.25).tolist()
+    assert {"quantile_0.1", "quantile_0.75"} == set(narrow.columns) - set(plain.columns)
+
+
+def test_jobs_of_a_table_may_be_running() -> None:
+    moments = {"as_of": pl.col("submit_time") + 60, "elapsed": pl.lit(pl.Series([9.0, None, -1.0]))}
+    table = decoded(stream_of(generated(3).with_columns(**moments)))
+    assert list(table.errors) == [2]
+    assert answered(table)["remaining_runtime"].to_list() == [10.0, None, None]
+    without = decoded(stream_of(generated(3).with_columns(elapsed=pl.lit(9.0))))
+    assert {error.field for error in without.errors.values()} == {"as_of"}

@@ -15,18 +15,19 @@ from rt_predictor.api.codec import (
     decode_job,
     decode_jobs,
     decode_many,
-    encode_answer,
     encode_answers,
     encode_batch,
 )
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
+from rt_predictor.jobs.asked import ASKED_SCHEMA, NOTHING_ASKED
 from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.rules import NUMBER_RULES, TEXT_RULES, NumberRule
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving.isolation import Failed, Scored
-from rt_predictor.serving.predictions import Flag, Predictions
-from tests.serving.fakes import MEMBERS, FakePredictor, ends_of
+from rt_predictor.serving.predictions import Flag
+from tests.serving.answers import predictions_of
+from tests.serving.fakes import FakePredictor
 from tests.serving.harness import job
 
 NOW = 1_234_567.0
@@ -66,6 +67,7 @@ def test_every_field_arrives_and_missing_is_null(
         {
             **{name: None if job.get(name) == "" else job.get(name) for name in REQUEST_SCHEMA},
             "partition": normal_partition(job["partition"]),
+            **NOTHING_ASKED,
             "submit_time": NOW if job["submit_time"] is None else job["submit_time"],
         }
         for job in jobs
@@ -86,8 +88,11 @@ odd_jobs = st.lists(
             "user": st.sampled_from(["", "u", "é" * 257]),
             "request_id": st.sampled_from(["", "1", "y" * 257]),
             "partial": st.booleans(),
+            "elapsed": st.sampled_from([None, None, 0.0, 5.0, -1.0]),
+            "as_of": st.sampled_from([None, NOW, NOW + 10, -1.0]),
+            "confidence_level": st.sampled_from([None, 0.8, 1.0]),
+            "quantiles": st.sampled_from([(), (0.1, 0.5), (0.0,)]),
             "explain": st.booleans(),
-            "elapsed": st.sampled_from([None, 0.0, 5.0]),
         }
     ),
     max_size=12,
@@ -101,8 +106,12 @@ def test_many_jobs_are_read_as_few_are(jobs: list[dict[str, object]], slice_rows
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codec, "_SLICE_ROWS", slice_rows)
         many = decode_many(requests, _now)
-    assert dict(many.valid.schema) == {name: kind() for name, kind in REQUEST_SCHEMA.items()}
-    assert many.valid.to_dicts() == few.valid
+    found = [{**NOTHING_ASKED, **row} for row in many.valid.to_dicts()]
+    assert found == [
+        {**row, "quantiles": row["quantiles"] and list(row["quantiles"])} for row in few.valid
+    ]
+    kinds = {**REQUEST_SCHEMA, **ASKED_SCHEMA}
+    assert all(kind == kinds[name] for name, kind in many.valid.schema.items())
     assert many.request_ids == few.request_ids
     assert many.errors.keys() == few.errors.keys()
     for place, error in few.errors.items():
@@ -124,9 +133,9 @@ def test_invalid_jobs_are_left_out_of_the_frame_whatever_their_places(
 
 
 def test_zero_that_was_sent_is_not_missing() -> None:
-    assert decode_job(job(gpus_req=0), _now)[0]["gpus_req"] == 0.0
-    assert decode_job(job(), _now)[0]["gpus_req"] is None
-    assert decode_job(job(submit_time=0.0), _now)[0]["submit_time"] == 0.0
+    assert decode_job(job(gpus_req=0), _now)["gpus_req"] == 0.0
+    assert decode_job(job(), _now)["gpus_req"] is None
+    assert decode_job(job(submit_time=0.0), _now)["submit_time"] == 0.0
 
 
 def test_the_clock_is_read_once_for_all_jobs_that_come_together() -> None:
@@ -146,15 +155,17 @@ def test_the_clock_is_read_once_for_all_jobs_that_come_together() -> None:
         ({"user": "x" * 257}, "user"),
         ({"request_id": "x" * 257}, "request_id"),
         ({"submit_time": -1.0}, "submit_time"),
-        ({"confidence_level": 0.8}, "confidence_level"),
+        ({"confidence_level": 0.0}, "confidence_level"),
+        ({"confidence_level": 1.0}, "confidence_level"),
         ({"confidence_level": math.nan}, "confidence_level"),
+        ({"quantiles": [0.5, 1.5]}, "quantiles"),
+        ({"quantiles": [0.5] * 101}, "quantiles"),
+        ({"elapsed": 5.0}, "as_of"),
+        ({"elapsed": -1.0, "as_of": 2e9}, "elapsed"),
+        ({"elapsed": 7.0, "as_of": 1.7e9 + 5}, "elapsed"),
+        ({"as_of": 1.7e9 - 1}, "as_of"),
         ({"time_req": None}, "time_req"),
         ({"gpu_type": "x" * 257}, "gpu_type"),
-        # What this version does not answer is never passed over.
-        ({"quantiles": [0.5]}, "quantiles"),
-        ({"explain": True}, "explain"),
-        ({"elapsed": 0.0}, "elapsed"),
-        ({"as_of": 5.0}, "as_of"),
     ],
 )
 def test_a_job_that_breaks_a_rule_is_an_error_naming_the_field(
@@ -167,9 +178,8 @@ def test_a_job_that_breaks_a_rule_is_an_error_naming_the_field(
 
 
 def test_a_partial_job_may_lack_required_fields_but_not_break_rules() -> None:
-    row, level = decode_job(pb.PredictRequest(partial=True), _now)
-    assert level is None
-    assert row == {**dict.fromkeys(REQUEST_SCHEMA), "submit_time": NOW}
+    row = decode_job(pb.PredictRequest(partial=True), _now)
+    assert row == {**dict.fromkeys(REQUEST_SCHEMA), **NOTHING_ASKED, "submit_time": NOW}
     with pytest.raises(InvalidJobError, match="nodes_req = 0"):
         decode_job(pb.PredictRequest(partial=True, nodes_req=0), _now)
 
@@ -188,42 +198,10 @@ def test_an_id_that_is_too_long_is_not_given_back() -> None:
     check_batch_id("x" * 256)
 
 
-def _predictions(count: int, *, flags: int = 0) -> Predictions:
-    numbers = np.arange(1.0, count + 1)
-    return Predictions(
-        runtime_s=numbers,
-        lower_s=numbers / 2,
-        upper_s=numbers * 2,
-        timeout_probability=np.where(numbers == 2, np.nan, 0.5),
-        ends_s=ends_of(numbers),
-        limit_granularity_s=60.0,
-        members_s=np.stack([numbers, numbers + 1, numbers + 2], axis=1),
-        flags=np.full(count, flags, np.uint8),
-        member_names=MEMBERS,
-        level=0.9,
-        model_version="v7",
-    )
-
-
-def test_an_answer_holds_what_was_predicted() -> None:
-    answer = encode_answer("id", _predictions(1, flags=Flag.UNSEEN_QOS | Flag.NO_TIME_LIMIT))
-    assert read(answer) == pb.PredictResponse(
-        predicted_runtime=1.0,
-        confidence_lower=0.5,
-        confidence_upper=2.0,
-        confidence_level=0.9,
-        recommended_time_req=60.0,
-        timeout_probability=0.5,
-        model_predictions={"xgboost": 1.0, "lightgbm": 2.0, "catboost": 3.0},
-        model_version="v7",
-        request_id="id",
-        flags=[pb.PREDICTION_FLAG_UNSEEN_QOS, pb.PREDICTION_FLAG_NO_TIME_LIMIT],
-    )
-
-
 def test_a_job_without_limit_has_no_timeout_probability() -> None:
     jobs = decode_jobs([job(), job()], _now)
-    first, second = map(read, encode_answers(jobs, [Scored(range(2), _predictions(2))]))
+    found = predictions_of([1, 2], timeout_probability=np.array([0.5, np.nan]))
+    first, second = map(read, encode_answers(jobs, [Scored(range(2), found)]))
     assert first.HasField("timeout_probability")
     assert not second.HasField("timeout_probability")
 
@@ -285,19 +263,21 @@ def test_answers_come_in_the_order_of_the_jobs_however_they_were_found(
         assert one == other
 
 
-def test_every_job_is_answered_at_the_level_that_it_asks_for() -> None:
-    asked = [None, 0.5, 0.95, 0.8, 0.9]
-    requests = [job(request_id=str(n), confidence_level=level) for n, level in enumerate(asked)]
-    predictions = _predictions(4)  # the fourth job asks for a level that there is not
-    parts = [Scored(range(4), predictions)]
-    for decoded in (decode_jobs(requests, _now), decode_many(requests, _now)):
-        assert "must be one of 0.5, 0.9, 0.95" in str(decoded.errors[3])
+def test_every_job_is_answered_as_it_asks() -> None:
+    asked = [None, 0.5, 0.95, 1.0, 0.8]
+    requests = [
+        job(request_id=str(n), confidence_level=level, quantiles=[0.1] * n)
+        for n, level in enumerate(asked)
+    ]
+    few, many = decode_jobs(requests, _now), decode_many(requests, _now)
+    assert len(few.valid) == len(many.valid) == 4
+    found = FakePredictor().predict(few.valid)
+    parts = [Scored(range(4), found)]
+    streamed = list(map(read, encode_answers(few, parts)))
+    for decoded in (few, many):
+        assert "must lie between 0 and 1" in str(decoded.errors[3])
         batch = pb.PredictBatchResponse.FromString(encode_batch("b", "v7", decoded, parts))
         levels = [answer.confidence_level for answer in batch.predictions]
-        assert levels == [0.9, 0.5, 0.95, 0.0, 0.9]
-        uppers = [answer.confidence_upper for answer in batch.predictions]
-        assert uppers == [2.0, 3.0, 9.0, 0.0, 8.0]
-    streamed = encode_answers(decode_jobs(requests, _now), parts)
-    assert list(map(read, streamed)) == list(batch.predictions)
-    alone = read(encode_answer("1", predictions.part(1, 2), 0.5))
-    assert alone == batch.predictions[1]
+        assert levels == [0.9, 0.5, 0.95, 0.0, 0.8]
+        assert [len(answer.quantiles) for answer in batch.predictions] == [0, 1, 2, 0, 4]
+        assert list(batch.predictions) == streamed

@@ -17,8 +17,12 @@ def test_figures_come_under_the_names_of_training() -> None:
     response = pb.GetModelInfoResponse(live=encode_live(FIGURES, 0.9))
     assert model_info(response).live == LiveFigures(
         12,
-        {"mae": 30.0, "accuracy": 0.7, "underestimated": 0.4, "coverage": 0.88, "winkler": 200.0},
-        (GroupDrift("request", 0.3, "time_req"),),
+        {
+            **{"mae": 30.0, "accuracy": 0.7, "underestimated": 0.4, "crps": 25.0},
+            **{"coverage": 0.88, "winkler": 200.0},
+        },
+        (GroupDrift("calibration", 0.3, "pit"),),
+        {"last2": 40.0},
     )
 
 
@@ -34,7 +38,7 @@ def test_people_see_them_below_those_of_training(capsys) -> None:
     assert lines[place + 1 : place + 3] == [
         "on live jobs   mean error 30 s, accuracy 70 %, ran longer 40 %, within the interval 88 %, "
         "after 12 jobs",
-        "drift, PSI     request 0.30 (time_req)",
+        "drift, PSI     calibration 0.30 (pit)",
     ]
 
 

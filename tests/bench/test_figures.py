@@ -18,17 +18,13 @@ def test_quantiles_are_in_ms() -> None:
 
 
 def _figures(factor: float) -> Figures:
-    """Figures that keep each promise by that factor; the floors are 1."""
+    """Figures that keep each promise by that factor, as far as one amount can keep several."""
     figures: Figures = {}
     for promise in PROMISES:
-        if promise.over is not None:
-            figures[promise.over] = Figure((1.0,), "")
-    for promise in PROMISES:
         kept = promise.limit / factor if promise.most else promise.limit * factor
-        if promise.figure not in figures and promise.figure != "bulk.arrow_per_s":
-            figures[promise.figure] = Figure((kept,), "")
-    figures["bulk.arrow_per_s"] = Figure((150_000 * factor,), "")
-    figures["inside.graph_bulk_per_s"] = Figure((150_000 * factor / (0.7 * factor),), "")
+        amount = figures.setdefault(promise.figure, Figure((kept,), ""))
+        if promise.over is not None and promise.over not in figures:
+            figures[promise.over] = Figure((amount.median / kept,), "")
     return figures
 
 

@@ -13,15 +13,19 @@ import pytest
 from rt_predictor.cli import main
 from rt_predictor.client import SERVICE, Access, Client, Job, ModelInfo, Prediction
 from rt_predictor.errors import ServiceError
+from rt_predictor.jobs.asked import frame_of
+from rt_predictor.jobs.schema import Jobs
 from rt_predictor.serving.description import (
     FeatureDescription,
     MemberDescription,
     ModelDescription,
 )
+from rt_predictor.serving.explanation import Explanation, OwnJob, Said
 from rt_predictor.serving.predictions import Flag, Predictions
 from rt_predictor.serving.predictor import Predictor
+from rt_predictor.serving.views import Views
 from rt_predictor.settings import Settings
-from tests.serving.fakes import ends_of
+from tests.serving.answers import VIEWS, predictions_of
 
 DESCRIPTION = ModelDescription(
     trained_at=1_735_700_000.0,
@@ -30,21 +34,38 @@ DESCRIPTION = ModelDescription(
     training_samples=12_345,
     training_traces=("a.swf", "b.swf"),
     metrics={"mae": 2820.0, "accuracy": 0.61, "coverage": 0.897, "winkler": 7.0},
-    features=tuple(
-        FeatureDescription(f"feature_{n}", "s", f"reason {n}", 0.5 / 2**n) for n in range(20)
-    ),
+    features=tuple(FeatureDescription(f"feature_{n}", "s", f"reason {n}") for n in range(20)),
     members=(
         MemberDescription("xgboost", 0.4, 100),
-        MemberDescription("lightgbm", 0.5, 90),
-        MemberDescription("backoff_last", 0.1, 0),
+        MemberDescription("lightgbm", 0.0, 90),
+        MemberDescription("last2", 0.1, 0),
     ),
     providers={"CPUExecutionProvider": 55},
+    kind="fine-tuned",
+    base_version="base-7",
+    acknowledgements=("Ann of A", "Bob of B"),
+)
+
+TOLD = Explanation(
+    own_jobs=(
+        OwnJob(0.5, 2820.0, 7200.0, 32.0, 3600.0),
+        OwnJob(0.25, 2700.0, 0.0, float("nan"), float("nan")),
+    ),
+    other_own_share=0.05,
+    others_share=0.0,
+    proposals={"last2": Said(2760.0, 0.15)},
+    grid_share=0.05,
 )
 
 
 SMALL_MODEL = """
 [training]
 threads = 1
+base = "{base}"
+[training.network]
+passes = 1
+tune_passes = 1
+jobs_a_pass = 2000
 [training.xgboost]
 trees = 5
 [training.lightgbm]
@@ -89,10 +110,10 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
-    """Settings that train in a second."""
+def config(tmp_path: Path, tiny_bundle: Path) -> Path:
+    """Settings that tune a small base model in seconds."""
     path = tmp_path / "small.toml"
-    path.write_text(SMALL_MODEL)
+    path.write_text(SMALL_MODEL.format(base=tiny_bundle))
     return path
 
 
@@ -103,25 +124,21 @@ class FakePredictor:
     settings: Settings
     asked: list[pl.DataFrame] = field(default_factory=list)
     model_version: str = "m1"
-    confidence_level: float = 0.9
+    views: Views = VIEWS
 
-    def predict(self, jobs: pl.DataFrame) -> Predictions:
+    def predict(self, jobs: Jobs) -> Predictions:
+        jobs = frame_of(jobs)
         self.asked.append(jobs)
         limit = jobs["time_req"].fill_null(float("nan")).to_numpy()
         runtime = np.where(np.isnan(limit), 100.0, limit / 2)
         flags = np.where(np.isnan(limit), Flag.NO_TIME_LIMIT | Flag.COLD_START_USER, 0)
-        return Predictions(
-            runtime_s=runtime,
-            lower_s=runtime / 2,
-            upper_s=runtime * 2,
+        return predictions_of(
+            runtime,
+            jobs,
             timeout_probability=np.where(np.isnan(limit), np.nan, 0.125),
-            ends_s=ends_of(runtime),
-            limit_granularity_s=60.0,
             members_s=np.column_stack([runtime, runtime * 1.5]),
             flags=flags.astype(np.uint8),
             member_names=("xgboost", "lightgbm"),
-            level=0.9,
-            model_version="m1",
         )
 
     def describe(self) -> ModelDescription:
@@ -173,6 +190,9 @@ class FakeClient(Client):
             confidence_level=0.9,
             timeout_probability=0.12 if job.time_req else None,
             recommended_time_req=5400.0,
+            quantiles={level: 2820.0 * (0.5 + level) for level in job.quantiles},
+            remaining_runtime=None if job.elapsed is None else 2820.0 - job.elapsed,
+            explanation=TOLD if job.explain else None,
             model_predictions={"xgboost": 2700.0, "catboost": 3000.0},
             flags=Flag.COLD_START_USER | Flag.UNSEEN_QOS,
             model_version="m1",

@@ -28,7 +28,8 @@ def test_figures_report_and_document_agree(run, log: Path, config: Path, tmp_pat
     mae = f"{document['models']['ensemble']['mae']:,.0f}"
     assert mae in result.out
     assert mae in (folder / "report.html").read_text()
-    for words in ("backoff_median5", "request_only", "by user", "history", "Winkler", "reached"):
+    shown = ("backoff_median5", "user_ratio5", "request_only", "by user", "history", "Winkler")
+    for words in (*shown, "reached", "asked again", "core-hours freed"):
         assert words in result.out
     assert result.out.splitlines()[-2:] == [f"wrote {folder / 'report.html'}", f"wrote {file}"]
 
@@ -38,8 +39,9 @@ def test_a_dash_prints_the_document_and_nothing_else(run, log: Path, config: Pat
     assert result.code == 0, result.err
     document = json.loads(result.out)
     assert set(document["baselines"]) == {
-        "request", "last2", "user_median5", "backoff_median5", "request_only"
+        "request", "last2", "user_median5", "backoff_median5", "user_ratio5", "request_only"
     }  # fmt: skip
+    assert document["kind"] == "fine-tuned"
     assert len(document["interval"]["block_coverage"]) == 10
 
 
@@ -48,14 +50,41 @@ def test_models_can_be_made_anew_on_the_way(run, log: Path, config: Path) -> Non
     assert json.loads(result.out)["retrain_every_days"] == 15
 
 
-def test_on_a_terminal_the_steps_are_shown(
-    run, log: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_bundle_is_judged_as_it_is(run, log: Path, tiny_bundle: Path) -> None:
+    result = run("evaluate", "--bundle", tiny_bundle, log, "--json", "-")
+    assert result.code == 0, result.err
+    document = json.loads(result.out)
+    assert document["kind"] == "base"
+    told = json.loads((tiny_bundle / "model.json").read_text())
+    assert document["model_version"] == told["model_version"]
+
+
+@pytest.mark.parametrize(
+    "options", [("--base", "x"), ("--from-scratch",), ("--retrain-every", "7")]
+)
+def test_a_bundle_is_judged_without_training(run, log: Path, options: tuple[str, ...]) -> None:
+    result = run("evaluate", "--bundle", "y", log, *options)
+    assert result.code == 2
+    assert "a --bundle is judged as it is" in result.err
+
+
+def test_on_a_terminal_one_bar_shows_how_far_it_is(
+    run, log: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes this for a terminal
-    result = run("evaluate", log, "--config", config)
+    result = run("evaluate", log, "--bundle", tiny_bundle)
     assert result.code == 0
-    for step in ("reading", "xgboost", "measuring"):
-        assert step in result.err
+    assert "judging" in result.err
+
+
+def test_answers_of_edition_1_0_are_read_before_the_work(
+    run, log: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "answers.parquet").write_text("none")
+    beside = ("--beside", tmp_path / "answers.parquet")
+    result = run("evaluate", log, "--bundle", tiny_bundle, *beside)
+    assert result.code == 1
+    assert "answers.parquet cannot be read as Parquet" in result.err
 
 
 def test_a_place_that_cannot_be_written_is_told_before_the_work(
@@ -71,16 +100,17 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_no_empty_document_is_left_behind(run, tmp_path: Path) -> None:
+def test_no_empty_document_is_left_behind(run, config: Path, tmp_path: Path) -> None:
     generate_jobs(20, seed=1).write_csv(tmp_path / "few.csv")
-    result = run("evaluate", tmp_path / "few.csv", "--json", tmp_path / "x.json")
+    options = ("--json", tmp_path / "x.json", "--config", config)
+    result = run("evaluate", tmp_path / "few.csv", *options)
     assert result.code == 1
     assert "at least 30 are needed" in result.err
     assert not (tmp_path / "x.json").exists()
 
 
-def test_a_log_that_is_not_there_is_one_line(run, tmp_path: Path) -> None:
-    result = run("evaluate", tmp_path / "none.swf")
+def test_a_log_that_is_not_there_is_one_line(run, config: Path, tmp_path: Path) -> None:
+    result = run("evaluate", tmp_path / "none.swf", "--config", config)
     assert (result.code, result.err) == (1, f"error: {tmp_path / 'none.swf'} does not exist\n")
 
 

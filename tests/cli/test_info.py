@@ -1,21 +1,27 @@
 """`rt-predictor info`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+
+from tests.cli.conftest import DESCRIPTION, FakePredictor
 
 FACTS = [
     "model          m1",
+    "kind           fine-tuned, from the base base-7",
     "trained        2025-01-01 02:53 UTC",
     "on             12,345 jobs of a.swf, b.swf",
+    "thanks to      Ann of A; Bob of B",
     "submitted      2020-09-13 12:26 UTC to 2023-11-14 22:13 UTC",
     "intervals      90 %",
     "on later jobs  mean error 47 min, accuracy 61 %, within the interval 90 %",
-    "ensemble       xgboost 0.40 (100 trees), lightgbm 0.50 (90 trees), backoff_last 0.10 (rule)",
+    "proposals      xgboost (100 trees, weighs 40 %), lightgbm (90 trees), "
+    "last2 (rule, weighs 10 %)",
     "runs on        CPUExecutionProvider (55 nodes)",
 ]
 
 
-def test_people_get_the_facts_and_the_features_that_matter_most(run, clients) -> None:
+def test_people_get_the_facts_and_some_features(run, clients) -> None:
     result = run("info", "--target", "far:1", "--timeout", 3)
     assert result.code == 0
     facts, _, table = result.out.partition("\n\n")
@@ -23,8 +29,8 @@ def test_people_get_the_facts_and_the_features_that_matter_most(run, clients) ->
         *FACTS, "program        1.2.3", "service        up 2 h, 4,321 jobs predicted"
     ]  # fmt: skip
     rows = [line.split() for line in table.splitlines()]
-    assert rows[0][:3] == ["feature", "share", "unit"]
-    assert rows[1][:4] == ["feature_0", "50.0", "%", "s"]
+    assert rows[0][:2] == ["feature", "unit"]
+    assert rows[1] == ["feature_0", "s", "reason", "0"]
     assert len(rows) == 1 + 15 + 1
     assert table.splitlines()[-1] == "and 5 more: --all shows them"
     assert (clients[0].target, clients[0].timeout_s) == ("far:1", 3.0)
@@ -56,6 +62,14 @@ def test_programs_get_one_document_with_everything(run, clients) -> None:
         assert document["models"][0] == {"name": "xgboost", "weight": 0.4, "trees": 100}
         assert document["providers"] == {"CPUExecutionProvider": 55}
         assert document["predictions_served"] == 4321
+
+
+def test_a_base_says_that_it_knows_no_site(run, bundle, monkeypatch) -> None:
+    base = replace(DESCRIPTION, kind="base", training_span_start=0.0, training_span_end=0.0)
+    monkeypatch.setattr(FakePredictor, "describe", lambda _: base)
+    lines = run("info", "--bundle", bundle, "--top", 0).out.splitlines()
+    assert "kind           base: trained on the logs of many sites, knows none" in lines
+    assert not [line for line in lines if line.startswith("submitted")]
 
 
 def test_the_document_has_the_fields_of_the_api(run, clients) -> None:

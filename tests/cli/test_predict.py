@@ -17,13 +17,14 @@ def test_people_get_a_few_lines_in_words(run, clients) -> None:
     result = run("predict", *FULL)
     assert result.code == 0
     assert result.out.splitlines() == [
-        "predicted      47 min",
+        "understood     32 cores, 4 nodes, 125 GB of memory, limit 1 h, partition normal, QoS high",
+        "predicted      47 min as a rule; every other job takes 35 min to 59 min",
         "90 % interval  12 min to 1 h 50 min",
         "time limit     1 h; chance to hit it: 12 %",
         "ask for        1 h 30 min, which is enough with a chance of 90 %",
         "models         catboost 50 min, xgboost 45 min",
         "less certain   no finished job of this user is known",
-        "less certain   the model has not seen this QoS",
+        "less certain   no job of this QoS is known",
         "model version  m1",
     ]
     assert result.err == ""
@@ -40,23 +41,66 @@ def test_programs_get_one_document_and_nothing_else(run, clients, arguments) -> 
         "confidence_level": 0.9,
         "timeout_probability": 0.12,
         "recommended_time_req": 5400.0,
+        "recommendation_confidence": 0.9,
         "model_predictions": {"xgboost": 2700.0, "catboost": 3000.0},
         "model_version": "m1",
         "flags": ["cold_start_user", "unseen_qos"],
     }
 
 
-def test_a_level_that_there_is_not_is_named(run, clients) -> None:
-    result = run("predict", *FULL, "--confidence", 0.8)
+@pytest.mark.parametrize(
+    ("option", "field"), [("--confidence", "confidence_level"), ("--quantile", "quantiles")]
+)
+@pytest.mark.parametrize("level", ["0", "1", "1.5", "nan"])
+def test_a_level_that_there_is_not_is_named(run, clients, option, field, level) -> None:
+    result = run("predict", *FULL, option, level)
     assert result.code == 2
-    assert "confidence_level = 0.8: must be one of 0.5, 0.9, 0.95" in result.err
+    assert f"{field} = {float(level)!r}: must lie between 0 and 1" in result.err
     assert clients == []
 
 
+def test_any_level_and_any_quantiles_can_be_asked_for(run, clients) -> None:
+    asked = ("--confidence", 0.8, "--quantile", 0.99, "--quantile", 0.05)
+    result = run("predict", *FULL, *asked)
+    assert clients[0].jobs[0].confidence_level == 0.8
+    assert clients[0].jobs[0].quantiles == (0.25, 0.75, 0.99, 0.05)
+    assert "99 % end within  1 h 10 min" in result.out.splitlines()
+    assert "5 % end within   26 min" in result.out.splitlines()
+    document = json.loads(run("predict", *FULL, *asked, "--json").out)
+    assert [one["level"] for one in document["quantiles"]] == [0.99, 0.05]
+
+
+def test_a_job_may_be_running(run, clients) -> None:
+    result = run("predict", *FULL, "--elapsed", "0:20:00")
+    (job,) = clients[0].jobs
+    assert (job.elapsed, job.as_of - job.submit_time) == (1200.0, 1200.0)
+    assert "running        for 20 min; 27 min to go, as a rule" in result.out.splitlines()
+    document = json.loads(run("predict", *FULL, "--elapsed", 1200, "--json").out)
+    assert document["remaining_runtime"] == 1620.0
+    wrong = run("predict", *FULL, "--as-of", 100, "--submit-time", 200)
+    assert wrong.code == 2
+    assert "as_of = 100.0: must not be before submit_time" in wrong.err
+
+
+def test_it_can_be_told_which_jobs_the_answer_rests_on(run, clients) -> None:
+    result = run("predict", *FULL, "--explain")
+    assert clients[0].jobs[0].explain
+    lines = result.out.splitlines()
+    place = next(n for n, line in enumerate(lines) if line.startswith("rests on"))
+    assert lines[place : place + 3] == [
+        "rests on       jobs of the user 80 %, models and rules 15 %, nothing known 5 %",
+        "  job          50 %: 47 min (ended 2 h before, 32 cores, limit 1 h)",
+        "  job          25 %: 45 min (still running)",
+    ]
+    document = json.loads(run("predict", *FULL, "--explain", "--json").out)["explanation"]
+    assert document["own_jobs"][1] == {"share": 0.25, "runtime": 2700.0, "age": 0.0}
+    assert document["proposals"] == [{"name": "last2", "runtime": 2760.0, "share": 0.15}]
+
+
 def test_a_bundle_answers_at_the_level_asked_for(run, predictors, bundle: Path) -> None:
-    result = run("predict", *FULL, "--bundle", bundle, "--json", "--confidence", 0.5)
+    result = run("predict", *FULL, "--bundle", bundle, "--json", "--confidence", 0.45)
     document = json.loads(result.out)
-    assert (document["confidence_level"], document["confidence_upper"]) == (0.5, 2700.0)
+    assert (document["confidence_level"], document["confidence_upper"]) == (0.45, 2700.0)
 
 
 def test_a_dash_elsewhere_is_not_swallowed(run, clients) -> None:
@@ -78,7 +122,7 @@ def test_the_service_is_asked_with_every_option(run, clients) -> None:
         Job(
             processors_req=32, nodes_req=4, mem_req=128_000.0, time_req=3600.0, partition="normal",
             qos="high", user="u", account="a", job_name="j", gpus_req=0,
-            submit_time=1_735_689_600.0, confidence_level=0.5,
+            submit_time=1_735_689_600.0, confidence_level=0.5, quantiles=(0.25, 0.75),
         )
     ]  # fmt: skip
 
@@ -106,8 +150,9 @@ def test_what_is_missing_is_named_by_its_option(run, clients) -> None:
 def test_a_job_can_be_partial(run, clients) -> None:
     result = run("predict", "--processors", 32, "--partial")
     assert result.code == 0
-    assert "time limit" not in result.out
-    assert clients[0].jobs == [Job(processors_req=32, partial=True)]
+    assert "chance to hit it" not in result.out
+    assert "understood     32 cores, no time limit" in result.out
+    assert clients[0].jobs == [Job(processors_req=32, partial=True, quantiles=(0.25, 0.75))]
 
 
 @pytest.mark.parametrize("option", ["--processors", "--nodes", "--mem", "--time"])
@@ -133,7 +178,8 @@ def test_a_bundle_answers_without_a_service(run, clients, predictors, bundle: Pa
         "confidence_upper": 3600.0,
         "confidence_level": 0.9,
         "timeout_probability": 0.125,
-        "recommended_time_req": 3360.0,
+        "recommended_time_req": 3660.0,
+        "recommendation_confidence": 0.9,
         "model_predictions": {"xgboost": 1800.0, "lightgbm": 2700.0},
         "model_version": "m1",
         "flags": [],

@@ -95,7 +95,7 @@ def test_every_job_has_its_row_in_its_place(score, out: str) -> None:
     assert table["confidence_upper"].to_list() == [3600.0, None, 7200.0]
     assert table["confidence_level"].to_list() == [0.9, None, 0.9]
     assert table["timeout_probability"].to_list() == [0.125, None, 0.125]
-    assert table["recommended_time_req"].to_list() == [3360.0, None, 6720.0]
+    assert table["recommended_time_req"].to_list() == [3660.0, None, 7260.0]
     assert table["model_version"].to_list() == ["m1", None, "m1"]
     assert table["error"].to_list() == [None, NO_CORES, None]
     assert result.out == ""

@@ -36,46 +36,63 @@ def test_a_log_becomes_a_bundle_that_answers(run, log: Path, config: Path, tmp_p
     assert "left out: malformed: 1, e.g. line 1003: " in result.err
     for words in ("ensemble", "xgboost", "backoff_median5", "accuracy", "90 % intervals hold"):
         assert words in result.out
-    version = json.loads((folder / "model_info.json").read_text())["model_version"]
-    assert result.out.splitlines()[-1] == f"wrote model {version} to {folder}"
-
-    answer = run("predict", "--partial", "--time", 3600, "--bundle", folder, "--json")
-    assert json.loads(answer.out)["model_version"] == version
-    told = json.loads(run("info", "--bundle", folder, "--json").out)
-    assert told["training_traces"] == ["a.csv", "b.csv"]
+    told = json.loads((folder / "model.json").read_text())
+    assert result.out.splitlines()[-1] == f"wrote model {told['model_version']} to {folder}"
+    assert [entry["name"] for entry in told["training_logs"]] == ["a.csv + b.csv"]
+    assert told["base_version"]
 
 
-def test_on_a_terminal_the_steps_are_shown(
+def test_a_model_can_start_from_nothing(run, log: Path, config: Path, tmp_path: Path) -> None:
+    options = ("-o", tmp_path / "x", "--config", config, "--from-scratch")
+    result = run("train", log / "a.csv", *options)
+    assert result.code == 0, result.err
+    told = json.loads((tmp_path / "x" / "model.json").read_text())
+    assert told["base_version"] is None
+
+
+def test_the_base_model_is_not_overwritten(run, log: Path, config: Path, tiny_bundle: Path) -> None:
+    result = run("train", log / "a.csv", "-o", tiny_bundle, "--config", config)
+    assert result.code == 2
+    assert result.err == f"error: {tiny_bundle} holds the base model: choose another folder\n"
+
+
+def test_without_a_base_model_it_says_how_to_go_on(run, log: Path, tmp_path: Path) -> None:
+    result = run("train", log / "a.csv", "-o", tmp_path / "x", "--base", tmp_path / "none")
+    assert result.code == 3
+    assert f"no model bundle at {tmp_path / 'none'}" in result.err
+
+
+def test_on_a_terminal_one_bar_shows_how_far_it_is(
     run, log: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes this for a terminal
-    result = run("train", log / "a.csv", "-o", tmp_path / "x", "--config", config)
-    assert result.code == 0
-    assert "reading" in result.err
+    result = run("train", log / "b.csv", "-o", tmp_path / "x", "--config", config)
+    assert result.code == 0, result.err
     assert "100%" in result.err
 
 
-def test_what_the_reader_had_to_decide_is_noted(run, tmp_path: Path) -> None:
+def test_what_the_reader_had_to_decide_is_noted(run, config: Path, tmp_path: Path) -> None:
     (tmp_path / "few.swf").write_text("1 0 0 100 4 -1 -1 4 600 -1 1 3 1 -1 1 1 -1 -1\n")
-    result = run("train", tmp_path / "few.swf", "-o", tmp_path / "x")
+    result = run("train", tmp_path / "few.swf", "-o", tmp_path / "x", "--config", config)
     assert result.code == 1
     assert "  note: " in result.err
 
 
-def test_a_format_can_be_named(run, log: Path, tmp_path: Path) -> None:
-    result = run("train", log / "a.csv", "-o", tmp_path / "x", "--format", "swf")
+def test_a_format_can_be_named(run, log: Path, config: Path, tmp_path: Path) -> None:
+    options = ("-o", tmp_path / "x", "--format", "swf", "--config", config)
+    result = run("train", log / "a.csv", *options)
     assert result.code == 1
     assert "malformed as swf" in result.err
 
 
-def test_a_log_that_is_not_there_is_one_line(run, tmp_path: Path) -> None:
-    result = run("train", tmp_path / "none.swf", "-o", tmp_path / "x")
+def test_a_log_that_is_not_there_is_one_line(run, config: Path, tmp_path: Path) -> None:
+    result = run("train", tmp_path / "none.swf", "-o", tmp_path / "x", "--config", config)
     assert (result.code, result.err) == (1, f"error: {tmp_path / 'none.swf'} does not exist\n")
 
 
-def test_too_few_jobs_write_nothing(run, tmp_path: Path) -> None:
+def test_too_few_jobs_write_nothing(run, config: Path, tmp_path: Path) -> None:
     generate_jobs(20, seed=1).write_csv(tmp_path / "few.csv")
-    result = run("train", tmp_path / "few.csv", "-o", tmp_path / "x")
+    result = run("train", tmp_path / "few.csv", "-o", tmp_path / "x", "--config", config)
     assert result.code == 1
     assert result.err.splitlines()[-1].startswith("error: ")
     assert not (tmp_path / "x").exists()

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from rt_predictor.model.bounds import LEVELS
+from rt_predictor.training.pipeline import TrainingReport
 
 from rt_predictor.client import Client, Job, Prediction
 from rt_predictor.errors import ServiceError
 from rt_predictor.eventlog.files import logs_set_aside, open_log
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
-from rt_predictor.model.bounds import LEVELS
 from rt_predictor.serving.predictions import Flag
 from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.traces.generate import generate_jobs
-from rt_predictor.training.pipeline import TrainingReport
 from tests.serving.replayed import ended_before, steps
 from tests.waiting import PATIENCE_S
 

@@ -14,12 +14,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
+from rt_predictor.training.combine import EXPERTS
 
 from rt_predictor import __version__
 from rt_predictor.client import SERVICE, Client, Job, Prediction, Rejection
 from rt_predictor.errors import InvalidRequestError, ServiceError
 from rt_predictor.serving.predictions import Flag
-from rt_predictor.training.combine import EXPERTS
 from tests.waiting import PATIENCE_S
 
 from .conftest import Service, running

@@ -1,81 +1,73 @@
 """Stand-ins for what history needs of others."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-import polars as pl
+from numpy.typing import NDArray
 
-from rt_predictor.features.declared import DAY_S, REQUEST_INPUTS
-from rt_predictor.history.experts import GLOBAL, Decays, losses_of
-from rt_predictor.history.judge import NO_OFFSETS, Verdict
-from rt_predictor.history.offsets import OffsetState
-from rt_predictor.history.replay import COLUMNS_A_KEY
-from rt_predictor.history.windows import Float
-from rt_predictor.model.bounds import QUANTILES
-from rt_predictor.model.ports import GraphInputs
-from rt_predictor.model.reference import (
-    BINS,
-    ERROR,
-    HISTORY,
-    RUNTIME_TO_PREDICTION,
-    Reference,
-    WatchedColumn,
-)
-from rt_predictor.model.said import Said
-from tests.history.jobs import COLUMN, KEY
+from rt_predictor.history.learner import Arrays, EndedJobs
+from rt_predictor.history.token_keys import slots_of
 
-
-def watched(name: str, group: str, *edges: float) -> WatchedColumn:
-    """A column whose bins were all alike."""
-    shares = np.zeros(BINS)
-    shares[[*range(len(edges) + 1), -1]] = 1 / (len(edges) + 2)
-    return WatchedColumn(name, group, np.array(edges, dtype=np.float32), shares)
-
-
-A_REFERENCE = Reference(
-    (
-        watched("user_runs", HISTORY, 1, 3, 9),
-        watched(RUNTIME_TO_PREDICTION, ERROR, 0.5, 1, 2),
-    )
-)
+_OWN = slots_of("own")
 
 
 @dataclass
-class FakeJudge:
-    """Two experts: the last run of the user's, and a second. Fails on jobs named "poison"."""
+class FakeLearned:
+    """Remembers what it was told of each ended job, and in how many jobs at a time."""
+
+    seen: list[list[float]] = field(default_factory=list)
+    """A row a job: its runtime, its limit, and all that was known of it at its submit"""
+    together: list[int] = field(default_factory=list)
+    memory_bytes: int = 8
+    on_learn: Any = None
+
+    def learn(self, ended: EndedJobs) -> None:
+        if self.on_learn is not None:
+            self.on_learn(ended)
+        self.together.append(len(ended))
+        tokens = ended.tokens
+        known = (
+            ended.jobs.columns[:, :1],
+            ended.limit_s[:, None],
+            ended.clients[:, None].astype(np.float64),
+            tokens.columns[:, :, 0],
+            tokens.age_s,
+            tokens.gap_s,
+            tokens.elapsed_s,
+            tokens.in_flight,
+            tokens.site_columns[tokens.site_of][:, :, 0],
+        )
+        self.seen += np.concatenate(known, axis=1).astype(np.float64).tolist()
+
+    def own_jobs(self) -> list[int]:
+        """How many finished jobs of its user each ended job saw."""
+        first = 3
+        return [
+            int(np.isfinite(row[first + _OWN.start : first + _OWN.stop]).sum()) for row in self.seen
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        return {"jobs": len(self.seen)}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"seen": np.array(self.seen, dtype=np.float64)}
+
+
+@dataclass
+class FakeLearner:
+    """A model that only remembers."""
 
     model_version: str = "fake-1"
-    experts: int = 2
-    decays: Decays = field(default_factory=lambda: Decays(0.9, 0.5))
-    start_offsets: OffsetState = NO_OFFSETS
-    reference: Reference = A_REFERENCE
-    limits_enforced: bool = False
-    asked: list[int] = field(default_factory=list)
-    """How many events each time"""
-    features: list[Float] = field(default_factory=list)
-    """What was known of them"""
+    on_learn: Any = None
 
-    def __call__(self, events: pl.DataFrame, history_features: Float) -> Verdict:
-        if "poison" in events["job_name"].to_list():
-            raise RuntimeError("a model that fails")
-        self.asked.append(len(events))
-        self.features.append(history_features)
-        runtime = events["runtime"].to_numpy()
-        last = history_features[:, KEY["user"] * COLUMNS_A_KEY + COLUMN["last"]]
-        answers = np.column_stack((np.nan_to_num(last), np.ones(len(last)))).astype(np.float32)
-        losses = losses_of(answers, runtime.astype(np.float32))
-        losses[(events["job_name"] == "nan").fill_null(value=False).to_numpy()] = np.nan
-        inputs = np.zeros((len(events), len(REQUEST_INPUTS)), dtype=np.float32)
-        return Verdict(np.hstack((inputs, history_features)), losses)
+    def origin(self) -> dict[str, Any]:
+        return {"model_version": self.model_version}
 
-    def said(self, given: GraphInputs) -> Said:
-        """Answers that follow from all that was known; quantiles of a day's fractions."""
-        losses, weights = given.expert_losses[:, GLOBAL, 0], given.expert_losses[:, GLOBAL, -1]
-        predicted_s = 10 + losses / np.maximum(weights, 1)
-        jobs = len(predicted_s)
-        return Said(
-            predicted_s.astype(np.float32),
-            np.tile(np.linspace(0.1, 0.4, len(QUANTILES), dtype=np.float32), (jobs, 1)),
-            np.full(jobs, DAY_S, dtype=np.float32),
-            np.full(jobs, np.inf, dtype=np.float32),
-        )
+    def nothing(self) -> FakeLearned:
+        return FakeLearned(on_learn=self.on_learn)
+
+    def restored(self, facts: Mapping[str, Any], arrays: Arrays) -> FakeLearned:
+        assert facts["jobs"] == len(arrays["seen"])
+        return FakeLearned(arrays["seen"].tolist(), on_learn=self.on_learn)

@@ -19,19 +19,19 @@ from rt_predictor.eventlog.port import Appended
 from rt_predictor.eventlog.recorder import Recorder
 from rt_predictor.eventlog.removing import Selection
 from rt_predictor.eventlog.snapshots import snapshot_age_s, snapshot_path
-from rt_predictor.history.experts import ExpertLosses
+from rt_predictor.history.columns import job_columns
 from rt_predictor.history.history import History
-from rt_predictor.history.replay import LogHistory
+from rt_predictor.history.learner import EndedJobs
+from rt_predictor.history.log_tokens import log_tokens
+from rt_predictor.history.token_keys import slots_of
 from rt_predictor.jobs.events import ended_events
-from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.settings import HistorySettings
 from rt_predictor.traces.generate import generate_jobs
 from tests.eventlog.events import counted
-from tests.history.fakes import FakeJudge
-from tests.history.jobs import frame, job
+from tests.history.fakes import FakeLearned, FakeLearner
+from tests.history.token_logs import frame, job
 from tests.waiting import PATIENCE_S, until
 
-"""How long anything may take before a test gives up; nothing is measured by it."""
 EVENTS = generate_jobs(300, seed=1).sort("end_time")
 ENDS = ended_events(EVENTS)
 LATER = EVENTS.with_columns(submit_time=pl.lit(1e10))
@@ -55,10 +55,10 @@ def start(path: Path) -> Iterator[Start]:
     """Starts history as one worker has it; all are stopped in the end."""
     started: list[History] = []
 
-    def start(judge: FakeJudge | None = None, **settings: object) -> History:
+    def start(learner: FakeLearner | None = None, **settings: object) -> History:
         history = History(HistorySettings.model_validate({"path": path, **settings}))
-        if judge is not None:
-            history.use_judge(judge)
+        if learner is not None:
+            history.use_learner(learner)
         history.start()
         started.append(history)
         history.wait_until_read()
@@ -78,30 +78,47 @@ def folded(history: History, events: int) -> None:
     assert history.state().events == events
 
 
+def known(history: History, jobs: pl.DataFrame) -> np.ndarray:
+    """Runtimes of the jobs that each of some jobs looks at: [n, SLOTS]."""
+    asked = job_columns(jobs)
+    return history.fold.store.tokens_of(asked, asked.submit_s).columns[:, :, 0]
+
+
+def expected(events: pl.DataFrame, jobs: pl.DataFrame) -> np.ndarray:
+    """The same by the whole log at once."""
+    log = job_columns(events)
+    log.told[:] &= 4  # ended
+    return log_tokens(log, job_columns(jobs)).gather(np.arange(len(jobs))).columns[:, :, 0]
+
+
+def knows_user(history: History, jobs: pl.DataFrame) -> np.ndarray:
+    return np.isfinite(known(history, jobs)[:, slots_of("own").start])
+
+
 def test_what_is_recorded_is_known_soon(start: Start) -> None:
     history = start()
     before = history.version
     assert counted(record(history, EVENTS)) == (300, 0)
     folded(history, 300)
     until(lambda: history.version > before)
-    known = history.known(LATER.select(list(REQUEST_SCHEMA)))
-    np.testing.assert_array_equal(known.features, LogHistory(EVENTS).features(LATER))
-    assert known.knows_user.all()
-    assert not history.known(frame(job(user="nobody", submit_time=1e10))).knows_user.any()
-    assert not history.known(frame(job(user="user1", submit_time=0.0))).knows_user.any()
+    np.testing.assert_array_equal(known(history, LATER), expected(EVENTS, LATER))
+    assert knows_user(history, LATER).all()
+    assert not knows_user(history, frame([job(user="nobody", submit_time=1e10)])).any()
+    assert not knows_user(history, frame([job(user="user1", submit_time=0.0)])).any()
 
 
 def test_another_worker_knows_it_too_and_the_same(start: Start) -> None:
-    one, other = (start(FakeJudge()) for _ in range(2))
+    one, other = (start(FakeLearner()) for _ in range(2))
     for piece in EVENTS.iter_slices(37):
         record(one, piece[::2])
         record(other, piece[1::2])
     for history in (one, other):
         folded(history, 300)
     for asked in (EVENTS, LATER):
-        ours, theirs = one.known(asked), other.known(asked)
-        np.testing.assert_array_equal(ours.features, theirs.features)
-        np.testing.assert_array_equal(ours.expert_losses, theirs.expert_losses)
+        np.testing.assert_array_equal(known(one, asked), known(other, asked))
+    learned = (history.fold.learned for history in (one, other))
+    ours, theirs = (one.seen for one in learned if isinstance(one, FakeLearned))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_duplicates_are_counted_and_not_folded(start: Start) -> None:
@@ -144,36 +161,36 @@ def test_what_nobody_waits_for_any_more_is_not_recorded(path: Path) -> None:
 
 
 def test_a_restart_knows_the_same_from_its_snapshot(start: Start, path: Path) -> None:
-    first = start(FakeJudge())
+    first = start(FakeLearner())
     record(first, EVENTS[:200])
     folded(first, 200)
-    expected = first.known(LATER)
+    before = known(first, LATER)
     first.stop()
     assert snapshot_path(path).exists()
-    judge = FakeJudge()
-    second = start(judge)
+    second = start(FakeLearner())
     assert second.state().events == 200
-    assert (second.state().folded, judge.asked) == (0, []), "the log was read anew"
-    np.testing.assert_array_equal(second.known(LATER).features, expected.features)
-    np.testing.assert_array_equal(second.known(LATER).expert_losses, expected.expert_losses)
+    assert second.state().folded == 0, "the log was read anew"
+    np.testing.assert_array_equal(known(second, LATER), before)
+    assert isinstance(second.fold.learned, FakeLearned)
+    assert (len(second.fold.learned.seen), second.fold.learned.together) == (200, [])
     record(second, EVENTS[200:])
     folded(second, 300)
     until(lambda: second.state().folded == 100)
 
 
 def test_a_snapshot_of_another_model_is_not_used(start: Start) -> None:
-    first = start(FakeJudge())
+    first = start(FakeLearner())
     record(first, EVENTS)
     folded(first, 300)
     first.stop()
-    second = start(FakeJudge(model_version="fake-2"))
+    second = start(FakeLearner(model_version="fake-2"))
     assert (second.state().events, second.state().folded) == (300, 300)
 
 
 def test_a_worker_of_the_old_model_leaves_the_new_ones_snapshot_alone(
     start: Start, path: Path
 ) -> None:
-    old, new = start(FakeJudge()), start(FakeJudge(model_version="fake-2"))
+    old, new = start(FakeLearner()), start(FakeLearner(model_version="fake-2"))
     record(old, EVENTS)
     for history in (old, new):
         folded(history, 300)
@@ -185,12 +202,12 @@ def test_a_worker_of_the_old_model_leaves_the_new_ones_snapshot_alone(
 
 
 def test_a_fold_of_another_name_has_a_snapshot_of_its_own(start: Start, path: Path) -> None:
-    first = start(FakeJudge())
+    first = start(FakeLearner())
     record(first, EVENTS)
     folded(first, 300)
     beside = [History(HistorySettings(path=path), "shadow") for _ in range(2)]
     for history in beside:
-        history.use_judge(FakeJudge(model_version="fake-2"))
+        history.use_learner(FakeLearner(model_version="fake-2"))
         assert history.read, "there is nothing to read before it starts"
         history.start()
         until(lambda history=history: history.read)
@@ -215,7 +232,7 @@ def test_a_snapshot_that_goes_further_than_the_log_is_not_used(start: Start, pat
 
 
 def test_snapshots_are_written_now_and_then_by_one_worker(start: Start, path: Path) -> None:
-    workers = [start(FakeJudge(), snapshot_interval_s=0.05) for _ in range(2)]
+    workers = [start(FakeLearner(), snapshot_interval_s=0.05) for _ in range(2)]
     record(workers[0], EVENTS)
     until(snapshot_path(path).exists)
     age_s = snapshot_age_s(path)
@@ -255,7 +272,7 @@ def test_history_that_is_off_knows_nothing_and_takes_nothing(path: Path) -> None
     history = History.off()
     history.start()
     assert history.wait_until_read()
-    assert not history.known(EVENTS).knows_user.any()
+    assert not knows_user(history, EVENTS).any()
     with pytest.raises(HistoryOffError, match=r"switched off \(history.enabled\)"):
         history.record(ENDS)
     state = history.state()
@@ -264,7 +281,7 @@ def test_history_that_is_off_knows_nothing_and_takes_nothing(path: Path) -> None
 
 
 def test_what_is_withdrawn_is_known_no_more(start: Start, path: Path) -> None:
-    workers = [start(FakeJudge()) for _ in range(2)]
+    workers = [start(FakeLearner()) for _ in range(2)]
     good, bad = EVENTS[::2], EVENTS[1::2].with_columns(runtime=pl.col("runtime") / 3)
     for client, jobs in (("good", good), ("bad", bad)):
         workers[0].record(ended_events(jobs, client, 1.0)).result(PATIENCE_S)
@@ -276,23 +293,23 @@ def test_what_is_withdrawn_is_known_no_more(start: Start, path: Path) -> None:
     never = start_beside(path, good)
     for worker in workers:
         until(lambda worker=worker: worker.state().events == len(good))
-        ours, theirs = worker.known(LATER), never.known(LATER)
-        np.testing.assert_array_equal(ours.features, theirs.features)
-        np.testing.assert_array_equal(ours.expert_losses, theirs.expert_losses)
-        np.testing.assert_array_equal(ours.offsets, theirs.offsets)
+        np.testing.assert_array_equal(known(worker, LATER), known(never, LATER))
+        learned = (history.fold.learned for history in (worker, never))
+        ours, theirs = (one.seen for one in learned if isinstance(one, FakeLearned))
+        assert [row[0] for row in ours] == [row[0] for row in theirs]
     assert record(workers[1], bad).recorded == len(bad)
     for worker in workers:
         until(lambda worker=worker: worker.state().events == 300)
         worker.stop()
     never.stop()
-    again = start(FakeJudge())
+    again = start(FakeLearner())
     assert (again.state().events, again.state().folded) == (300, 0), "no snapshot is used"
 
 
 def start_beside(path: Path, jobs: pl.DataFrame) -> History:
     """History of a log of its own that holds these jobs."""
     history = History(HistorySettings(path=path.with_name("other.sqlite")))
-    history.use_judge(FakeJudge())
+    history.use_learner(FakeLearner())
     history.start()
     record(history, jobs)
     folded(history, len(jobs))
@@ -391,7 +408,7 @@ def test_a_log_that_cannot_be_is_told_of_and_used_once_it_can(start: Start, path
     path.parent.write_text("a file where a folder should be")
     history = start()
     assert "cannot be opened" in history.state().problems[0]
-    assert not history.known(EVENTS).knows_user.any()
+    assert not knows_user(history, EVENTS).any()
     with pytest.raises(HistoryError, match="cannot be opened"):
         record(history, EVENTS)
     path.parent.unlink()
@@ -440,26 +457,22 @@ def test_an_unforeseen_error_does_not_end_the_follower(
     folded(history, 300)
 
 
-def test_no_event_is_folded_twice_when_folding_fails_half_way(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    history = start(FakeJudge())
-    record(history, EVENTS[:100])
-    folded(history, 100)
-    fold_losses, failed = ExpertLosses.fold, threading.Event()
+def test_no_event_is_folded_twice_when_folding_fails_half_way(start: Start) -> None:
+    failing, failed = threading.Event(), threading.Event()
 
-    def fails_once(*arguments: object) -> object:
-        if not failed.is_set():
+    def fails_once(ended: EndedJobs) -> None:
+        if failing.is_set() and not failed.is_set():
             failed.set()
             raise MemoryError("no room")
-        return fold_losses(*arguments)
 
-    monkeypatch.setattr(ExpertLosses, "fold", fails_once)
+    history = start(FakeLearner(on_learn=fails_once))
+    record(history, EVENTS[:100])
+    folded(history, 100)
+    failing.set()
     record(history, EVENTS[100:])
     assert failed.wait(PATIENCE_S)
     folded(history, 300)
-    found = history.known(LATER).features
-    np.testing.assert_array_equal(found, LogHistory(EVENTS).features(LATER))
+    np.testing.assert_array_equal(known(history, LATER), expected(EVENTS, LATER))
 
 
 def test_no_thread_is_left(start: Start) -> None:
@@ -475,12 +488,8 @@ def test_a_start_does_not_wait_longer_than_it_may(start: Start, path: Path) -> N
     log.close()
     held = threading.Event()
 
-    class Slow(FakeJudge):
-        def __call__(self, events: pl.DataFrame, history_features: np.ndarray) -> np.ndarray:
-            held.wait(PATIENCE_S)
-            return super().__call__(events, history_features)
-
-    history = start(Slow(), catch_up_timeout_s=0.01)
+    slow = FakeLearner(on_learn=lambda _: held.wait(PATIENCE_S))
+    history = start(slow, catch_up_timeout_s=0.01)
     assert not history.wait_until_read()
     held.set()
     folded(history, 300)

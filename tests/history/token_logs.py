@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from hypothesis import strategies as st
 
-from rt_predictor.history.columns import JobColumns, Told, job_columns
+from rt_predictor.history.columns import COLUMN, JobColumns, Told, job_columns
 from rt_predictor.history.token_keys import (
     QUEUED,
     RUNNING_SLOTS,
@@ -78,11 +78,11 @@ def plain_tokens(log: JobColumns, asked: JobColumns, row: int, at_s: float) -> l
     """Rows of each key, then the running ones, then the site's: of one asked job."""
     ended = [r for r in range(len(log)) if log.is_token()[r] and log.end_s[r] <= at_s]
     ended.sort(key=lambda r: (log.end_s[r], log.submit_s[r], log.ident[r]), reverse=True)
-    user = asked.keys[row, 0]
+    user, says = asked.keys[row, 0], log.says_request()
     found = []
     for place, key in enumerate(TOKEN_KEYS):
         mine = asked.keys[row, place]
-        rows = [r for r in ended if mine != 0 and log.keys[r, place] == mine]
+        rows = [r for r in ended if mine != 0 and log.keys[r, place] == mine and says[r]]
         if key.by_others:
             rows = [r for r in rows[:WALKED] if user == 0 or log.keys[r, 0] != user]
         found.append(rows[: key.slots])
@@ -128,10 +128,10 @@ def plain_in_flight(log: JobColumns, asked: JobColumns, row: int, at_s: float) -
         return [float("nan")] * 6
     runs = [r for r in queue if plain_state(log, r, at_s) == "runs"]
     waits = [r for r in queue if plain_state(log, r, at_s) == "waits"]
-    request = asked.columns[row, 14]
+    request = asked.columns[row, COLUMN["request_id"]]
 
     def alike(rows: list[int]) -> list[int]:
-        return [r for r in rows if log.columns[r, 14] == request]
+        return [r for r in rows if log.columns[r, COLUMN["request_id"]] == request]
 
     def longest(rows: list[int]) -> float:
         return max((at_s - log.start_s[r] for r in rows), default=float("nan"))

@@ -1,66 +1,26 @@
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rt_predictor.errors import BundleError
-from rt_predictor.model.bounds import GROUPS, LEVELS, QUANTILES, TAILS
-from rt_predictor.model.bundle import (
-    CALIBRATION_FILE,
-    ENSEMBLE_FILE,
+from rt_predictor.model.bundle import Bundle, read_bundle, write_bundle
+from rt_predictor.model.documents import SpanDocument
+from rt_predictor.model.files import (
+    BUNDLE_FILES,
+    CARD_FILE,
     GRAPH_FILE,
     MANIFEST_FILE,
-    REFERENCE_FILE,
-    Bundle,
-    read_bundle,
-    write_bundle,
+    MODEL_FILE,
+    RECALIBRATION_FILE,
 )
-from rt_predictor.model.documents import (
-    CalibrationDocument,
-    EnsembleConfig,
-    FeaturesDocument,
-    ModelEntry,
-    ModelInfo,
-    ReferenceDocument,
-    TrainingMetrics,
-)
-from rt_predictor.model.reference import BINS, REQUEST
+from tests.model.bundles import LEARNED, a_base, a_bundle, a_tuned
 
 
 @pytest.fixture
 def bundle() -> Bundle:
-    return Bundle(
-        graph=b"not a graph, but bytes",
-        ensemble=EnsembleConfig(
-            models={"xgboost": ModelEntry(weight=1.0, trees=3)},
-            graph_inputs={"inputs": 1, "expert_losses": 2},
-            graph_outputs={"prediction": 1},
-        ),
-        features=FeaturesDocument(inputs=("a",), features=(), categories=(), ranges={}),
-        calibration=CalibrationDocument(
-            method="online_conformal_quantiles",
-            level=0.9,
-            levels=LEVELS,
-            quantiles=QUANTILES,
-            jobs=10,
-            limit_overrun=1.0,
-            typical_runtime_s=60.0,
-            offsets=((0.0,) * (TAILS + 2),) * GROUPS,
-            timeout_base_rate=None,
-        ),
-        info=ModelInfo(
-            model_version="v1",
-            trained_at=1.0,
-            training_span_start=0.0,
-            training_span_end=1.0,
-            training_samples=10,
-            training_traces=("log",),
-            settings={},
-        ),
-        metrics=TrainingMetrics(evaluation={}, parity={}, boosters={}, seconds={}),
-    )
+    return a_bundle()
 
 
 @pytest.fixture
@@ -69,39 +29,38 @@ def folder(tmp_path: Path, bundle: Bundle) -> Path:
     return tmp_path / "b"
 
 
-def a_column(**changes: object) -> dict[str, object]:
-    shares = (0.25, 0.75) + (0.0,) * (BINS - 2)
-    known = {"name": "time_req", "group": REQUEST, "edges": (60.0,), "shares": shares}
-    return {**known, **changes}
+def test_what_is_written_is_read(folder: Path, bundle: Bundle) -> None:
+    assert read_bundle(folder) == bundle
+    assert {path.name for path in folder.iterdir()} == set(BUNDLE_FILES)
 
 
-def test_what_jobs_were_like_is_read_where_it_was_written(tmp_path: Path, bundle: Bundle) -> None:
-    reference = ReferenceDocument.model_validate({"columns": (a_column(),)})
-    with_reference = replace(bundle, reference=reference)
-    write_bundle(tmp_path / "b", with_reference, {})
-    assert read_bundle(tmp_path / "b") == with_reference
-    (tmp_path / "b" / REFERENCE_FILE).unlink()
-    with pytest.raises(BundleError, match=r"reference\.json is missing"):
-        read_bundle(tmp_path / "b")
+def test_a_bundle_knows_which_jobs_it_learned_from(folder: Path) -> None:
+    assert read_bundle(folder).info.fingerprints().hold(LEARNED).all()
+    assert not a_base().fingerprints().hold(LEARNED).any()
 
 
 @pytest.mark.parametrize(
-    ("changes", "rule"),
-    [
-        ({"name": "queue"}, "does not watch queue under request"),
-        ({"group": "history"}, "does not watch time_req under history"),
-        ({"edges": (60.0, 60.0)}, "the edges of time_req do not ascend"),
-        ({"shares": (0.5,) * BINS}, "not those of a whole"),
-        ({"shares": (1.0,)}, "at least 13 items"),
-    ],
+    "changes",
+    [{"training_span": SpanDocument(start=0, end=1)}, {"base_version": "v0"}],
 )
-def test_a_reference_that_makes_no_sense_is_refused(changes: dict[str, object], rule: str) -> None:
-    with pytest.raises(ValueError, match=rule):
-        ReferenceDocument.model_validate({"columns": (a_column(**changes),)})
+def test_a_base_model_knows_no_site(changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="a base model has no training span"):
+        a_base(**changes)
 
 
-def test_what_is_written_is_read(folder: Path, bundle: Bundle) -> None:
-    assert read_bundle(folder) == bundle
+@pytest.mark.parametrize("missing", ["training_span", "learned_from"])
+def test_a_fine_tuned_model_tells_what_it_learned_from(missing: str) -> None:
+    with pytest.raises(ValueError, match="has a training span and fingerprints"):
+        a_tuned(**{missing: None})
+
+
+def test_a_span_does_not_end_before_it_starts() -> None:
+    with pytest.raises(ValueError, match="ends before it starts"):
+        SpanDocument(start=2, end=1)
+
+
+def test_samples_are_those_of_all_logs() -> None:
+    assert a_base().training_samples == 10
 
 
 def test_writing_again_replaces_the_bundle_and_leaves_nothing_behind(
@@ -124,7 +83,7 @@ def test_a_missing_folder_says_how_to_get_a_bundle(tmp_path: Path) -> None:
         read_bundle(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("name", [GRAPH_FILE, CALIBRATION_FILE, MANIFEST_FILE])
+@pytest.mark.parametrize("name", [GRAPH_FILE, RECALIBRATION_FILE, CARD_FILE, MANIFEST_FILE])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(BundleError, match=f"{name} is missing"):
@@ -135,7 +94,7 @@ def test_a_flipped_bit_is_found(folder: Path) -> None:
     data = bytearray((folder / GRAPH_FILE).read_bytes())
     data[3] ^= 1
     (folder / GRAPH_FILE).write_bytes(bytes(data))
-    with pytest.raises(BundleError, match=r"ensemble.onnx is damaged: its SHA-256"):
+    with pytest.raises(BundleError, match=r"graph.onnx is damaged: its SHA-256"):
         read_bundle(folder)
 
 
@@ -150,40 +109,33 @@ def edit(folder: Path, name: str, change: Callable[[dict[str, object]], None]) -
     (folder / name).write_text(json.dumps(document))
 
 
-def test_the_old_key_model_names_says_what_it_is_called_now(folder: Path) -> None:
-    edit(folder, ENSEMBLE_FILE, lambda d: d.update(model_names=["xgboost"]))
-    with pytest.raises(BundleError, match=r"old key `model_names`: the key is `models` now"):
-        read_bundle(folder)
-
-
-def test_weights_that_do_not_sum_to_one_are_refused(folder: Path) -> None:
-    edit(folder, ENSEMBLE_FILE, lambda d: d["models"]["xgboost"].update(weight=0.5))  # type: ignore[index]
-    with pytest.raises(BundleError, match=r"sum to 0.5"):
-        read_bundle(folder, verify_hashes=False)
-
-
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"levels": [0.5, 0.8]}, "`levels` must be"),
-        ({"quantiles": [0.1, 0.9]}, "`quantiles` must be"),
-        ({"level": 0.8}, "`level` must be one of"),
-        ({"offsets": [[0.0] * (TAILS + 2)]}, f"`offsets` must be {GROUPS} rows"),
-        ({"offsets": [[0.0]] * GROUPS}, f"of {TAILS + 2} numbers"),
+        ({"kind": "site"}, r"at kind: Input should be 'base' or 'fine-tuned'"),
+        ({"members": []}, r"at members: Extra inputs are not permitted"),
+        ({"learned_from": {"jobs": 1, "bits": "?"}}, r"at learned_from: .*no base64"),
     ],
 )
-def test_calibration_that_does_not_fit_the_program_is_refused(
+def test_a_model_that_makes_no_sense_is_refused(
     folder: Path, change: dict[str, object], rule: str
 ) -> None:
-    edit(folder, CALIBRATION_FILE, lambda d: d.update(change))
+    edit(folder, MODEL_FILE, lambda d: d.update(change))
     with pytest.raises(BundleError, match=rule):
         read_bundle(folder, verify_hashes=False)
 
 
-def test_another_schema_version_is_refused(folder: Path) -> None:
-    edit(folder, MANIFEST_FILE, lambda d: d.update(schema_version=99))
-    with pytest.raises(BundleError, match="schema version 99"):
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [(4, "of an earlier edition; make it anew"), (99, "of a later one; update the program")],
+)
+def test_a_bundle_of_another_edition_says_what_to_do(
+    folder: Path, version: int, words: str
+) -> None:
+    edit(folder, MANIFEST_FILE, lambda d: d.update(schema_version=version))
+    with pytest.raises(BundleError, match=f"schema version {version}, .*{words}") as raised:
         read_bundle(folder)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_file_without_a_sum_is_refused(folder: Path) -> None:
@@ -201,5 +153,5 @@ def test_text_that_is_not_json_is_refused(folder: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / GRAPH_FILE).unlink()
     (folder / GRAPH_FILE).mkdir()
-    with pytest.raises(BundleError, match=r"ensemble.onnx cannot be read"):
+    with pytest.raises(BundleError, match=r"graph.onnx cannot be read"):
         read_bundle(folder)

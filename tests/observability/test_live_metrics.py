@@ -3,11 +3,9 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from rt_predictor.history.live import LiveFigures, LiveSums
-from rt_predictor.model.reference import NO_REFERENCE, Drift
 from rt_predictor.observability.live_metrics import LiveMetrics
+from rt_predictor.online.live import NO_FIGURES, Drift, LiveFigures, LiveShape, LiveSums
 from rt_predictor.settings import WatchingSettings
-from tests.history.fakes import A_REFERENCE
 
 FIGURES = LiveFigures(
     model_version="v1",
@@ -15,9 +13,11 @@ FIGURES = LiveFigures(
     mae_s=30.0,
     accuracy=0.7,
     underestimated=0.4,
+    crps_s=25.0,
     coverage={0.5: 0.45, 0.9: 0.88},
     interval_score_s={0.5: 90.0, 0.9: 200.0},
-    drift={"request": Drift(0.3, "time_req")},
+    drift={"calibration": Drift(0.3, "pit")},
+    proposals_mae_s={"last2": 40.0, "xgboost": float("nan")},
 )
 
 
@@ -40,7 +40,10 @@ def test_live_figures_stand_beside_those_of_training() -> None:
     assert (value("live_accuracy"), value("live_underestimated")) == (0.7, 0.4)
     assert value("live_coverage", level="0.9") == 0.88
     assert value("live_interval_score_seconds", level="0.5") == 90
-    assert value("live_drift", group="request") == 0.3
+    assert value("live_drift", group="calibration") == 0.3
+    assert value("live_crps_seconds") == 25
+    assert value("live_proposal_mae_seconds", proposal="last2") == 40
+    assert value("live_proposal_mae_seconds", proposal="xgboost") is None
     assert (value("trained_mae_seconds"), value("trained_accuracy")) == (20, 0.8)
     assert value("trained_coverage", level="0.9") == 0.9
     assert value("trained_underestimated") is None
@@ -48,13 +51,13 @@ def test_live_figures_stand_beside_those_of_training() -> None:
 
 def test_there_are_no_means_before_the_first_job() -> None:
     registry = CollectorRegistry()
-    LiveMetrics(registry).sample(LiveSums.none(2).figures("v1", A_REFERENCE))
+    LiveMetrics(registry).sample(LiveSums.none(LiveShape.of(0.9, ("last2",))).figures("v1"))
     assert _shown(registry) == [("rt_predictor_live_jobs", 0)]
 
 
 def test_nothing_is_shown_where_no_model_is_judged() -> None:
     registry = CollectorRegistry()
-    LiveMetrics(registry).sample(LiveSums.none(0).figures("", NO_REFERENCE))
+    LiveMetrics(registry).sample(NO_FIGURES)
     assert _shown(registry) == []
 
 

@@ -17,7 +17,7 @@ from rt_predictor.jobs.rules import RULES
 from rt_predictor.observability.metrics import METHODS, Metrics
 from rt_predictor.observability.page import add_shared_metrics, forget_worker
 from rt_predictor.serving.predictions import Flag, Predictions
-from tests.serving.fakes import ends_of
+from tests.serving.answers import predictions_of
 
 
 @pytest.fixture
@@ -31,21 +31,7 @@ def metrics(registry: CollectorRegistry) -> Metrics:
 
 
 def _predictions(flags: list[int]) -> Predictions:
-    ones = np.ones(len(flags))
-    bits = np.array(flags, np.uint8)
-    return Predictions(
-        runtime_s=ones,
-        lower_s=ones,
-        upper_s=ones,
-        timeout_probability=ones,
-        ends_s=ends_of(ones),
-        limit_granularity_s=60.0,
-        members_s=ones[:, None],
-        flags=bits,
-        member_names=("m",),
-        level=0.9,
-        model_version="v",
-    )
+    return predictions_of(np.ones(len(flags)), flags=np.array(flags, np.uint8))
 
 
 def test_the_original_names_are_kept(metrics: Metrics, registry: CollectorRegistry) -> None:

@@ -7,14 +7,18 @@ import numpy as np
 import polars as pl
 
 from rt_predictor.history.history import History
-from rt_predictor.jobs.schema import REQUEST_SCHEMA, Jobs, as_frame
+from rt_predictor.jobs.asked import ASKED_SCHEMA, frame_of
+from rt_predictor.jobs.schema import REQUEST_SCHEMA, Jobs
+from rt_predictor.online.live import NO_FIGURES, LiveFigures
 from rt_predictor.serving.description import (
     FeatureDescription,
     MemberDescription,
     ModelDescription,
 )
 from rt_predictor.serving.predictions import Flag, Predictions
+from rt_predictor.serving.views import Views
 from rt_predictor.settings import Settings
+from tests.serving.answers import VIEWS, predictions_of
 from tests.waiting import PATIENCE_S
 
 MEMBERS = ("xgboost", "lightgbm", "catboost")
@@ -34,24 +38,20 @@ DESCRIPTION = ModelDescription(
 )
 
 
-def ends_of(runtime_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of all levels; those at 0.9 are half and twice the runtime."""
-    factors = np.array([1.5, 2.0, 3.0])
-    return runtime_s[:, None] / factors, runtime_s[:, None] * factors
-
-
 @dataclass
 class FakePredictor:
     """Predicts half the time limit, or a second for each processor; remembers what it was asked."""
 
     model_version: str = "fake-1"
-    confidence_level: float = 0.9
+    views: Views = VIEWS
     member_names: tuple[str, ...] = MEMBERS
     asked: list[pl.DataFrame] = field(default_factory=list)
 
     def predict(self, jobs: Jobs) -> Predictions:
-        jobs = as_frame(jobs)
-        assert dict(jobs.schema) == {name: kind() for name, kind in REQUEST_SCHEMA.items()}
+        jobs = frame_of(jobs)
+        known = {**REQUEST_SCHEMA, **ASKED_SCHEMA}
+        assert jobs.columns[: len(REQUEST_SCHEMA)] == [*REQUEST_SCHEMA]
+        assert all(jobs.schema[name] == known[name] for name in jobs.columns)
         assert jobs["submit_time"].null_count() == 0
         self.asked.append(jobs)
         if (jobs["job_name"] == POISON).any():
@@ -61,22 +61,26 @@ class FakePredictor:
         runtime = (
             np.where(np.isnan(limit), processors, limit / 2) + jobs["submit_time"].to_numpy() % 7
         )
-        return Predictions(
-            runtime_s=runtime,
-            lower_s=runtime / 2,
-            upper_s=runtime * 2,
+        if "elapsed" in jobs.columns:
+            elapsed = jobs["elapsed"].to_numpy()
+        else:
+            elapsed = np.full(len(jobs), np.nan)
+        return predictions_of(
+            runtime,
+            jobs,
             timeout_probability=np.where(np.isnan(limit), np.nan, 0.25),
-            ends_s=ends_of(runtime),
-            limit_granularity_s=60.0,
+            remaining_s=elapsed + 1,
             members_s=np.stack([runtime, runtime + 1, runtime + 2], axis=1),
             flags=(
                 np.isnan(limit) * np.uint8(Flag.NO_TIME_LIMIT)
                 | jobs["user"].is_null().to_numpy() * np.uint8(Flag.COLD_START_USER)
             ).astype(np.uint8),
             member_names=MEMBERS,
-            level=self.confidence_level,
             model_version=self.model_version,
         )
+
+    def live(self) -> LiveFigures:
+        return NO_FIGURES
 
     def describe(self) -> ModelDescription:
         return DESCRIPTION

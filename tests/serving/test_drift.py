@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-
-from rt_predictor.history.history import History
 from rt_predictor.history.judge import Told
 from rt_predictor.history.windows import Float
-from rt_predictor.jobs.events import ended_events
-from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.model.bounds import LEVELS
 from rt_predictor.model.said import Said
+
+from rt_predictor.history.history import History
+from rt_predictor.jobs.events import ended_events
+from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.serving.health import HealthReport, State, coverage_check
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import HistorySettings, Settings
@@ -52,20 +52,14 @@ def stream(factor: float) -> pl.DataFrame:
     runtime_s = np.minimum(np.where(number >= CHANGED_AT, factor, 1) * usual_s, limit_s)
     numbers = {"submit_time": submit_s, "time_req": limit_s, "runtime": runtime_s}
     frame = pl.DataFrame({**numbers, "user": user.astype(str), "job_id": number.astype(str)})
-    others: dict[str, object] = {
-        "processors_req": 4.0,
-        "nodes_req": 1.0,
-        "mem_req": 4000.0,
-        "partition": "normal",
-    }
-    others["state"] = "COMPLETED"
-    given = {*frame.columns, *others, "start_time", "end_time"}
+    others = {"processors_req": 4.0, "nodes_req": 1.0, "mem_req": 4000.0, "partition": "normal"}
     return (
         frame.with_columns(
             pl.col("submit_time").alias("start_time"),
             (pl.col("submit_time") + pl.col("runtime")).alias("end_time"),
             *(pl.lit(value).alias(name) for name, value in others.items()),
-            *(pl.lit(None).alias(name) for name in sorted(JOB_SCHEMA.keys() - given)),
+            *(pl.lit(None).alias(name) for name in ("gpus_req", "qos", "account", "job_name")),
+            pl.lit("COMPLETED").alias("state"),
         )
         .select(pl.col(name).cast(kind) for name, kind in JOB_SCHEMA.items())
         .sort("end_time", maintain_order=True)

@@ -1,57 +1,86 @@
 """Flags of one job are those that it gets among many."""
 
 import numpy as np
+import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from rt_predictor.features.categories import Category
-from rt_predictor.features.declared import INPUTS, REQUEST_INPUTS, STATISTICS, UNSEEN_CODE
-from rt_predictor.model.documents import RangeDocument
-from rt_predictor.serving.flags import flags_of
+from rt_predictor.history.columns import job_columns
+from rt_predictor.history.job_store import JobStore
+from rt_predictor.history.seen_names import SeenNames
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
+from rt_predictor.serving.flags import BOUNDS, flags_of
 from rt_predictor.serving.predictions import Flag
+from tests.history.token_logs import frame, job
 
-JOBS = 40
-NAMES = [item.name for item in REQUEST_INPUTS]
-
-
-def category(field: str, *names: str) -> Category:
-    return Category(field, names, np.zeros((2 + len(names), len(STATISTICS)), np.float32), "salt")
+KNOWN = job_columns(frame([job(submit_time=0.0, end_time=9.0, runtime=9.0, qos="normal")]))
 
 
-FLAGS = flags_of(
-    {name: RangeDocument(minimum=1.0, maximum=8.0) for name in ("processors_req", "time_req")},
-    [category("partition", "short"), category("qos"), category("account", "physics")],
+def history() -> tuple[JobStore, SeenNames]:
+    store, names = JobStore(1000, 1000), SeenNames()
+    store.add(KNOWN)
+    names.add(KNOWN)
+    return store, names
+
+
+def raised(jobs: pl.DataFrame, *, rows: bool = False) -> list[Flag]:
+    store, names = history()
+    columns = job_columns(jobs)
+    tokens = store.tokens_of(columns, columns.submit_s)
+    asked = jobs.rows(named=True) if rows else jobs
+    return [Flag(bits) for bits in flags_of(asked, columns.columns, tokens, names).tolist()]
+
+
+def asked(**fields: object) -> pl.DataFrame:
+    known = {"submit_time": 10.0, "qos": "normal", "nodes_req": 1.0, **fields}
+    return frame([job(**known)]).select(list(REQUEST_SCHEMA))
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags"),
+    [
+        ({}, Flag(0)),
+        ({"user": "bob"}, Flag.COLD_START_USER),
+        ({"user": None}, Flag.COLD_START_USER),
+        ({"submit_time": 8.0}, Flag.COLD_START_USER),
+        ({"partition": "new"}, Flag.UNSEEN_PARTITION),
+        ({"partition": None}, Flag(0)),
+        ({"qos": "new"}, Flag.UNSEEN_QOS),
+        ({"time_req": None}, Flag.NO_TIME_LIMIT),
+        ({"processors_req": 1e7}, Flag.OUT_OF_TRAINING_RANGE),
+        ({"time_req": 1.0}, Flag.OUT_OF_TRAINING_RANGE),
+        ({"mem_req": 1e12, "qos": "new"}, Flag.OUT_OF_TRAINING_RANGE | Flag.UNSEEN_QOS),
+    ],
 )
-values = st.sampled_from([float("nan"), -1.0, 0.0, UNSEEN_CODE, 1.0, 1.5, 8.0, 9.0, 1e9])
+def test_each_says_what_it_is_for(fields: dict[str, object], flags: Flag) -> None:
+    jobs = asked(**fields)
+    assert raised(jobs) == raised(jobs, rows=True) == [flags]
+
+
+values = st.sampled_from([None, 1.0, 5.0, 3600.0, 1e6, 1e8, 1e12])
+names = st.sampled_from([None, "p", "normal", "new"])
 
 
 @given(
-    arrays(np.float32, (JOBS, len(INPUTS)), elements=values, fill=values),
-    arrays(np.bool_, JOBS),
+    st.lists(
+        st.fixed_dictionaries(
+            {**dict.fromkeys(BOUNDS, values), **dict.fromkeys(("partition", "qos", "user"), names)}
+        ),
+        min_size=1,
+        max_size=12,
+    )
 )
-def test_a_job_gets_the_same_flags_alone_and_among_many(
-    inputs: np.ndarray, knows_user: np.ndarray
-) -> None:
-    together = FLAGS.raised(inputs, knows_user)
-    for size in (1, 3):
-        parts = [slice(at, at + size) for at in range(0, JOBS, size)]
-        apart = [FLAGS.raised(inputs[part], knows_user[part]) for part in parts]
-        assert {part.dtype for part in apart} == {together.dtype}
-        np.testing.assert_array_equal(np.concatenate(apart), together)
+def test_one_job_has_the_flags_that_it_has_among_many(drawn: list[dict[str, object]]) -> None:
+    jobs = pl.concat([asked(**fields) for fields in drawn])
+    together = raised(jobs)
+    assert together == raised(jobs, rows=True)
+    assert together == [raised(jobs[row])[0] for row in range(len(jobs))]
 
 
-def raised(**asked: float) -> Flag:
-    row = np.full((1, len(INPUTS)), 5.0, np.float32)
-    for name, value in asked.items():
-        row[0, NAMES.index(name)] = value
-    return Flag(int(FLAGS.raised(row, np.ones(1, np.bool_))[0]))
-
-
-def test_each_flag_is_raised_by_what_it_is_named_after() -> None:
-    assert raised(processors_req=8.0) == Flag(0)
-    assert raised(processors_req=9.0) == Flag.OUT_OF_TRAINING_RANGE
-    assert raised(nodes_req=1e9) == Flag(0), "training saw no numbers of nodes"
-    assert raised(time_req=float("nan")) == Flag.NO_TIME_LIMIT
-    assert raised(partition_code=UNSEEN_CODE) == Flag.UNSEEN_PARTITION
-    assert raised(qos_code=UNSEEN_CODE) == Flag(0), "training saw no QoS at all"
+def test_nothing_is_new_where_nothing_is_known() -> None:
+    columns = job_columns(asked(partition="new", qos="new"))
+    tokens = JobStore(10, 10).tokens_of(columns, columns.submit_s)
+    found = flags_of(asked(), columns.columns, tokens, SeenNames())
+    assert Flag(int(found[0])) == Flag.COLD_START_USER
+    assert np.isfinite(columns.submit_s).all()

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from rt_predictor.history.live import LiveFigures
 
 from rt_predictor.errors import StartupError
 from rt_predictor.history.history import History, HistoryState
-from rt_predictor.history.live import LiveFigures
 from rt_predictor.jobs.schema import Jobs
 from rt_predictor.serving.health import (
     Health,

@@ -7,14 +7,13 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rt_predictor.history.judge import Told
+from rt_predictor.model.bounds import LEVELS
 
 from rt_predictor.history.fold import Fold
 from rt_predictor.history.history import History
-from rt_predictor.history.judge import Told
-from rt_predictor.jobs.events import ended_events
 from rt_predictor.jobs.outcomes import broken_outcomes
 from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA
-from rt_predictor.model.bounds import LEVELS
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import Settings
 
@@ -79,7 +78,7 @@ def test_whatever_has_ended_and_is_asked_intervals_are_sound_at_every_level(
 ) -> None:
     predictor, history = service
     fold = Fold.empty(predictor, 10**4, 10**4)
-    fold.take(ended_events(finished(outcomes)), len(outcomes))
+    fold.take(finished(outcomes), len(outcomes))
     assert fold.model.figures.jobs == len(outcomes)
     history._follower.fold = fold
     jobs = pl.DataFrame(asked, schema=dict(REQUEST_SCHEMA))

@@ -5,16 +5,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-
 from rt_predictor.features.assemble import WEEK_S
-from rt_predictor.history.fold import Fold
 from rt_predictor.history.judge import Told
 from rt_predictor.history.live import LiveSums
-from rt_predictor.jobs.events import ended_events
 from rt_predictor.model.reference import GROUPS
+from rt_predictor.training.pipeline import TrainingReport
+
+from rt_predictor.history.fold import Fold
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import Settings
-from rt_predictor.training.pipeline import TrainingReport
 
 BLOCK_JOBS = 200
 BAND = Settings().watching.coverage_band
@@ -47,7 +46,7 @@ def coverage_of_blocks(fold: Fold, log: pl.DataFrame) -> np.ndarray:
     found = []
     for start in range(0, len(log), BLOCK_JOBS):
         fold.model.live = LiveSums.none(len(fold.model.judge.reference.columns))
-        fold.take(ended_events(log[start : start + BLOCK_JOBS]), start + BLOCK_JOBS)
+        fold.take(log[start : start + BLOCK_JOBS], start + BLOCK_JOBS)
         found.append(fold.model.figures.coverage[0.9])
     return np.array(found)
 
@@ -59,7 +58,7 @@ def test_coverage_falls_when_runtimes_double_and_is_back_within_400_jobs(
     before = tiny_log.filter(pl.col("submit_time") < mark_s)
     later = tiny_log.filter(pl.col("submit_time") >= mark_s)
     fold = Fold.empty(predictor, 10**6, 10**6)
-    fold.take(ended_events(before.sort("end_time")), len(before))
+    fold.take(before.sort("end_time"), len(before))
     as_ever = coverage_of_blocks(fold, later.sort("end_time"))
     changed = [longer(again(later, 1)).sort("end_time"), longer(again(later, 2)).sort("end_time")]
     after = np.concatenate([coverage_of_blocks(fold, jobs) for jobs in changed])
@@ -81,7 +80,7 @@ def test_jobs_count_by_the_very_answers_of_the_held_out_replay(
     monkeypatch.setattr(Told, "of", lambda *given: told.append(plain(*given)) or told[-1])
     log = tiny_log.sort("end_time", maintain_order=True)
     fold = Fold.empty(predictor, 10**6, 10**6)
-    fold.take(ended_events(log), len(log))
+    fold.take(log, len(log))
     judged = log.filter(pl.col("end_time") > predictor.bundle.info.training_span_end)
     assert fold.model.figures.jobs == len(judged)
     replayed = tiny_training.replayed
@@ -96,11 +95,11 @@ def test_jobs_count_by_the_very_answers_of_the_held_out_replay(
 
 def test_drift_is_told_of_every_group(predictor: Predictor, tiny_log: pl.DataFrame) -> None:
     fold = Fold.empty(predictor, 10**6, 10**6)
-    fold.take(ended_events(tiny_log.sort("end_time")), len(tiny_log))
+    fold.take(tiny_log.sort("end_time"), len(tiny_log))
     as_ever = fold.model.figures.drift
     assert set(as_ever) == set(GROUPS)
     strangers = again(tiny_log, 1).with_columns(partition=pl.lit("new"), time_req=pl.lit(77.0))
-    fold.take(ended_events(strangers.sort("end_time")), 2 * len(tiny_log))
+    fold.take(strangers.sort("end_time"), 2 * len(tiny_log))
     moved = fold.model.figures.drift
     assert moved["category"].column == "partition_code"
     assert moved["request"].column == "time_req"

@@ -5,23 +5,23 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from rt_predictor.errors import BundleError
 from rt_predictor.history.experts import SCOPES, losses_of
-from rt_predictor.history.history import History
 from rt_predictor.history.replay import LogHistory
-from rt_predictor.jobs.events import ended_events
-from rt_predictor.jobs.rules import NUMBER_RULES, check_job
-from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.model.bounds import TAILS
 from rt_predictor.model.learned import assembler_from
 from rt_predictor.model.ports import GraphInputs
+from rt_predictor.training.combine import weighted_median
+
+from rt_predictor.errors import BundleError
+from rt_predictor.history.history import History
+from rt_predictor.jobs.events import ended_events
+from rt_predictor.jobs.rules import NUMBER_RULES, check_job
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving import predictor as module
 from rt_predictor.serving.predictions import Flag, Predictions
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import HistorySettings, Settings
 from rt_predictor.traces.generate import generate_jobs
-from rt_predictor.training.combine import weighted_median
 from tests.waiting import PATIENCE_S, until
 
 COLUMNS = (

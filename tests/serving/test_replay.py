@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from rt_predictor.model.bounds import LEVELS
+from rt_predictor.training.pipeline import TrainingReport
 
 from rt_predictor.eventlog.files import open_log
 from rt_predictor.history.history import History
 from rt_predictor.jobs.events import ended_events
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
-from rt_predictor.model.bounds import LEVELS
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import HistorySettings, Settings
-from rt_predictor.training.pipeline import TrainingReport
 from tests.serving.replayed import ended_before, steps
 from tests.waiting import PATIENCE_S, until
 

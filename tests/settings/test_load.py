@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loguru import logger
 from pydantic import BaseModel
 
 from rt_predictor.errors import SettingsError
@@ -268,3 +269,23 @@ def test_the_m2_max_profile_prefers_coreml_and_ends_with_the_cpu() -> None:
     settings = load_settings(CONFIG / "m2max.toml")
     assert settings.model.providers == ("CoreMLExecutionProvider", "CPUExecutionProvider")
     assert settings.features.optimization.n_jobs > 0
+
+
+# what an earlier edition had
+
+
+def test_retired_settings_do_nothing_and_are_warned_of(
+    write: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    sink = logger.add(said.append, format="{message}", level="WARNING")
+    monkeypatch.setenv("RT_PREDICTOR_TRAINING__TIMEOUTS__TREES", "5")
+    text = "[training]\nseed = 3\nearly_stopping_rounds = 2\n[training.quantiles]\ntrees = 7"
+    try:
+        settings = load_settings(write(text))
+    finally:
+        logger.remove(sink)
+    assert settings.training.seed == 3
+    told = "".join(said)
+    for name in ("early_stopping_rounds", "quantiles", "timeouts.trees"):
+        assert f"the setting training.{name} is retired and does nothing: remove it" in told

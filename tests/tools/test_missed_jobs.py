@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.history.jobs import frame, job
+from tests.training.jobs import frame, job
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from pathlib import Path
 from statistics import mean, median
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 
-from rt_predictor.settings import TrainingSettings
 from rt_predictor.traces import read_trace
-from rt_predictor.training.baselines import BASELINES, baselines
-from rt_predictor.training.split import scorable, split_by_time
-from tests.history.jobs import Job, frame, job, some_jobs
+from rt_predictor.training.baselines import BASELINES, USER_RATIO5, baselines, user_runs
+from rt_predictor.training.split import scorable
+from tests.training.jobs import Job, frame, job, some_jobs
 
 BACKOFF = (
     (("user", "processors_req", "time_req"), 1),
@@ -25,11 +25,15 @@ TEXTS = ("user", "partition")
 
 def ended(log: list[Job], asked: Job, fields: tuple[str, ...]) -> list[float]:
     """Runtimes of what had ended when a job was submitted and is like it, latest last."""
+    return [other["runtime"] for other in ended_jobs(log, asked, fields)]  # type: ignore[misc]
+
+
+def ended_jobs(log: list[Job], asked: Job, fields: tuple[str, ...]) -> list[Job]:
     if any(asked[name] is None for name in fields if name in TEXTS):
         return []
     like = [other for other in log if all(other[name] == asked[name] for name in fields)]
     visible = [other for other in like if other["end_time"] <= asked["submit_time"]]  # type: ignore[operator]
-    return [other["runtime"] for other in sorted(visible, key=_by_end)]  # type: ignore[misc]
+    return sorted(visible, key=_by_end)
 
 
 def _by_end(event: Job) -> tuple[object, object]:
@@ -50,8 +54,16 @@ def by_definition(log: list[Job], asked: Job, typical_s: float) -> Iterator[floa
         mean(mine[-2:]) if len(mine) > 1 else fallback,
         median(mine[-5:]) if mine else fallback,
         median(backoff[-5:]) if backoff else fallback,
+        _by_ratio(log, asked, fallback),
     ):
         yield says if limit is None else min(says, limit)  # type: ignore[type-var,misc]
+
+
+def _by_ratio(log: list[Job], asked: Job, fallback: float) -> float:
+    last = ended_jobs(log, asked, ("user",))[-5:]
+    used = [job["runtime"] / job["time_req"] for job in last if job["time_req"]]  # type: ignore[operator]
+    limit = asked["time_req"]
+    return median(used) * limit if used and limit else fallback  # type: ignore[operator]
 
 
 @settings(max_examples=80, deadline=None)
@@ -61,7 +73,7 @@ def test_baselines_are_what_their_definitions_say(drawn: list[Job], asked: list[
     before = [other["runtime"] for other in drawn if other["end_time"] <= start]  # type: ignore[operator]
     typical_s = median(before) if before else float("nan")  # type: ignore[type-var]
     found = baselines(frame(*drawn), frame(*asked))
-    assert tuple(found) == BASELINES
+    assert tuple(found) == (*BASELINES, USER_RATIO5)
     expected = [list(by_definition(drawn, one, typical_s)) for one in asked]  # type: ignore[arg-type]
     np.testing.assert_allclose(np.column_stack(list(found.values())), expected, rtol=1e-6)
 
@@ -106,6 +118,13 @@ def test_who_has_no_user_name_shares_no_history_with_others_who_have_none() -> N
         assert says == [1000]
 
 
+def test_finished_jobs_of_a_user_are_counted() -> None:
+    log = frame(*(job(user="ann", end_time=float(n), runtime=1.0) for n in range(1, 9)))
+    asked = frame(*(job(user=user, submit_time=6.0) for user in ("ann", "bob", None)))
+    assert user_runs(log, asked).tolist() == [6, 0, 0]
+    assert user_runs(log, asked, most=4).tolist() == [4, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("log", "expected"),
     [
@@ -127,7 +146,7 @@ def test_mean_absolute_errors_on_real_logs(
     trace_path: Callable[[str], Path], log: str, expected: dict[str, float]
 ) -> None:
     jobs = scorable(read_trace(trace_path(log)).jobs)
-    test = split_by_time(jobs, TrainingSettings()).test
+    test = jobs.filter(pl.col("submit_time") >= jobs["submit_time"][int(0.7 * len(jobs))])
     found = baselines(jobs, test)
     runtime = test["runtime"].to_numpy()
     mae = {name: float(np.abs(found[name] - runtime).mean()) for name in expected}

@@ -31,7 +31,10 @@ def labels(replayed: Replayed, kind: str, **columns: object) -> list[str]:
 
 def _of_jobs(replayed: Replayed, jobs: pl.DataFrame) -> Replayed:
     n = len(jobs)
-    columns = ("predicted_s", "timeout_probability", "request_only_s", "user_runs")
+    columns = (
+        *("rows", "predicted_s", "crps_s", "crps_sqrt_s", "timeout_probability"),
+        *("recommended_s", "request_only_s", "user_runs"),
+    )
     ends = ("lower_s", "upper_s", "constant_lower_s", "constant_upper_s")
     cut = {name: getattr(replayed, name)[:n] for name in (*columns, *ends)}
     return replace(replayed, jobs=jobs, members={}, **cut)
@@ -48,10 +51,10 @@ def test_a_size_that_is_not_said_has_a_bucket(replayed: Replayed) -> None:
 
 
 def test_history_is_told_apart_by_how_much_there_is(replayed: Replayed) -> None:
-    some = replace(replayed, user_runs=np.resize([0.0, 1, 2, 3, 9, 10, 400], len(replayed.jobs)))
+    some = replace(replayed, user_runs=np.resize([0.0, 1, 4, 5, 19, 20, 400], len(replayed.jobs)))
     buckets = kinds_of_jobs(some)["history"]
     assert [buckets.labels[place] for place in buckets.places[:7]] == [
-        "none", "1 or 2", "1 or 2", "3 to 9", "3 to 9", "10 and more", "10 and more"
+        "none", "1 to 4", "1 to 4", "5 to 19", "5 to 19", "20 and more", "20 and more"
     ]  # fmt: skip
 
 
@@ -68,7 +71,7 @@ def test_users_are_numbered_and_not_named(replayed: Replayed) -> None:
 
 def test_every_job_is_in_one_bucket_of_each_kind(replayed: Replayed) -> None:
     runtime = replayed.jobs["runtime"].to_numpy()
-    intervals = Intervals(0.9, replayed.lower_s[:, 1], replayed.upper_s[:, 1])
+    intervals = Intervals(0.9, replayed.lower_s[:, 2], replayed.upper_s[:, 2])
     answers = {"ensemble": replayed.predicted_s}
     for kind, buckets in kinds_of_jobs(replayed).items():
         found = bucket_metrics(buckets, answers, intervals, runtime)

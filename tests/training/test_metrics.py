@@ -5,13 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rt_predictor.training.metrics import (
-    Intervals,
-    interval_metrics,
-    per_user_mae,
-    point_metrics,
-    winkler_score,
-)
+from rt_predictor.training.metrics import Intervals, per_user_mae, point_metrics
 
 POSITIVE = arrays(np.float64, 20, elements=st.floats(1, 1e6))
 
@@ -48,34 +42,7 @@ def test_a_log_without_users_has_no_mean_over_them() -> None:
     assert np.isnan(per_user_mae(np.ones(2), np.ones(2), nobody))
 
 
-def test_winkler_is_the_width_when_nothing_misses() -> None:
-    intervals = Intervals(0.9, np.array([1.0, 2.0]), np.array([3.0, 8.0]))
-    assert winkler_score(intervals, np.array([2.0, 8.0])) == 4
-
-
-@pytest.mark.parametrize(
-    ("level", "runtime", "expected"), [(0.9, 5.0, 10 + 20 * 5), (0.5, 25.0, 10 + 4 * 5)]
-)
-def test_winkler_charges_a_miss_by_level(level: float, runtime: float, expected: float) -> None:
-    intervals = Intervals(level, np.array([10.0]), np.array([20.0]))
-    assert winkler_score(intervals, np.array([runtime])) == pytest.approx(expected)
-
-
-def test_coverage_is_counted_in_ten_blocks() -> None:
-    runtime = np.arange(1.0, 101.0)
-    intervals = Intervals(0.9, np.ones(100), np.full(100, 50.0))
-    wider = Intervals(0.9, np.ones(100), np.full(100, 1000.0))
-    found = interval_metrics(intervals, wider, runtime, np.ones(100))
-    assert found.coverage == 0.5
-    assert found.block_coverage == (1.0,) * 5 + (0.0,) * 5
-    assert found.mean_width == 49
-    assert found.winkler_constant_width == 999
-
-
-def test_users_without_history_are_counted_apart() -> None:
-    intervals = Intervals(0.9, np.zeros(4), np.array([5.0, 5.0, 50.0, 50.0]))
-    runtime, runs = np.full(4, 10.0), np.array([0.0, 1.0, 0.0, 7.0])
-    found = interval_metrics(intervals, intervals, runtime, runs)
-    assert (found.jobs_without_history, found.coverage_without_history) == (2, 0.5)
-    everyone_known = interval_metrics(intervals, intervals, runtime, np.ones(4))
-    assert np.isnan(everyone_known.coverage_without_history)
+def test_intervals_hold_their_ends() -> None:
+    intervals = Intervals(0.9, np.array([1.0, 2.0, 3.0]), np.array([3.0, 8.0, 4.0]))
+    assert intervals.hold(np.array([1.0, 8.0, 5.0])).tolist() == [True, True, False]
+    assert intervals.mean_width_s() == 3

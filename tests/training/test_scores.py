@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rt_predictor.model.bounds import interval_scores_s
 from rt_predictor.training.scores import (
     BLOCKS,
     constant_width_ends_s,
     crps_of_levels_s,
     falling_share,
     interval_scores,
+    interval_scores_s,
 )
 
 some_seconds = arrays(np.float64, 20, elements=st.floats(1, 1e6))

@@ -34,13 +34,17 @@ class _PredictionFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Predic
     PREDICTION_FLAG_COLD_START_USER: _PredictionFlag.ValueType  # 1
     """No finished job of this user is known, or no user was given."""
     PREDICTION_FLAG_UNSEEN_PARTITION: _PredictionFlag.ValueType  # 2
-    """The partition was not seen in training."""
+    """No job of this partition is known."""
     PREDICTION_FLAG_UNSEEN_QOS: _PredictionFlag.ValueType  # 3
-    """The QoS was not seen in training."""
+    """No job of this QoS is known."""
     PREDICTION_FLAG_NO_TIME_LIMIT: _PredictionFlag.ValueType  # 4
     """The job has no time limit, or it is not known."""
     PREDICTION_FLAG_OUT_OF_TRAINING_RANGE: _PredictionFlag.ValueType  # 5
     """A number of the request lies outside the range seen in training."""
+    PREDICTION_FLAG_PARTITION_LIMIT_TOO_SHORT: _PredictionFlag.ValueType  # 6
+    """The longest time limit that the partition allows is not enough with `recommendation_confidence`:
+    no limit is recommended.
+    """
 
 class PredictionFlag(_PredictionFlag, metaclass=_PredictionFlagEnumTypeWrapper):
     """What makes an answer less certain than others."""
@@ -49,13 +53,17 @@ PREDICTION_FLAG_UNSPECIFIED: PredictionFlag.ValueType  # 0
 PREDICTION_FLAG_COLD_START_USER: PredictionFlag.ValueType  # 1
 """No finished job of this user is known, or no user was given."""
 PREDICTION_FLAG_UNSEEN_PARTITION: PredictionFlag.ValueType  # 2
-"""The partition was not seen in training."""
+"""No job of this partition is known."""
 PREDICTION_FLAG_UNSEEN_QOS: PredictionFlag.ValueType  # 3
-"""The QoS was not seen in training."""
+"""No job of this QoS is known."""
 PREDICTION_FLAG_NO_TIME_LIMIT: PredictionFlag.ValueType  # 4
 """The job has no time limit, or it is not known."""
 PREDICTION_FLAG_OUT_OF_TRAINING_RANGE: PredictionFlag.ValueType  # 5
 """A number of the request lies outside the range seen in training."""
+PREDICTION_FLAG_PARTITION_LIMIT_TOO_SHORT: PredictionFlag.ValueType  # 6
+"""The longest time limit that the partition allows is not enough with `recommendation_confidence`:
+no limit is recommended.
+"""
 Global___PredictionFlag: _TypeAlias = PredictionFlag  # noqa: Y015
 
 class _JobEventKind:
@@ -148,8 +156,8 @@ class PredictRequest(_message.Message):
     memory): predict from what is there instead of refusing the job.
     """
     confidence_level: _builtins.float
-    """Level of the interval to answer with: 0.5, 0.9 or 0.95; absent means the service's setting
-    `prediction.confidence_level`.
+    """Level of the interval to answer with, above 0 and below 1; absent means the service's setting
+    `prediction.confidence_level`. From 0.5 on the recommended limit holds with it, too.
     """
     cluster: _builtins.str
     """Name of the cluster; "" if the service serves only one. It belongs to what tells jobs apart: give
@@ -157,14 +165,14 @@ class PredictRequest(_message.Message):
     """
     elapsed: _builtins.float
     """How long the job has run by `as_of`, in seconds: the answer is then that of a job that has run so
-    long. At least 0. This version does not answer it yet: INVALID_ARGUMENT.
+    long. 0 to ten years, and no longer than since `submit_time`.
     """
     as_of: _builtins.float
-    """The time that `elapsed` is told of, in Unix seconds. Required with it."""
-    explain: _builtins.bool
-    """Whether to answer with an `explanation`. Needs the role `explain` where callers have roles. This
-    version does not answer it yet: INVALID_ARGUMENT.
+    """The time that the question is about, in Unix seconds: what had ended by then is known. Required
+    with `elapsed`, not before `submit_time`; absent means `submit_time`.
     """
+    explain: _builtins.bool
+    """Whether to answer with an `explanation`. Needs the role `explain` where callers have roles."""
     array_job_id: _builtins.str
     """Id of the array that the job is a task of; "" if of none. Each task is a job of its own."""
     array_task_id: _builtins.str
@@ -177,9 +185,7 @@ class PredictRequest(_message.Message):
     """Type of the GPUs asked for, e.g. "a100"; "" if none is named."""
     @_builtins.property
     def quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Levels of quantiles to answer with, each above 0 and below 1; at most 100. This version does not
-        answer them yet: INVALID_ARGUMENT.
-        """
+        """Levels of quantiles to answer with, each above 0 and below 1; at most 100."""
 
     def __init__(
         self,
@@ -291,6 +297,7 @@ class PredictResponse(_message.Message):
     QUANTILES_FIELD_NUMBER: _builtins.int
     REMAINING_RUNTIME_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    RECOMMENDATION_CONFIDENCE_FIELD_NUMBER: _builtins.int
     predicted_runtime: _builtins.float
     """How long the job is expected to run, in seconds. Always above 0 and within the interval."""
     confidence_lower: _builtins.float
@@ -306,19 +313,22 @@ class PredictResponse(_message.Message):
     request_id: _builtins.str
     """The request's `request_id`."""
     recommended_time_req: _builtins.float
-    """The smallest time limit that the job fits in with a probability of `confidence_level`, in
-    seconds, rounded up to a multiple of the service's `prediction.limit_granularity_s`: what the
-    user should ask for.
+    """The smallest time limit that the job fits in with a probability of `recommendation_confidence`,
+    in seconds, a multiple of the service's `prediction.limit_granularity_s`: what the user should
+    ask for. Absent where the longest limit of the partition is not enough
+    (PREDICTION_FLAG_PARTITION_LIMIT_TOO_SHORT).
     """
     remaining_runtime: _builtins.float
     """With `elapsed`: how much longer the job is expected to run, in seconds. `predicted_runtime` stays
     the whole.
     """
+    recommendation_confidence: _builtins.float
+    """The probability with which `recommended_time_req` is meant to be enough; 0.5 to 1."""
     @_builtins.property
     def model_predictions(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """What each expert of the ensemble says on its own, in seconds, by name: models such as "xgboost",
-        "lightgbm" and "catboost", and two rules that need no model: "backoff_median5", the median of
-        the last five runs of the most alike finished jobs, and "backoff_last", the last of them.
+        """What each model and rule says on its own, in seconds, by name: models such as "xgboost",
+        "lightgbm" and "catboost", and rules that need no model, such as "backoff_median5", the median of
+        the last five runs of the most alike finished jobs. One that has nothing to say is left out.
         GetModelInfo lists all of them.
         """
 
@@ -357,10 +367,11 @@ class PredictResponse(_message.Message):
         quantiles: _abc.Iterable[Global___Quantile] | None = ...,
         remaining_runtime: _builtins.float | None = ...,
         explanation: Global___Explanation | None = ...,
+        recommendation_confidence: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_recommended_time_req", b"_recommended_time_req", "_remaining_runtime", b"_remaining_runtime", "_timeout_probability", b"_timeout_probability", "error", b"error", "explanation", b"explanation", "recommended_time_req", b"recommended_time_req", "remaining_runtime", b"remaining_runtime", "timeout_probability", b"timeout_probability"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recommended_time_req", b"_recommended_time_req", "_remaining_runtime", b"_remaining_runtime", "_timeout_probability", b"_timeout_probability", "confidence_level", b"confidence_level", "confidence_lower", b"confidence_lower", "confidence_upper", b"confidence_upper", "error", b"error", "explanation", b"explanation", "flags", b"flags", "model_predictions", b"model_predictions", "model_version", b"model_version", "predicted_runtime", b"predicted_runtime", "quantiles", b"quantiles", "recommended_time_req", b"recommended_time_req", "remaining_runtime", b"remaining_runtime", "request_id", b"request_id", "timeout_probability", b"timeout_probability"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recommended_time_req", b"_recommended_time_req", "_remaining_runtime", b"_remaining_runtime", "_timeout_probability", b"_timeout_probability", "confidence_level", b"confidence_level", "confidence_lower", b"confidence_lower", "confidence_upper", b"confidence_upper", "error", b"error", "explanation", b"explanation", "flags", b"flags", "model_predictions", b"model_predictions", "model_version", b"model_version", "predicted_runtime", b"predicted_runtime", "quantiles", b"quantiles", "recommendation_confidence", b"recommendation_confidence", "recommended_time_req", b"recommended_time_req", "remaining_runtime", b"remaining_runtime", "request_id", b"request_id", "timeout_probability", b"timeout_probability"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__recommended_time_req: _TypeAlias = _typing.Literal["recommended_time_req"]  # noqa: Y015
     _WhichOneofArgType__recommended_time_req: _TypeAlias = _typing.Literal["_recommended_time_req", b"_recommended_time_req"]  # noqa: Y015
@@ -455,14 +466,20 @@ class WeighedJob(_message.Message):
     AGE_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
     SHARE_FIELD_NUMBER: _builtins.int
+    PROCESSORS_REQ_FIELD_NUMBER: _builtins.int
+    TIME_REQ_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """Its id."""
+    """Not filled: history remembers no ids."""
     age: _builtins.float
     """How long before the time asked for it ended, in seconds; 0 if it still runs."""
     runtime: _builtins.float
     """How long it ran, or has run so far, in seconds."""
     share: _builtins.float
     """Its share of the distribution; 0 to 1."""
+    processors_req: _builtins.float
+    """Cores that it asked for; absent if not known."""
+    time_req: _builtins.float
+    """Time limit that it asked for, in seconds; absent if not known."""
     def __init__(
         self,
         *,
@@ -470,12 +487,21 @@ class WeighedJob(_message.Message):
         age: _builtins.float = ...,
         runtime: _builtins.float = ...,
         share: _builtins.float = ...,
+        processors_req: _builtins.float | None = ...,
+        time_req: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_processors_req", b"_processors_req", "_time_req", b"_time_req", "processors_req", b"processors_req", "time_req", b"time_req"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "job_id", b"job_id", "runtime", b"runtime", "share", b"share"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_processors_req", b"_processors_req", "_time_req", b"_time_req", "age", b"age", "job_id", b"job_id", "processors_req", b"processors_req", "runtime", b"runtime", "share", b"share", "time_req", b"time_req"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__processors_req: _TypeAlias = _typing.Literal["processors_req"]  # noqa: Y015
+    _WhichOneofArgType__processors_req: _TypeAlias = _typing.Literal["_processors_req", b"_processors_req"]  # noqa: Y015
+    _WhichOneofReturnType__time_req: _TypeAlias = _typing.Literal["time_req"]  # noqa: Y015
+    _WhichOneofArgType__time_req: _TypeAlias = _typing.Literal["_time_req", b"_time_req"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__processors_req) -> _WhichOneofReturnType__processors_req | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__time_req) -> _WhichOneofReturnType__time_req | None: ...
 
 Global___WeighedJob: _TypeAlias = WeighedJob  # noqa: Y015
 
@@ -620,11 +646,12 @@ class PredictArrowRequest(_message.Message):
     JOBS_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
     CONFIDENCE_LEVEL_FIELD_NUMBER: _builtins.int
+    QUANTILES_FIELD_NUMBER: _builtins.int
     jobs: _builtins.bytes
     """One complete Arrow IPC stream (schema, record batches), as `DataFrame.write_ipc_stream` of Polars
     or `pyarrow.ipc.new_stream` write it. Its columns are fields of PredictRequest by name, in any
-    order: processors_req, nodes_req, mem_req, time_req, gpus_req and submit_time as any integer or
-    floating-point type; partition, qos, user, account, job_name and request_id as strings. A column
+    order: processors_req, nodes_req, mem_req, time_req, gpus_req, submit_time, elapsed and as_of as
+    any integer or floating-point type; those that are texts, request_id among them, as strings. A column
     that is left out is missing in every job; null and "" are missing. An unknown column is an error,
     so that a misspelt one is not taken for a missing one. At most the service's
     `server.max_batch_jobs` rows; no compression, no dictionaries.
@@ -633,16 +660,21 @@ class PredictArrowRequest(_message.Message):
     """As in PredictRequest, for all jobs of the table: predict from what is there."""
     confidence_level: _builtins.float
     """As in PredictRequest, for all jobs of the table."""
+    @_builtins.property
+    def quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """As in PredictRequest, for all jobs of the table."""
+
     def __init__(
         self,
         *,
         jobs: _builtins.bytes = ...,
         partial: _builtins.bool = ...,
         confidence_level: _builtins.float | None = ...,
+        quantiles: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level", "confidence_level", b"confidence_level"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level", "confidence_level", b"confidence_level", "jobs", b"jobs", "partial", b"partial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level", "confidence_level", b"confidence_level", "jobs", b"jobs", "partial", b"partial", "quantiles", b"quantiles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence_level: _TypeAlias = _typing.Literal["confidence_level"]  # noqa: Y015
     _WhichOneofArgType__confidence_level: _TypeAlias = _typing.Literal["_confidence_level", b"_confidence_level"]  # noqa: Y015
@@ -661,13 +693,15 @@ class PredictArrowResponse(_message.Message):
     CONFIDENCE_LEVEL_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
+    RECOMMENDATION_CONFIDENCE_FIELD_NUMBER: _builtins.int
     predictions: _builtins.bytes
     """One complete Arrow IPC stream with one row for each job, in order. Columns: request_id (if the
     jobs have it), predicted_runtime, confidence_lower, confidence_upper, timeout_probability,
-    recommended_time_req (double; null where there is none), one double column for each model under
-    its name, flags (uint32; bit n - 1 stands for the PredictionFlag of number n), error_code (int32;
-    a gRPC status code), error_field and error (string). A job has either an answer or an error; the
-    other is null.
+    recommended_time_req (double; null where there is none), remaining_runtime (if the table has
+    elapsed), one double column for each level of `quantiles` under "quantile_" and the level, one
+    for each model under its name, flags (uint32; bit n - 1 stands for the PredictionFlag of number
+    n), error_code (int32; a gRPC status code), error_field and error (string). A job has either an
+    answer or an error; the other is null.
     """
     model_version: _builtins.str
     """Version of the model bundle that answered."""
@@ -675,6 +709,8 @@ class PredictArrowResponse(_message.Message):
     """Level of the intervals; 0 to 1."""
     failed: _builtins.int
     """How many rows carry an `error`."""
+    recommendation_confidence: _builtins.float
+    """The probability with which the recommended limits are meant to be enough; 0.5 to 1."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the columns that hold what each model says on its own."""
@@ -687,10 +723,11 @@ class PredictArrowResponse(_message.Message):
         confidence_level: _builtins.float = ...,
         failed: _builtins.int = ...,
         models: _abc.Iterable[_builtins.str] | None = ...,
+        recommendation_confidence: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence_level", b"confidence_level", "failed", b"failed", "model_version", b"model_version", "models", b"models", "predictions", b"predictions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence_level", b"confidence_level", "failed", b"failed", "model_version", b"model_version", "models", b"models", "predictions", b"predictions", "recommendation_confidence", b"recommendation_confidence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1061,14 +1098,18 @@ class GetModelInfoResponse(_message.Message):
     SERVICE_VERSION_FIELD_NUMBER: _builtins.int
     LIVE_FIELD_NUMBER: _builtins.int
     SHADOW_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    BASE_VERSION_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGEMENTS_FIELD_NUMBER: _builtins.int
+    RECOMMENDATION_CONFIDENCE_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """Version of the model bundle."""
     trained_at: _builtins.float
     """When training ended, in Unix seconds."""
     training_span_start: _builtins.float
-    """Submit time of the first job that was trained on, in Unix seconds."""
+    """Submit time of the first job of the site that was trained on, in Unix seconds; 0 for a base model."""
     training_span_end: _builtins.float
-    """Submit time of the last job that was trained on, in Unix seconds."""
+    """Submit time of the last job of the site that was trained on, in Unix seconds; 0 for a base model."""
     training_samples: _builtins.int
     """Jobs that were trained on."""
     uptime_seconds: _builtins.float
@@ -1079,6 +1120,14 @@ class GetModelInfoResponse(_message.Message):
     """Level of the intervals; 0 to 1."""
     service_version: _builtins.str
     """Version of the service's program."""
+    kind: _builtins.str
+    """"base" (trained on the logs of many sites, knows none) or "fine-tuned" (has learned from the log
+    of one site).
+    """
+    base_version: _builtins.str
+    """Version of the base model that it was tuned from; "" where from none."""
+    recommendation_confidence: _builtins.float
+    """The probability with which recommended limits are meant to be enough; 0.5 to 1."""
     @_builtins.property
     def training_traces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the job logs that were trained on."""
@@ -1091,11 +1140,11 @@ class GetModelInfoResponse(_message.Message):
 
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureInfo]:
-        """The features that the models see, most important first."""
+        """The features that the model sees."""
 
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelWeight]:
-        """The models of the ensemble."""
+        """Models and rules whose answers the distribution may lie at."""
 
     @_builtins.property
     def providers(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
@@ -1108,6 +1157,10 @@ class GetModelInfoResponse(_message.Message):
     @_builtins.property
     def shadow(self) -> Global___ShadowInfo:
         """A candidate that sees the same jobs and answers nobody; unset where there is none."""
+
+    @_builtins.property
+    def acknowledgements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whom the terms of the job logs that were trained on ask to name."""
 
     def __init__(
         self,
@@ -1128,10 +1181,14 @@ class GetModelInfoResponse(_message.Message):
         service_version: _builtins.str = ...,
         live: Global___LiveFigures | None = ...,
         shadow: Global___ShadowInfo | None = ...,
+        kind: _builtins.str = ...,
+        base_version: _builtins.str = ...,
+        acknowledgements: _abc.Iterable[_builtins.str] | None = ...,
+        recommendation_confidence: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["live", b"live", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence_level", b"confidence_level", "features", b"features", "live", b"live", "metrics", b"metrics", "model_version", b"model_version", "models", b"models", "predictions_served", b"predictions_served", "providers", b"providers", "service_version", b"service_version", "shadow", b"shadow", "trained_at", b"trained_at", "training_samples", b"training_samples", "training_span_end", b"training_span_end", "training_span_start", b"training_span_start", "training_traces", b"training_traces", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledgements", b"acknowledgements", "base_version", b"base_version", "confidence_level", b"confidence_level", "features", b"features", "kind", b"kind", "live", b"live", "metrics", b"metrics", "model_version", b"model_version", "models", b"models", "predictions_served", b"predictions_served", "providers", b"providers", "recommendation_confidence", b"recommendation_confidence", "service_version", b"service_version", "shadow", b"shadow", "trained_at", b"trained_at", "training_samples", b"training_samples", "training_span_end", b"training_span_end", "training_span_start", b"training_span_start", "training_traces", b"training_traces", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1191,7 +1248,7 @@ Global___ShadowInfo: _TypeAlias = ShadowInfo  # noqa: Y015
 
 @_typing.final
 class LiveFigures(_message.Message):
-    """How good a model is on the jobs that end now: those recorded that it was not trained on. Each
+    """How good a model is on the jobs that end now: those recorded that it has not learned from. Each
     counts by what it was told at its submit, and half after 2,000 more.
     """
 
@@ -1217,22 +1274,45 @@ class LiveFigures(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ProposalsMaeEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     JOBS_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
     DRIFT_FIELD_NUMBER: _builtins.int
+    PROPOSALS_MAE_FIELD_NUMBER: _builtins.int
     jobs: _builtins.int
     """Jobs that the figures are made of; with 0 there are none."""
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """By the names of GetModelInfoResponse.metrics: "mae" (s), "accuracy", "underestimated" and, of
-        intervals of `confidence_level`, "coverage" and "winkler" (s).
+        """By the names of GetModelInfoResponse.metrics: "mae" (s), "accuracy", "underestimated", "crps" (s)
+        and, of intervals of `confidence_level`, "coverage" and "winkler" (s).
         """
 
     @_builtins.property
     def drift(self) -> _containers.RepeatedCompositeFieldContainer[Global___Drift]:
-        """How far jobs have moved from those of training; none where the bundle does not say how they
-        were.
-        """
+        """How far outcomes have moved from what was told; none of a base model."""
+
+    @_builtins.property
+    def proposals_mae(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Mean absolute error of what each model and rule says on its own, in seconds, by name."""
 
     def __init__(
         self,
@@ -1240,10 +1320,11 @@ class LiveFigures(_message.Message):
         jobs: _builtins.int = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         drift: _abc.Iterable[Global___Drift] | None = ...,
+        proposals_mae: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "jobs", b"jobs", "metrics", b"metrics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift", "jobs", b"jobs", "metrics", b"metrics", "proposals_mae", b"proposals_mae"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1259,13 +1340,9 @@ class Drift(_message.Message):
     PSI_FIELD_NUMBER: _builtins.int
     COLUMN_FIELD_NUMBER: _builtins.int
     group: _builtins.str
-    """"request" (its numbers, and the calendar), "category" (partition, QoS, account), "history"
-    (windows of finished jobs) or "error" (runtime / prediction).
-    """
+    """"calibration": where runtimes lie in the distributions that were told of them."""
     psi: _builtins.float
-    """Population stability index of the column that has moved furthest; 0 is as in training, and for
-    "error" as on the later jobs that the model was tried on.
-    """
+    """Population stability index of the column that has moved furthest; 0 is as it should be."""
     column: _builtins.str
     """Which column that is."""
     def __init__(
@@ -1300,7 +1377,7 @@ class FeatureInfo(_message.Message):
     description: _builtins.str
     """Why it should help."""
     importance: _builtins.float
-    """Share of all models' split gain; the shares of all features sum to 1."""
+    """Not measured any more: 0."""
     def __init__(
         self,
         *,
@@ -1319,7 +1396,7 @@ Global___FeatureInfo: _TypeAlias = FeatureInfo  # noqa: Y015
 
 @_typing.final
 class ModelWeight(_message.Message):
-    """One expert of the ensemble: a model, or a rule that needs none."""
+    """A model or rule whose answer the distribution may lie at."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1329,9 +1406,7 @@ class ModelWeight(_message.Message):
     name: _builtins.str
     """Its name, as in `PredictResponse.model_predictions`."""
     weight: _builtins.float
-    """Share of the vote before any job has ended; the shares sum to 1. Afterwards an expert's vote
-    follows how far off it was of late, for all jobs and for the user's.
-    """
+    """Mean share of distributions that lay at its answer when the model was tried; 0 if not measured."""
     trees: _builtins.int
     """Number of trees; 0 for a rule."""
     def __init__(

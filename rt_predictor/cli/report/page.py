@@ -1,7 +1,7 @@
 """The report from top to bottom."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -14,30 +14,35 @@ from rt_predictor.cli.report.plots import (
     density_plot,
     error_over_time,
     reliability_plot,
-    share_bars,
     times_by_kind,
 )
 from rt_predictor.cli.report.tables import (
     buckets_table,
     intervals_table,
     points_table,
+    regular_table,
     share,
     table,
+    usefulness_table,
     whole,
 )
 from rt_predictor.cli.words import duration, moment, percent
-from rt_predictor.features.declared import DAY_S
-from rt_predictor.training.baselines import BASELINES
+from rt_predictor.model.documents import BASE
+from rt_predictor.training.baselines import BASELINES, USER_RATIO5
 from rt_predictor.training.buckets import BucketMetrics
 from rt_predictor.training.evaluate import ENSEMBLE, REQUEST_ONLY, Evaluation
 from rt_predictor.training.reliability import TimeoutMetrics
 from rt_predictor.training.replayed import Replayed
+from rt_predictor.training.usefulness import Usefulness
 
 NAME = "report.html"
 
-_FEATURES = 15
-_FIRST_DATE_S = 10 * 365 * DAY_S
+_DAY_S = 86400
+_FIRST_DATE_S = 10 * 365 * _DAY_S
 """Logs whose times begin at 0 have days and no dates."""
+
+_DRAWN_LEVELS = frozenset({0.5, 0.9, 0.95})
+"""There are three colours."""
 
 _KINDS = {
     "runtime": "runtime",
@@ -62,7 +67,18 @@ _TERMS = {
     "backoff_median5": "Median of the last five finished jobs with the same user, size and limit; "
     "else of the same user and limit; else of the user; else of the partition and limit; else the "
     "limit.",
-    "request_only": "The ensemble without features of users or history.",
+    "user_ratio5": "Median share of their limit that the user's last five finished jobs used, "
+    "times the limit; else the limit.",
+    "request_only": "What is answered when neither the user nor any finished job is known.",
+    "CRPS": "Continuous ranked probability score of the whole distribution: what the absolute "
+    "error is to a point. Lower is better.",
+    "regular jobs": "The last ten finished jobs of the user with this size and limit lie within "
+    "20 % of each other, and the limit is at least three times their median. “Empirical” are "
+    "intervals that only know how such series went on until then, on this log.",
+    "freed": "Core-hours that would not have been reserved had jobs asked for the recommended "
+    "limit where it is below theirs, as a share of those that were. “Unused” is the most there is "
+    "to free.",
+    "jobs cut": "Share of jobs that ran for longer than that limit, and had asked for more.",
 }
 
 
@@ -96,7 +112,9 @@ def report(evaluation: Evaluation, replayed: Replayed) -> str:
         *_points(evaluation, replayed),
         *_kinds(evaluation),
         *_intervals(evaluation),
+        *_regular(evaluation),
         *_timeouts(evaluation.timeouts),
+        *_usefulness(evaluation.usefulness),
         *_users(evaluation),
         *_footer(),
     )
@@ -107,14 +125,12 @@ def _header(evaluation: Evaluation) -> Iterator[Element]:
     blocks, ensemble = evaluation.blocks, evaluation.models[ENSEMBLE]
     best = _best_baseline(evaluation)
     ratio = ensemble.mae / evaluation.baselines[best].mae - 1
-    anew = evaluation.retrain_every_days
     yield node("h1", f"Runtime predictions: {evaluation.trace}")
     yield node(
         "p",
         f"{evaluation.jobs_test:,} jobs submitted from {_when(blocks[0].first_submit)} to "
         f"{_when(blocks[-1].last_submit)}, each predicted from what had ended before it was "
-        f"submitted. The model learned from the {evaluation.jobs_train:,} jobs that had ended "
-        + (f"by then, and was made anew every {anew:g} days." if anew else "by then."),
+        f"submitted. {_who_answered(evaluation)}",
         class_="muted",
     )
     timeouts = evaluation.timeouts
@@ -123,10 +139,11 @@ def _header(evaluation: Evaluation) -> Iterator[Element]:
         _tile("mean absolute error", duration(ensemble.mae), f"{ratio:+.0%} against {best}"),
         _tile("median absolute error", duration(ensemble.median_ae), "half of all jobs are closer"),
         _tile("accuracy", f"{ensemble.accuracy:.3f}", "1 is perfect"),
+        _tile("CRPS", duration(evaluation.distribution.crps_s), "of the whole distribution"),
         _tile(
             f"{percent(evaluation.interval.level)} intervals hold",
             share(evaluation.interval.coverage),
-            f"mean width {duration(evaluation.interval.mean_width)}",
+            f"median width {duration(evaluation.interval.median_width_s)}",
         ),
         *(
             [_tile("timeout calibration error", f"{timeouts.ece:.3f}", "0 is perfect")]
@@ -140,12 +157,12 @@ def _header(evaluation: Evaluation) -> Iterator[Element]:
 def _points(evaluation: Evaluation, replayed: Replayed) -> Iterator[Element]:
     yield node("h2", "How far off")
     yield points_table(evaluation)
-    compared = (ENSEMBLE, _best_baseline(evaluation), REQUEST_ONLY)
+    others = (name for name in (REQUEST_ONLY, USER_RATIO5) if name in evaluation.baselines)
+    compared = (ENSEMBLE, _best_baseline(evaluation), next(others))
     series = [
         Series(name, [block.mae[name] for block in evaluation.blocks], style)
         for style, name in enumerate(compared, start=1)
     ]
-    features = dict(list(evaluation.importance.items())[:_FEATURES])
     plots = [
         _figure(
             "Predicted and actual",
@@ -160,14 +177,6 @@ def _points(evaluation: Evaluation, replayed: Replayed) -> Iterator[Element]:
             error_over_time("Error over time", series),
         ),
     ]
-    if features:
-        plots.append(
-            _figure(
-                "What the models look at",
-                f"The {len(features)} features of {len(evaluation.importance)} that matter most.",
-                share_bars("What the models look at", features),
-            )
-        )
     yield node("div", *plots, class_="plots")
     yield _figures(_blocks_table(evaluation))
 
@@ -213,14 +222,16 @@ def _kind_plots(
 def _intervals(evaluation: Evaluation) -> Iterator[Element]:
     yield node("h2", "Intervals")
     yield intervals_table(evaluation.intervals)
+    levels = [figures.level for figures in evaluation.intervals]
     series = [
         Series(
             percent(figures.level),
             [block.coverage[place] for block in evaluation.blocks],
-            style=place % 3 + 1,
+            style=len(_DRAWN_LEVELS.intersection(levels[:place])) + 1,
             target=figures.level,
         )
         for place, figures in enumerate(evaluation.intervals)
+        if figures.level in _DRAWN_LEVELS
     ]
     rows = (
         (_when(block.first_submit), [f"{block.jobs:,}", *map(share, block.coverage)])
@@ -237,6 +248,13 @@ def _intervals(evaluation: Evaluation) -> Iterator[Element]:
         class_="plots",
     )
     yield _figures(table("Coverage over time: figures", columns, rows))
+
+
+def _regular(evaluation: Evaluation) -> Iterator[Element]:
+    """Nothing where the log has too few regular jobs to compare with."""
+    if any(figures.jobs for figures in evaluation.regular):
+        yield node("h2", "Regular jobs")
+        yield regular_table(evaluation.regular)
 
 
 def _timeouts(timeouts: TimeoutMetrics | None) -> Iterator[Element]:
@@ -267,6 +285,12 @@ def _timeouts(timeouts: TimeoutMetrics | None) -> Iterator[Element]:
     yield _figures(table(f"{title}: figures", ("said", "came", "jobs"), rows))
 
 
+def _usefulness(usefulness: Mapping[str, Usefulness]) -> Iterator[Element]:
+    if usefulness:
+        yield node("h2", "Recommended limits")
+        yield usefulness_table(usefulness)
+
+
 def _against_base_rate(timeouts: TimeoutMetrics) -> str:
     """Nothing where no training job had a limit."""
     if math.isnan(timeouts.base_rate):
@@ -281,7 +305,7 @@ def _users(evaluation: Evaluation) -> Iterator[Element]:
     if evaluation.users:
         yield node("h2", "Users")
         yield node("p", f"{evaluation.users:,} users; those with most jobs, by number.")
-        shown = (ENSEMBLE, *BASELINES, REQUEST_ONLY)
+        shown = (ENSEMBLE, *evaluation.baselines)
         yield buckets_table("Users with most jobs", evaluation.buckets["user"], shown)
 
 
@@ -290,6 +314,18 @@ def _footer() -> Iterator[Element]:
     yield node("h2", "What the words mean")
     yield node("dl", *terms)
     yield node("p", f"Made by RT Predictor {__version__}.", class_="muted")
+
+
+def _who_answered(evaluation: Evaluation) -> str:
+    learned = f"the {evaluation.jobs_train:,} jobs of the log that had ended by then"
+    if evaluation.kind == BASE:
+        return (
+            "A base model answered, which was not tuned on this log; its history began with "
+            f"{learned}."
+        )
+    anew = evaluation.retrain_every_days
+    often = f", and was tuned anew every {anew:g} days" if anew else ""
+    return f"The model learned from {learned}{often}."
 
 
 def _best_baseline(evaluation: Evaluation) -> str:
@@ -315,4 +351,4 @@ def _tile(name: str, value: str, note: str) -> Element:
 
 
 def _when(time_s: float) -> str:
-    return moment(time_s)[:10] if time_s >= _FIRST_DATE_S else f"day {time_s / DAY_S:.0f}"
+    return moment(time_s)[:10] if time_s >= _FIRST_DATE_S else f"day {time_s / _DAY_S:.0f}"

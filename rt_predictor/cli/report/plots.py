@@ -1,7 +1,7 @@
 """The plots of the report, as SVG that takes its colours from the page."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -38,10 +38,8 @@ Array = NDArray[np.float64]
 
 _HEIGHT = 250
 _ROW = 25
-_BARS_TOP = 4
 _KIND = 112
 """Room for the names of kinds of jobs, left of their row."""
-_FEATURE = 220
 _CELLS = 44
 _SHADES = 8
 _NEAR = 2.0
@@ -130,29 +128,6 @@ def times_by_kind(title: str, kinds: Sequence[str], series: Sequence[Series], na
         f"{kind}: {duration(value)}" for kind, value in zip(kinds, first.values, strict=True)
     )
     return picture(title, f"{first.name}: {text}.", (WIDTH, bottom + BOTTOM), marks)
-
-
-def share_bars(title: str, values: Mapping[str, float]) -> Element:
-    """A bar for each of several shares."""
-    bottom = _BARS_TOP + _ROW * len(values)
-    x = shares(max(values.values()), Span(_FEATURE, RIGHT))
-    marks = [*x_axis(x, _BARS_TOP, bottom, "share of the gain of all splits")]
-    for row, (name, value) in enumerate(values.items()):
-        y = _BARS_TOP + _ROW * row
-        marks.append(label(_short(name, _FEATURE), _FEATURE - 8, y + _ROW / 2 + 4, "end"))
-        marks.append(
-            node(
-                "rect",
-                node("title", f"{name}: {percent(value)}"),
-                x=_FEATURE,
-                y=y + 4,
-                width=x(value) - _FEATURE,
-                height=_ROW - 8,
-                class_="bar",
-            )
-        )
-    text = "; ".join(f"{name}: {percent(value)}" for name, value in values.items())
-    return picture(title, f"{text}.", (WIDTH, bottom + BOTTOM), marks)
 
 
 def reliability_plot(title: str, timeouts: TimeoutMetrics) -> Element:

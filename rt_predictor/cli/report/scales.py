@@ -5,22 +5,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rt_predictor.cli.words import duration, percent
-from rt_predictor.features.declared import DAY_S, HOUR_S
 
-_MINUTE_S = 60
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 _LEAST_S = 1.0
 _STEPS_S = tuple(
     unit * number
     for unit, numbers in (
         (1, (1, 2, 5, 10, 20)),
         (_MINUTE_S, (1, 2, 5, 10, 20)),
-        (HOUR_S, (1, 2, 5, 10)),
-        (DAY_S, (1, 2, 5, 10, 20, 50, 100)),
+        (_HOUR_S, (1, 2, 5, 10)),
+        (_DAY_S, (1, 2, 5, 10, 20, 50, 100)),
     )
     for number in numbers
 )
 _LOG_TICKS_S = (
-    (1, 10, _MINUTE_S, 600, HOUR_S, 10 * HOUR_S, 4 * DAY_S, 40 * DAY_S, 400 * DAY_S),
+    (1, 10, _MINUTE_S, 600, _HOUR_S, 10 * _HOUR_S, 4 * _DAY_S, 40 * _DAY_S, 400 * _DAY_S),
     _STEPS_S[::2],
     _STEPS_S,
 )

@@ -1,14 +1,17 @@
 """The tables of the report."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from xml.etree.ElementTree import Element
 
 from rt_predictor.cli.report.markup import node
 from rt_predictor.cli.words import percent
 from rt_predictor.training.buckets import BucketMetrics
 from rt_predictor.training.evaluate import Evaluation
-from rt_predictor.training.metrics import IntervalMetrics, PointMetrics
+from rt_predictor.training.metrics import PointMetrics
+from rt_predictor.training.regular_jobs import RegularScores
+from rt_predictor.training.scores import IntervalScores
+from rt_predictor.training.usefulness import Usefulness
 
 Row = tuple[str, Sequence[str]]
 """Name and cells."""
@@ -66,11 +69,13 @@ def _point_cells(metrics: PointMetrics, ensemble_mae: float, user_mae: float) ->
     ]
 
 
-def intervals_table(intervals: Sequence[IntervalMetrics]) -> Element:
+def intervals_table(intervals: Sequence[IntervalScores]) -> Element:
     """Figures of the intervals, a row a level."""
+    histories = list(intervals[0].history_coverage)
     columns = (
-        *("level", "coverage", "least tenth", "greatest tenth", "without history"),
-        *("mean width, s", "Winkler, s", "constant width, s", "ratio"),
+        *("level", "coverage", "least tenth", "greatest tenth"),
+        *(f"history: {amount}" for amount in histories),
+        *("mean width, s", "median width, s", "Winkler, s", "constant width, s", "ratio"),
     )
     rows = (
         (
@@ -79,16 +84,53 @@ def intervals_table(intervals: Sequence[IntervalMetrics]) -> Element:
                 share(figures.coverage),
                 share(min(figures.block_coverage)),
                 share(max(figures.block_coverage)),
-                share(figures.coverage_without_history),
-                whole(figures.mean_width),
-                whole(figures.winkler),
-                whole(figures.winkler_constant_width),
-                _ratio(figures.winkler, figures.winkler_constant_width),
+                *map(share, figures.history_coverage.values()),
+                whole(figures.mean_width_s),
+                whole(figures.median_width_s),
+                whole(figures.winkler_s),
+                whole(figures.constant_width_winkler_s),
+                _ratio(figures.winkler_s, figures.constant_width_winkler_s),
             ],
         )
         for figures in intervals
     )
     return table("Intervals by level", columns, rows)
+
+
+def regular_table(regular: Sequence[RegularScores]) -> Element:
+    """Figures of the intervals of regular jobs, a row a level."""
+    columns = (
+        *("level", "jobs", "coverage", "empirical coverage", "Winkler / empirical"),
+        *("the same of means", "width / median run"),
+    )
+    rows = (
+        (
+            percent(figures.level),
+            [
+                f"{figures.jobs:,}",
+                share(figures.coverage),
+                share(figures.empirical_coverage),
+                decimals(figures.winkler_over_empirical),
+                decimals(figures.mean_winkler_over_empirical),
+                decimals(figures.width_over_median),
+            ],
+        )
+        for figures in regular
+    )
+    return table("Intervals of regular jobs by level", columns, rows)
+
+
+def usefulness_table(usefulness: Mapping[str, Usefulness]) -> Element:
+    """What following the recommended limits would have done, a row a confidence."""
+    columns = ("confidence", "freed", "unused", "jobs cut", "core-hours cut")
+    rows = (
+        (
+            percent(float(confidence)),
+            [*map(share, (found.freed, found.unused, found.cut, found.cut_core_hours))],
+        )
+        for confidence, found in usefulness.items()
+    )
+    return table("Following the recommended limits", columns, rows)
 
 
 def buckets_table(caption: str, buckets: Sequence[BucketMetrics], shown: Sequence[str]) -> Element:
@@ -115,6 +157,11 @@ def buckets_table(caption: str, buckets: Sequence[BucketMetrics], shown: Sequenc
 def whole(value: float) -> str:
     """A number without decimals, or nothing."""
     return f"{value:,.0f}" if math.isfinite(value) else NOTHING
+
+
+def decimals(value: float) -> str:
+    """A number with three decimals, or nothing."""
+    return f"{value:.3f}" if math.isfinite(value) else NOTHING
 
 
 def share(value: float) -> str:

@@ -1,7 +1,7 @@
 """The candidate's process: it folds the same outcome log, and repeats some of the calls.
 
 The figures come from the very same code with the candidate in the place of the model that serves
-(`History` with a judge), so they are those it would have there, to the last bit. The process runs
+(`History` with a learner), so they are those it would have there, to the last bit. The process runs
 when nobody else wants the processor. It stops with SIGTERM, or when its parent is gone.
 """
 
@@ -199,7 +199,7 @@ class Candidate:
             at_s=time.time(),
             problem="; ".join(state.problems),
             behind=state.behind,
-            live=self._history.live(),
+            live=self._predictor.live(),
             memory_bytes=resident_memory_bytes(),
         )
         try:

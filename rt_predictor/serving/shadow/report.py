@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
-from rt_predictor.history.live import LiveFigures
+from rt_predictor.online.live import LiveFigures
 
 RATIO_EDGES: tuple[float, ...] = (
     *(0.25, 0.5, 0.67, 0.8, 0.9, 0.95, 1.0),

@@ -15,8 +15,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.errors import InvalidRequestError
-from rt_predictor.jobs.schema import REQUEST_SCHEMA, Jobs, Row, as_frame
+from rt_predictor.jobs.schema import REQUEST_SCHEMA, Jobs, Row
 from rt_predictor.observability.metrics import Metrics
+from rt_predictor.online.live import LiveFigures
 from rt_predictor.serving.description import ModelDescription
 from rt_predictor.serving.port import PredictorPort
 from rt_predictor.serving.predictions import Predictions
@@ -26,11 +27,13 @@ MOST_JOBS = 16
 """Jobs of one run that are sent at most, evenly from its beginning to its end."""
 
 _JOBS, _SERVED = "jobs", "served_s"
+_FIELDS = (*REQUEST_SCHEMA, "elapsed", "as_of")
+"""What runtimes depend on."""
 
 
 def pack_sample(jobs: Sequence[Row], served_s: NDArray[np.float64]) -> bytes:
     """A message: some jobs, and the runtimes in s that were predicted of them."""
-    columns = [tuple(job[name] for name in REQUEST_SCHEMA) for job in jobs]
+    columns = [tuple(job.get(name) for name in _FIELDS) for job in jobs]
     return json.dumps({_JOBS: columns, _SERVED: served_s.tolist()}).encode()
 
 
@@ -38,7 +41,7 @@ def unpack_sample(message: bytes) -> tuple[list[Row], NDArray[np.float64]]:
     """The inverse of `pack_sample`. Raises InvalidRequestError."""
     try:
         found: dict[str, Any] = json.loads(message)
-        jobs: list[Row] = [dict(zip(REQUEST_SCHEMA, job, strict=True)) for job in found[_JOBS]]
+        jobs: list[Row] = [dict(zip(_FIELDS, job, strict=True)) for job in found[_JOBS]]
         served_s = np.array(found[_SERVED], dtype=np.float64)
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidRequestError(f"a sample of calls cannot be read: {error}") from error
@@ -77,11 +80,12 @@ class Sampler:
 
 def _some(jobs: Jobs, served_s: NDArray[np.float64]) -> tuple[Sequence[Row], NDArray[np.float64]]:
     """At most `MOST_JOBS` of the jobs, and what was predicted of them."""
+    places = np.arange(len(jobs))
     if len(jobs) > MOST_JOBS:
         places = np.linspace(0, len(jobs) - 1, MOST_JOBS).astype(np.int64)
-        jobs = as_frame(jobs)[places]
-        served_s = served_s[places]
-    return (jobs.rows(named=True) if isinstance(jobs, pl.DataFrame) else jobs), served_s
+    if isinstance(jobs, pl.DataFrame):
+        return jobs[places].rows(named=True), served_s[places]
+    return [jobs[place] for place in places.tolist()], served_s[places]
 
 
 class SampledPredictor:
@@ -91,7 +95,7 @@ class SampledPredictor:
         self._predictor = predictor
         self._sampler = sampler
         self.model_version = predictor.model_version
-        self.confidence_level = predictor.confidence_level
+        self.views = predictor.views
         self.member_names = predictor.member_names
 
     def predict(self, jobs: Jobs) -> Predictions:
@@ -103,3 +107,7 @@ class SampledPredictor:
     def describe(self) -> ModelDescription:
         """What is known of the model."""
         return self._predictor.describe()
+
+    def live(self) -> LiveFigures:
+        """How good it is on the jobs that end now."""
+        return self._predictor.live()

@@ -12,7 +12,9 @@ import pytest
 from rt_predictor.cli.report import write_report
 from rt_predictor.cli.report.page import report
 from rt_predictor.training.evaluate import Evaluation, evaluate
+from rt_predictor.training.prepare import prepare_log
 from rt_predictor.training.replayed import Replayed
+from tests.training.replays import a_frame, a_replay
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -63,19 +65,16 @@ def test_nothing_is_loaded_or_run(text: str) -> None:
 def test_every_picture_can_be_read_without_seeing_it(text: str) -> None:
     outline = Outline(text)
     pictures = outline.tags.count("svg")
-    assert pictures == 3 + 2 * 4 + 1 + 1
+    assert pictures == 2 + 2 * 4 + 1 + 1
     labels = [value for tag, name, value in outline.attributes if name == "aria-labelledby"]
     assert len(labels) == pictures
     assert {part for label in labels for part in label.split()} <= set(outline.ids)
 
 
-def test_no_name_of_a_user_is_told(
-    replayed_log: pl.DataFrame, replayed: Replayed, evaluation: Evaluation
-) -> None:
-    secret = pl.concat_str(pl.lit("secret-"), "user")
-    hidden = replayed_log.with_columns(user=secret)
-    told = replace(replayed, jobs=replayed.jobs.with_columns(user=secret))
-    text = report(evaluate("made-up.csv", hidden, told, 0.9), told)
+def test_no_name_of_a_user_is_told() -> None:
+    log = prepare_log(a_frame().with_columns(user=pl.concat_str(pl.lit("secret-"), "user")), "x")
+    told = a_replay(log)
+    text = report(evaluate(log, told, 0.9), told)
     assert "secret" not in text
     assert "user 1" in text
 
@@ -88,33 +87,25 @@ def test_figures_are_those_of_the_evaluation(text: str, evaluation: Evaluation) 
     assert f"{evaluation.interval.coverage:.1%}".replace("%", " %") in text
 
 
-def test_names_in_the_log_stay_text(replayed_log: pl.DataFrame, replayed: Replayed) -> None:
+def test_names_in_the_log_stay_text() -> None:
     evil = "<script>alert(1)</script>"
     every_second = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit(evil))
-    jobs = replayed.jobs.with_columns(partition=every_second)
-    told = replace(replayed, jobs=jobs)
-    text = report(evaluate(evil, replayed_log, told, 0.9), told)
+    log = prepare_log(a_frame().with_columns(partition=every_second), evil)
+    told = a_replay(log)
+    text = report(evaluate(log, told, 0.9), told)
     assert "script" not in Outline(text).tags
 
 
-def test_a_log_without_users_limits_and_partitions_has_a_report(
-    replayed_log: pl.DataFrame, replayed: Replayed
-) -> None:
-    def bare(jobs: pl.DataFrame) -> pl.DataFrame:
-        nothing = pl.lit(None, pl.String)
-        return jobs.with_columns(user=nothing, partition=nothing, time_req=pl.lit(None, pl.Float64))
-
-    n = len(replayed.jobs)
-    told = replace(
-        replayed,
-        jobs=bare(replayed.jobs),
-        user_runs=np.zeros(n),
-        timeout_probability=np.full(n, np.nan),
-        importance={},
+def test_a_log_without_users_limits_and_partitions_has_a_report() -> None:
+    nothing = pl.lit(None, pl.String)
+    bare = a_frame().with_columns(
+        user=nothing, partition=nothing, time_req=pl.lit(None, pl.Float64)
     )
-    text = report(evaluate("bare", bare(replayed_log), told, 0.9), told)
+    log = prepare_log(bare, "bare")
+    told = replace(a_replay(log), request_only_s=None)
+    text = report(evaluate(log, told, 0.9), told)
     assert "No job of this log has a time limit." in text
-    for gone in ("Users with most jobs", "by partition", "What the models look at", "nan"):
+    for gone in ("Users with most jobs", "by partition", "Recommended limits", "nan"):
         assert gone not in text, gone
 
 
@@ -128,18 +119,27 @@ def test_without_a_base_rate_there_is_no_comparison_to_it(
     assert "of the training span of every job" in report(evaluation, replayed)
 
 
-def test_a_model_made_anew_is_told_of(evaluation: Evaluation, replayed: Replayed) -> None:
+def test_who_answered_is_told(evaluation: Evaluation, replayed: Replayed) -> None:
     text = report(replace(evaluation, retrain_every_days=7.0), replayed)
-    assert "made anew every 7 days" in text
+    assert "was tuned anew every 7 days" in text
+    text = report(replace(evaluation, kind="base"), replayed)
+    assert "A base model answered, which was not tuned on this log" in text
 
 
-def test_days_stand_for_dates_that_a_log_does_not_have(
-    replayed_log: pl.DataFrame, replayed: Replayed
+def test_regular_jobs_have_a_table_where_there_are_any(
+    evaluation: Evaluation, replayed: Replayed
 ) -> None:
-    first_s: float = replayed_log["submit_time"].min()  # type: ignore[assignment]
-    from_zero = pl.col("submit_time", "end_time") - first_s
-    told = replace(replayed, jobs=replayed.jobs.with_columns(from_zero))
-    text = report(evaluate("x", replayed_log.with_columns(from_zero), told, 0.9), told)
+    assert "Intervals of regular jobs" not in report(replace(evaluation, regular=()), replayed)
+    some = tuple(replace(figures, jobs=7) for figures in evaluation.regular)
+    assert "Intervals of regular jobs" in report(replace(evaluation, regular=some), replayed)
+
+
+def test_days_stand_for_dates_that_a_log_does_not_have() -> None:
+    jobs = a_frame()
+    first_s: float = jobs["submit_time"].min()  # type: ignore[assignment]
+    log = prepare_log(jobs.with_columns(pl.col("submit_time", "end_time") - first_s), "x")
+    told = a_replay(log)
+    text = report(evaluate(log, told, 0.9), told)
     assert re.search(r"from day \d+ to day \d+,", text)
 
 

@@ -4,7 +4,6 @@ import math
 from xml.etree.ElementTree import Element
 
 import numpy as np
-import pytest
 
 from rt_predictor.cli.report.drawing import Series
 from rt_predictor.cli.report.plots import (
@@ -12,7 +11,6 @@ from rt_predictor.cli.report.plots import (
     density_plot,
     error_over_time,
     reliability_plot,
-    share_bars,
     times_by_kind,
 )
 from rt_predictor.training.reliability import timeout_metrics
@@ -78,13 +76,6 @@ def test_kinds_have_a_row_each_and_points_for_what_is_known() -> None:
     ]
     assert "a very long n…" in [text[:13] + "…" for text in texts(plot)]
     assert "<b>a</b>" in texts(plot)
-
-
-def test_bars_are_as_long_as_their_share() -> None:
-    plot = share_bars("t", {"a": 0.4, "b": 0.2, "c": 0.0})
-    widths = [float(bar.attrib["width"]) for bar in plot.iter("rect")]
-    assert widths[0] == pytest.approx(2 * widths[1])
-    assert widths[2] == 0
 
 
 def test_reliability_has_a_point_a_bin() -> None:

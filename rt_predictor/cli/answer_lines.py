@@ -1,0 +1,116 @@
+"""An answer in the words of people: one statement, of which every number is read from one
+distribution, and what was understood of the job.
+"""
+
+from collections.abc import Iterator, Mapping
+from math import isnan
+from typing import TYPE_CHECKING
+
+from rt_predictor.cli.predict import MIDDLE
+from rt_predictor.cli.words import duration, flag_words, memory, moment, percent
+from rt_predictor.serving.explanation import Explanation
+
+if TYPE_CHECKING:
+    from rt_predictor.client import Job, Prediction
+
+Line = tuple[str, str]
+"""A label and a text."""
+
+
+def answer_lines(job: "Job", answer: "Prediction", asked: tuple[float, ...]) -> Iterator[Line]:
+    """Return the lines of an answer.
+
+    Args:
+        job: what was asked, with the quantiles `MIDDLE` beside others.
+        answer: what was said of it.
+        asked: levels of quantiles that the user wants to see.
+    """
+    yield "understood", understood(job)
+    yield "predicted", _predicted(answer)
+    if answer.remaining_runtime is not None and job.elapsed is not None:
+        left = duration(answer.remaining_runtime)
+        yield "running", f"for {duration(job.elapsed)}; {left} to go, as a rule"
+    interval = f"{duration(answer.confidence_lower)} to {duration(answer.confidence_upper)}"
+    yield f"{percent(answer.confidence_level)} interval", interval
+    for level in asked:
+        if level in answer.quantiles:
+            yield f"{percent(level)} end within", duration(answer.quantiles[level])
+    if answer.timeout_probability is not None and job.time_req is not None:
+        chance = percent(answer.timeout_probability)
+        yield "time limit", f"{duration(job.time_req)}; chance to hit it: {chance}"
+    yield "ask for", _recommended(answer)
+    if answer.explanation is not None:
+        yield from explanation_lines(answer.explanation)
+    models = sorted(answer.model_predictions.items())
+    if models:
+        yield "models", ", ".join(f"{name} {duration(value)}" for name, value in models)
+    for words in flag_words(answer.flags):
+        yield "less certain", words
+    yield "model version", answer.model_version
+
+
+def understood(job: "Job") -> str:
+    """Return what was understood of a job."""
+    parts = [
+        _counted(job.processors_req, "core", "cores"),
+        _counted(job.nodes_req, "node", "nodes"),
+        None if job.mem_req is None else f"{memory(job.mem_req)} of memory",
+        _counted(job.gpus_req, "GPU", "GPUs"),
+        "no time limit" if job.time_req is None else f"limit {duration(job.time_req)}",
+        *(
+            f"{word} {value}"
+            for word, value in (
+                ("partition", job.partition),
+                ("QoS", job.qos),
+                ("user", job.user),
+                ("account", job.account),
+                ("name", job.job_name),
+            )
+            if value
+        ),
+        None if job.submit_time is None else f"submitted {moment(job.submit_time)}",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _counted(count: int | None, one: str, many: str) -> str | None:
+    return None if count is None else f"{count:,} {one if count == 1 else many}"
+
+
+def _predicted(answer: "Prediction") -> str:
+    point = duration(answer.predicted_runtime)
+    low, high = (answer.quantiles.get(level) for level in MIDDLE)
+    if low is None or high is None:  # from an older service
+        return point
+    ends = duration(low), duration(high)
+    if ends == (point, point):
+        return f"{point}, as at least every other job like it"
+    return f"{point} as a rule; every other job takes {ends[0]} to {ends[1]}"
+
+
+def _recommended(answer: "Prediction") -> str:
+    chance = percent(answer.recommendation_confidence)
+    if answer.recommended_time_req is None:
+        return f"the partition allows no limit that is enough with a chance of {chance}"
+    limit = duration(answer.recommended_time_req)
+    return f"{limit}, which is enough with a chance of {chance}"
+
+
+def explanation_lines(told: Explanation) -> Iterator[Line]:
+    """Return which jobs a distribution rests on."""
+    shares: Mapping[str, float] = {
+        "jobs of the user": told.other_own_share + sum(job.share for job in told.own_jobs),
+        "jobs of others": told.others_share,
+        "models and rules": sum(said.share for said in told.proposals.values()),
+        "nothing known": told.grid_share,
+    }
+    parts = (f"{name} {percent(share)}" for name, share in shares.items() if share > 0)
+    yield "rests on", ", ".join(parts)
+    for job in told.own_jobs:
+        known = [f"ended {duration(job.age_s)} before" if job.age_s else "still running"]
+        if not isnan(job.cores):
+            known.append(f"{job.cores:,.0f} cores")
+        if not isnan(job.limit_s):
+            known.append(f"limit {duration(job.limit_s)}")
+        text = f"{percent(job.share)}: {duration(job.runtime_s)} ({', '.join(known)})"
+        yield "  job", text

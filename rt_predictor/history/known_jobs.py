@@ -1,0 +1,170 @@
+"""Columns of the jobs that are known, one row a job, with room for more."""
+
+from collections.abc import Mapping
+from math import nan
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_predictor.history.asked_tokens import NO_JOB, JobRows
+from rt_predictor.history.columns import (
+    COLUMN,
+    REQUEST,
+    RUNTIMES,
+    STATE,
+    TOLD_ALL,
+    Float,
+    JobColumns,
+    Told,
+)
+from rt_predictor.history.growth import FIRST_ROWS, GROWTH
+from rt_predictor.history.token_keys import NO_KEY, USER
+from rt_predictor.history.value_ids import Ids
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_NONE: Mapping[str, NDArray[Any]] = {
+    "times_s": np.full(4, np.nan),
+    "since_s": np.full((), np.nan),
+    "ident": np.zeros((), np.uint64),
+    "user": np.full((), NO_KEY, np.uint64),
+    "told": np.zeros((), np.uint8),
+    "columns": NO_JOB,
+}
+"""What the arrays say of no job."""
+
+BYTES_A_JOB = sum(none.nbytes for none in _NONE.values())
+
+_RUNTIME, _REQUEST_ID = COLUMN["runtime_s"], COLUMN["request_id"]
+
+_RANK_SHIFT = 4
+"""In the upper half of what is told of a job stands which kind of event its request is from."""
+
+
+class Events(NamedTuple):
+    """n events as numbers of Python, which are quicker to reach one at a time."""
+
+    submit_s: list[float]
+    start_s: list[float]
+    end_s: list[float]
+    patience_s: list[float]
+    ident: list[int]
+    told: list[int]
+    keys: list[list[int]]
+    says_request: list[bool]
+    """Whether the event says what was asked for."""
+    is_token: list[bool]
+    columns: Float
+
+    @classmethod
+    def of(cls, jobs: JobColumns) -> "Events":
+        """Return the events; `told` of each says what it tells."""
+        return cls(
+            jobs.submit_s.tolist(),
+            jobs.start_s.tolist(),
+            jobs.end_s.tolist(),
+            jobs.patience_s.tolist(),
+            jobs.ident.tolist(),
+            jobs.told.tolist(),
+            jobs.keys.tolist(),
+            jobs.says_request().tolist(),
+            jobs.is_token().tolist(),
+            jobs.columns,
+        )
+
+
+class KnownJobs:
+    """Arrays of all jobs, by row; the row behind the last one there is room for is no job."""
+
+    def __init__(self, room: int = FIRST_ROWS) -> None:
+        self.count = 0
+        """Jobs; the rows before it are taken."""
+        self.room = room
+        self._arrays = {
+            name: np.empty((room + 1, *none.shape), none.dtype) for name, none in _NONE.items()
+        }
+        for name, none in _NONE.items():
+            self._arrays[name][-1] = none
+        self.rows = JobRows(self._arrays["times_s"], self._arrays["columns"])
+        self.users: Ids = self._arrays["user"]
+        # The same as numbers of Python, one at a time.
+        times_s = cast("memoryview[float]", self.rows.times_s.reshape(-1).data)
+        self.submit, self.start, self.end, self.patience = (times_s[k::4] for k in range(4))
+        self.since = cast("memoryview[float]", self._arrays["since_s"].data)
+        """From when on a job is told of before its end; NaN where never."""
+        self.ident, self.user, self.told = (
+            self._arrays[name].data for name in ("ident", "user", "told")
+        )
+        self._columns = cast("memoryview[float]", self.rows.columns.data)
+
+    @classmethod
+    def of(cls, arrays: Arrays, room: int = FIRST_ROWS) -> "KnownJobs":
+        """Return jobs whose arrays `to_arrays` gave."""
+        jobs = cls(max(len(arrays["ident"]), room))
+        jobs.count = len(arrays["ident"])
+        for name, array in jobs._arrays.items():
+            array[: jobs.count] = arrays[name]
+        return jobs
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return views of the arrays of all jobs, by name: each [count, ...]."""
+        return {name: array[: self.count] for name, array in self._arrays.items()}
+
+    def with_room(self, more: int) -> "KnownJobs":
+        """Return these jobs with room for so many more; themselves where there is."""
+        needed = self.count + more
+        if needed <= self.room:
+            return self
+        return KnownJobs.of(self.to_arrays(), max(needed, int(self.room * GROWTH)))
+
+    def ranks_below(self, row: int, kinds: int) -> bool:
+        """Return whether a job's request is from an earlier kind of event than the last of some."""
+        return (self.told[row] >> _RANK_SHIFT).bit_length() < kinds.bit_length()
+
+    def request_id(self, row: int) -> float:
+        """Return the column `request_id` of a job."""
+        return self._columns[row, _REQUEST_ID]
+
+    def is_token(self, row: int) -> bool:
+        """Return whether a job can be a token, as `JobColumns.is_token`."""
+        ended = self.told[row] & Told.ENDED and self.end[row] > self.submit[row]
+        return bool(ended and self._columns[row, _RUNTIME] > 0)
+
+    def append(self, events: Events, place: int) -> int:
+        """Takes a job in that an event is the first to tell of. Returns its row."""
+        row = self.count
+        self.submit[row] = events.submit_s[place]
+        self.ident[row] = events.ident[place]
+        self.start[row] = self.end[row] = nan
+        self.told[row] = 0
+        self.rows.columns[row] = NO_JOB
+        self.take_request(row, events, place)
+        if not events.says_request[place]:
+            self.told[row] = 0
+        self.take_news(row, events, place)
+        self.count += 1
+        return row
+
+    def take_request(self, row: int, events: Events, place: int) -> None:
+        """Takes over what an event says was asked for."""
+        self.rows.columns[row, REQUEST] = events.columns[place, REQUEST]
+        self.patience[row] = events.patience_s[place]
+        self.user[row] = events.keys[place][USER]
+        self.told[row] = self.told[row] & TOLD_ALL | events.told[place] << _RANK_SHIFT
+
+    def settle_request(self, row: int) -> None:
+        """Makes a job keep its request whatever comes."""
+        self.told[row] |= int(Told.ENDED) << _RANK_SHIFT
+
+    def take_news(self, row: int, events: Events, place: int) -> None:
+        """Takes over what an event tells that was not told before."""
+        news = events.told[place] & ~self.told[row]
+        if news & Told.STARTED:
+            self.start[row] = events.start_s[place]
+        if news & Told.ENDED:
+            self.end[row] = events.end_s[place]
+            self.rows.columns[row, RUNTIMES] = events.columns[place, RUNTIMES]
+            self._columns[row, STATE] = events.columns[place, STATE]
+        told = self.told[row] = self.told[row] | news
+        self.since[row] = (self.submit if told & Told.SUBMITTED else self.start)[row]

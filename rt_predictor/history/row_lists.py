@@ -1,0 +1,153 @@
+"""Rows of jobs under each key, in an order that the caller says.
+
+A key of a single job, as most are, costs no list: its row stands in the table itself.
+"""
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_predictor.history.asked_tokens import Rows
+from rt_predictor.history.id_table import ABSENT, IdTable
+from rt_predictor.history.value_ids import Ids
+
+Order = Callable[[int], tuple[float, ...]]
+"""Says by what a row is ordered."""
+
+_NO_ROWS = array("i")
+
+
+class ListArrays:
+    """The same in three arrays: the rows of key i are rows[starts[i] : starts[i + 1]]."""
+
+    def __init__(self, ids: Ids, starts: NDArray[np.int64], rows: Rows) -> None:
+        self.ids, self.starts, self.rows = ids, starts, rows
+
+    def renumbered(self, new: Rows) -> "ListArrays":
+        """Return the lists of the rows that have a new number, [rows], and not a negative one."""
+        rows = new[self.rows]
+        kept = rows >= 0
+        before = np.concatenate(([0], kept.cumsum()))[self.starts]
+        having = np.diff(before) > 0
+        starts = np.append(before[:-1][having], before[-1])
+        return ListArrays(self.ids[having], starts, rows[kept])
+
+
+class RowLists:
+    """Lists of rows by 64-bit keys. While one thread changes them, nobody reads."""
+
+    def __init__(self) -> None:
+        self._table = IdTable()
+        self._lists: list[array[int]] = []
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def rows(self, key: int) -> "array[int]":
+        """Return the rows of a key, to be looked at but not to be kept; none of `NO_KEY`."""
+        code = self._table.get(key)
+        if code >= 0:
+            return self._lists[code]
+        return _NO_ROWS if code == ABSENT else array("i", (_row_of(code),))
+
+    def rows_of_all(self, keys: Ids) -> "list[array[int]]":
+        """Return the same for many keys."""
+        lists = self._lists
+        return [
+            lists[code]
+            if code >= 0
+            else _NO_ROWS
+            if code == ABSENT
+            else array("i", (_row_of(code),))
+            for code in self._table.get_all(keys).tolist()
+        ]
+
+    def insert(self, key: int, row: int, order: Order) -> None:
+        """Puts a row under a key; nearly always it is the last."""
+        code = self._table.get(key)
+        if code == ABSENT:
+            self._table.set(key, _code_of(row))
+            return
+        if code < 0:
+            rows = array("i", (_row_of(code),))
+            self._table.set(key, len(self._lists))
+            self._lists.append(rows)
+        else:
+            rows = self._lists[code]
+        insert_row(rows, row, order)
+
+    def remove(self, key: int, row: int) -> None:
+        """Takes a row out from under a key."""
+        rows = array("i", self.rows(key))
+        rows.remove(row)
+        code = self._table.get(key)
+        if code < 0:
+            code = len(self._lists)
+            self._lists.append(rows)
+            self._table.set(key, code)
+        self._lists[code] = rows
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that the lists take, about."""
+        return self._table.size_bytes + sum(map(_size_bytes, self._lists))
+
+    def to_arrays(self) -> ListArrays:
+        """Return all lists, by key."""
+        keys, codes = self._table.items()
+        lengths = np.ones(len(keys), dtype=np.int64)
+        listed = np.flatnonzero(codes >= 0)
+        lists = [self._lists[code] for code in codes[listed].tolist()]
+        lengths[listed] = list(map(len, lists))
+        starts = np.concatenate(([0], lengths.cumsum()))
+        rows = np.empty(starts[-1], dtype=np.int32)
+        sole = codes < 0
+        rows[starts[:-1][sole]] = _row_of(codes[sole])
+        in_list = np.repeat(~sole, lengths)
+        rows[in_list] = np.frombuffer(b"".join(lists), dtype=np.int32)
+        having = lengths > 0
+        return ListArrays(keys[having], np.append(starts[:-1][having], starts[-1]), rows)
+
+    @classmethod
+    def of(cls, arrays: ListArrays) -> "RowLists":
+        """Return the lists that `to_arrays` gave."""
+        lists = cls()
+        lengths = np.diff(arrays.starts)
+        codes = np.empty(len(lengths), dtype=np.int32)
+        sole = lengths == 1
+        codes[sole] = _code_of(arrays.rows[arrays.starts[:-1][sole]])
+        listed = np.flatnonzero(~sole)
+        codes[listed] = np.arange(len(listed))
+        for place in listed.tolist():
+            first, stop = arrays.starts[place : place + 2].tolist()
+            lists._lists.append(array("i", arrays.rows[first:stop].tobytes()))
+        lists._table = IdTable.of(arrays.ids, codes)
+        return lists
+
+
+def insert_row(rows: "array[int]", row: int, order: Order) -> None:
+    """Puts a row where it belongs."""
+    place = order(row)
+    if not rows or order(rows[-1]) <= place:
+        rows.append(row)
+    else:
+        rows.insert(bisect_right(rows, place, key=order), row)
+
+
+_R = TypeVar("_R", int, Rows)
+
+
+def _code_of(row: _R) -> _R:
+    """Return how the table says a sole row."""
+    return -2 - row
+
+
+_row_of = _code_of  # it is its own inverse
+
+
+def _size_bytes(rows: "array[int]") -> int:
+    return rows.__sizeof__()

@@ -1,0 +1,224 @@
+"""What outcomes teach the model that serves: how to recalibrate it, and how good it is.
+
+Jobs that the model has learned from in training teach it nothing: their outcomes are history, and
+no evidence.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from loguru import logger
+from numpy.typing import NDArray
+
+from rt_predictor.eventlog.snapshot_file import Json
+from rt_predictor.features.asked import Asked
+from rt_predictor.history.columns import COLUMN, Times
+from rt_predictor.history.learner import Arrays, EndedJobs
+from rt_predictor.history.token_keys import USER
+from rt_predictor.history.value_ids import NULL_ID, Ids, value_id
+from rt_predictor.model.bundle import Bundle
+from rt_predictor.model.distribution import Distribution
+from rt_predictor.model.documents import BASE
+from rt_predictor.model.network import Network, Weighed
+from rt_predictor.online.groups import shape_groups
+from rt_predictor.online.live import LiveFigures, LiveShape, LiveSums
+from rt_predictor.online.outcome_weights import OutcomeWeights
+from rt_predictor.online.recalibration import LearnedLevels, Outcomes, Recalibration
+
+_RUNTIME = COLUMN["runtime_s"]
+_RECALIBRATION_BYTES = 8 << 20
+"""Memory of the states of earlier times, at most."""
+
+
+class OnlineModel:
+    """A model, as far as it learns from outcomes: a `Learner`."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        network: Network,
+        *,
+        level: float,
+        limits_enforced: bool,
+        trusted: frozenset[str] = frozenset(),
+    ) -> None:
+        """Learn for a network.
+
+        Args:
+            bundle: of the network.
+            network: what tells distributions.
+            level: of the service's intervals, which is watched.
+            limits_enforced: whether no job runs past its limit.
+            trusted: clients whose outcomes count without a bound.
+        """
+        self.network = network
+        self.limits_enforced = limits_enforced
+        self.model_version = bundle.info.model_version
+        self.learned_from = bundle.info.fingerprints()
+        self.watches_drift = bundle.info.kind != BASE
+        self.shape = LiveShape.of(level, network.proposals)
+        self.start = LearnedLevels.of(bundle.recalibration)
+        self._trusted = frozenset(map(value_id, trusted))
+
+    def trusts(self, client: int) -> bool:
+        """Return whether outcomes of a client, by its id, count without a bound."""
+        return client in self._trusted
+
+    def origin(self) -> dict[str, Json]:
+        """See `Learner.origin`."""
+        return {
+            "model_version": self.model_version,
+            "limits_enforced": self.limits_enforced,
+            "levels": [*self.shape.levels],
+            "trusted clients": [str(client) for client in sorted(self._trusted)],
+        }
+
+    def nothing(self) -> "OnlineState":
+        """See `Learner.nothing`."""
+        return OnlineState(
+            self,
+            Recalibration(self.start),
+            OutcomeWeights(self.trusts),
+            LiveSums.none(self.shape),
+        )
+
+    def restored(self, facts: Mapping[str, Json], arrays: Arrays) -> "OnlineState":
+        """See `Learner.restored`."""
+        return OnlineState(
+            self,
+            Recalibration.restored(_part("recalibration.", arrays)),
+            OutcomeWeights.of(_part("weights.", arrays), self.trusts),
+            LiveSums(self.shape, int(str(facts["live_jobs"])), arrays["live"]),
+        )
+
+
+class OnlineState:
+    """What one model has learned from outcomes: a `Learned`."""
+
+    def __init__(
+        self,
+        model: OnlineModel,
+        recalibration: Recalibration,
+        weights: OutcomeWeights,
+        live: LiveSums,
+    ) -> None:
+        self.model = model
+        self.recalibration = recalibration
+        self._weights = weights
+        self._live = live
+
+    @property
+    def memory_bytes(self) -> int:
+        """See `Learned.memory_bytes`."""
+        return _RECALIBRATION_BYTES + self._weights.size_bytes
+
+    @property
+    def figures(self) -> LiveFigures:
+        """How good the model is on the jobs that end now."""
+        found = self._live.figures(self.model.model_version)
+        return found if self.model.watches_drift else found.without_drift()
+
+    def told(self, weighed: Weighed, limit_s: Times, at_s: Times) -> Distribution:
+        """Return the distributions that n jobs are told, by what was known at their times.
+
+        Args:
+            weighed: what the network says of them.
+            limit_s: [n] their time limits, NaN for none.
+            at_s: [n] when each is told.
+        """
+        return self._recalibrated(self._raw(weighed, limit_s), at_s)
+
+    def _raw(self, weighed: Weighed, limit_s: Times) -> Distribution:
+        """The distributions of n jobs as the network says them."""
+        return Distribution.of(
+            weighed.support_s,
+            weighed.weights,
+            limit_s,
+            limits_enforced=self.model.limits_enforced,
+        )
+
+    def _recalibrated(self, raw: Distribution, at_s: Times) -> Distribution:
+        """The distributions as they are told, by what was known at each time."""
+        return raw.recalibrated(*self.recalibration.maps_at(shape_groups(raw), at_s))
+
+    def learn(self, ended: EndedJobs) -> None:
+        """See `Learned.learn`."""
+        unseen = ~self.model.learned_from.hold(ended.jobs.ident)
+        ended = ended if unseen.all() else ended.part(np.flatnonzero(unseen))
+        failed: list[Exception] = []
+        for judged in self._judged(ended, failed):
+            self._learn(*judged)
+        if failed:
+            logger.warning(
+                "finished jobs cannot be judged", jobs=len(failed), reason=type(failed[0]).__name__
+            )
+
+    def _learn(self, ended: EndedJobs, weighed: Weighed, raw: Distribution) -> None:
+        jobs = ended.jobs
+        runtime_s = jobs.columns[:, _RUNTIME].astype(np.float64)
+        users = jobs.keys[:, USER]
+        self.recalibration.fold(
+            Outcomes.of(
+                raw,
+                runtime_s,
+                jobs.ident,
+                users=users,
+                untrusted_clients=self._untrusted(ended.clients),
+                submit_s=jobs.submit_s,
+                end_s=jobs.end_s,
+            )
+        )
+        told = self._recalibrated(raw, jobs.submit_s)
+        weights = self._weights.weigh(users, ended.clients)
+        members_s = self.model.network.proposed_s(weighed).astype(np.float64)
+        self._live = self._live.after(told, members_s, runtime_s, weights)
+
+    def _untrusted(self, clients: Ids) -> Ids:
+        """[n] the clients that are not trusted, 0 in place of those that are."""
+        trusted = [client == NULL_ID or self.model.trusts(client) for client in clients.tolist()]
+        return np.where(trusted, np.uint64(0), clients)
+
+    def _judged(
+        self, ended: EndedJobs, failed: list[Exception]
+    ) -> Iterator[tuple[EndedJobs, Weighed, Distribution]]:
+        """What the network says of jobs, but for those on which it fails, which halving finds."""
+        count = len(ended)
+        if not count:
+            return
+        try:
+            weighed = self.model.network.weigh(Asked.of(ended.jobs, ended.limit_s), ended.tokens)
+            raw = self._raw(weighed, ended.limit_s)
+        except Exception as error:
+            if count == 1:
+                failed.append(error)
+                return
+        else:
+            yield ended, weighed, raw
+            return
+        for rows in np.array_split(np.arange(count), 2):
+            yield from self._judged(ended.part(rows), failed)
+
+    def facts(self) -> dict[str, Json]:
+        """See `Learned.facts`."""
+        return {"live_jobs": self._live.jobs}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """See `Learned.arrays`."""
+        return {
+            **_named("recalibration.", self.recalibration.state()),
+            **_named("weights.", self._weights.arrays()),
+            "live": self._live.sums,
+        }
+
+
+def _named(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def _part(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,95 @@
+"""Jobs that are asked for, as history and features take them, whichever way they come."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rt_predictor.features.asked import Asked
+from rt_predictor.history.asked_tokens import AskedTokens
+from rt_predictor.history.columns import AskedJob, JobColumns, Times, asked_job, job_columns
+from rt_predictor.history.job_store import JobStore
+from rt_predictor.jobs.schema import Jobs, numbers
+from rt_predictor.model.distribution import Float64
+
+
+@dataclass(frozen=True)
+class AskedJobs:
+    """n jobs."""
+
+    jobs: Jobs
+    asked: Asked
+    at_s: Times
+    """[n] the time that each question is about"""
+    elapsed_s: Float64 | None
+    """[n] how long each has run, NaN for not started; None where none has"""
+    _known: AskedJob | JobColumns
+
+    @classmethod
+    def of(cls, jobs: Jobs) -> "AskedJobs":
+        """Return jobs with a submit_time, as `PredictorPort.predict` takes them."""
+        limit_s = numbers(jobs, "time_req")
+        elapsed_s, as_of_s = _optional(jobs, "elapsed"), _optional(jobs, "as_of")
+        known: AskedJob | JobColumns
+        if isinstance(jobs, pl.DataFrame):
+            known = job_columns(jobs)
+            asked = Asked.of(known, limit_s)
+        elif len(jobs) == 1:
+            known = asked_job(jobs[0])
+            asked = Asked(known.columns[np.newaxis], np.array([known.submit_s]), limit_s)
+        else:
+            known = _rows_as_columns([asked_job(row) for row in jobs])
+            asked = Asked.of(known, limit_s)
+        at_s = asked.submit_s
+        if as_of_s is not None:
+            at_s = np.where(np.isnan(as_of_s), at_s, as_of_s)
+        return cls(jobs, asked, at_s, elapsed_s, known)
+
+    def __len__(self) -> int:
+        return len(self.asked)
+
+    def tokens(self, store: JobStore) -> AskedTokens:
+        """Return what history says of them as of their times."""
+        if isinstance(self._known, JobColumns):
+            return store.tokens_of(self._known, self.at_s)
+        return store.tokens_of_one(self._known, float(self.at_s[0]))
+
+    @cached_property
+    def explained(self) -> NDArray[np.intp]:
+        """Rows of the jobs that ask why."""
+        if isinstance(self.jobs, pl.DataFrame):
+            if "explain" not in self.jobs.columns:
+                return np.empty(0, dtype=np.intp)
+            return self.jobs["explain"].fill_null(value=False).arg_true().to_numpy()
+        return np.flatnonzero([bool(row.get("explain")) for row in self.jobs])
+
+
+def _optional(jobs: Jobs, name: str) -> Float64 | None:
+    """[n] a column that may not be there; None where no job has a value."""
+    if isinstance(jobs, pl.DataFrame):
+        if name not in jobs.columns:
+            return None
+        values = jobs[name].fill_null(np.nan).to_numpy()
+    else:
+        given = [row.get(name) for row in jobs]
+        if not any(value is not None for value in given):
+            return None
+        values = np.array(given, dtype=np.float64)
+    return None if np.isnan(values).all() else values
+
+
+def _rows_as_columns(rows: list[AskedJob]) -> JobColumns:
+    """A few asked jobs together; what became of them is not known."""
+    unknown = np.full(len(rows), np.nan)
+    return JobColumns(
+        submit_s=np.array([row.submit_s for row in rows]),
+        start_s=unknown,
+        end_s=unknown,
+        patience_s=unknown,
+        ident=np.zeros(len(rows), dtype=np.uint64),
+        told=np.zeros(len(rows), dtype=np.uint8),
+        columns=np.array([row.columns for row in rows]),
+        keys=np.array([row.keys for row in rows], dtype=np.uint64),
+    )

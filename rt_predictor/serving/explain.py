@@ -1,0 +1,76 @@
+"""Which jobs a distribution rests on, from the weights that the network gives them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_predictor.history.asked_tokens import AskedTokens
+from rt_predictor.history.columns import COLUMN
+from rt_predictor.history.token_keys import FINISHED_SLOTS, SLOTS, TOKEN_KEYS, slots_of
+from rt_predictor.model.network import Weighed
+from rt_predictor.serving.explanation import MOST_JOBS, Explanation, OwnJob, Said
+
+_OTHERS = np.concatenate([np.arange(SLOTS)[slots_of(k.name)] for k in TOKEN_KEYS if k.by_others])
+_OWN = np.setdiff1d(np.arange(SLOTS), _OTHERS)
+
+
+def explanations(
+    rows: NDArray[np.intp], tokens: AskedTokens, weighed: Weighed, proposals: Sequence[str]
+) -> dict[int, Explanation]:
+    """Return the explanations of some of n jobs, by row.
+
+    Args:
+        rows: of the jobs that ask for one.
+        tokens: what history says of the n jobs.
+        weighed: what the network says of them.
+        proposals: names of models and rules.
+    """
+    return {row: _explanation(row, tokens, weighed, proposals) for row in rows.tolist()}
+
+
+def _explanation(
+    row: int, tokens: AskedTokens, weighed: Weighed, proposals: Sequence[str]
+) -> Explanation:
+    weights = weighed.weights[row].astype(np.float64)
+    weights /= weights.sum()
+    support_s = weighed.support_s[row]
+    said: Mapping[str, Said] = {
+        name: Said(float(support_s[place]), float(weights[place]))
+        for place, name in enumerate(proposals, SLOTS)
+        if weights[place] > 0
+    }
+    own_jobs = _own_jobs(weights, support_s, tokens, row)
+    own_share = float(weights[_OWN].sum())
+    return Explanation(
+        own_jobs=own_jobs,
+        other_own_share=max(own_share - sum(job.share for job in own_jobs), 0.0),
+        others_share=float(weights[_OTHERS].sum()),
+        proposals=said,
+        grid_share=float(weights[SLOTS + len(proposals) :].sum()),
+    )
+
+
+def _own_jobs(
+    weights: NDArray[np.float64], support_s: NDArray[np.float32], tokens: AskedTokens, row: int
+) -> tuple[OwnJob, ...]:
+    """The user's jobs that weigh most; one that is found under several keys counts once."""
+    slots = _OWN[tokens.rows[row, _OWN] >= 0]
+    _, first, which = np.unique(tokens.rows[row, slots], return_index=True, return_inverse=True)
+    shares = np.bincount(which, weights[slots], len(first))
+    most = np.argsort(-shares, kind="stable")[:MOST_JOBS]
+
+    def number(slot: int, name: str) -> float:
+        return float(np.rint(np.exp(tokens.columns[row, slot, COLUMN[name]])))
+
+    return tuple(
+        OwnJob(
+            share=share,
+            runtime_s=float(support_s[slot]),
+            age_s=float(tokens.age_s[row, slot]) if slot < FINISHED_SLOTS else 0.0,
+            cores=number(slot, "log_cores"),
+            limit_s=number(slot, "log_limit"),
+        )
+        for slot, share in zip(slots[first[most]].tolist(), shares[most].tolist(), strict=True)
+        if share > 0
+    )

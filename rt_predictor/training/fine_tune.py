@@ -1,0 +1,184 @@
+"""Tuning the base model on the log of one site, and choosing what of it to keep.
+
+The network goes on learning, for a few passes at a small rate, from all but the jobs that ended
+last. On these the base, the tuned weights and their mean are compared (the mean of the weights of
+two networks that began as one is a network between them: Wortsman et al. 2022); the base stays
+where tuning does not help.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rt_predictor.errors import TrainingError
+from rt_predictor.model.bundle import Bundle
+from rt_predictor.model.distribution import Distribution
+from rt_predictor.model.documents import FINE_TUNED
+from rt_predictor.model.fingerprints import Fingerprints
+from rt_predictor.settings import TrainingSettings
+from rt_predictor.training.answering import Answering, AskedJobs
+from rt_predictor.training.baselines import BASELINES, baselines
+from rt_predictor.training.network.fit import Plan, fit
+from rt_predictor.training.network_graph import NetworkGraph, mean_weights
+from rt_predictor.training.prepare import PreparedLog
+from rt_predictor.training.progress import Report, part_of
+from rt_predictor.training.proposing import by_time
+from rt_predictor.training.split import Rows, last_ended
+
+BASE_NAME, MEAN_NAME, TUNED_NAME, SCRATCH_NAME = "base", "mean", "fine-tuned", "from scratch"
+SHARES: Mapping[str, float] = {BASE_NAME: 0.0, MEAN_NAME: 0.5, TUNED_NAME: 1.0}
+"""The models that are compared: how far from the base towards the tuned weights each is."""
+
+LEAST_JOBS = 1000
+"""Jobs below which tuning learns more of chance than of the site."""
+
+COMPARED_JOBS = 20_000
+"""Jobs of the window that models are compared by at most."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How good a model is on the jobs of the window."""
+
+    mae_s: float
+    crps_s: float
+
+    def over(self, other: "Figures") -> float:
+        """Return how it compares with another: below 1 where it is better."""
+        return (self.mae_s / other.mae_s + self.crps_s / other.crps_s) / 2
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was kept of a site's training."""
+
+    graph: NetworkGraph
+    name: str
+    """Which of the candidates it is."""
+    candidates: Mapping[str, Figures]
+    """All that were compared; empty where the log is too small to learn from."""
+    learned: Rows
+    """Jobs that its weights have learned from."""
+    window: Rows
+    """Jobs that it was chosen by, those that ended last."""
+    notes: tuple[str, ...]
+    """What is to be said of it, in plain words."""
+
+    def answering(self, log: PreparedLog, version: str) -> Answering:
+        """Return it ready to answer; the jobs that it learned from are no evidence."""
+        learned = Fingerprints.of(log.columns.ident[self.learned])
+        return self.graph.answering(FINE_TUNED, version, learned)
+
+
+def fine_tune(
+    log: PreparedLog, rows: Rows, base: Bundle, settings: TrainingSettings, report: Report
+) -> Tuned:
+    """Tune a base model on jobs of a log and choose what to keep.
+
+    Args:
+        log: the whole log.
+        rows: jobs that may be learned from.
+        base: a bundle, whose weights training starts from.
+        settings: seed, passes, rate, the share of the window.
+        report: called with the share of the work that is done.
+    """
+    start = NetworkGraph.of(base)
+    earlier, window = last_ended(log.end_s, rows, settings.window_share)
+    if len(earlier) < LEAST_JOBS:
+        few = (
+            f"{len(earlier):,} jobs are too few to learn from, {LEAST_JOBS:,} are needed: this is "
+            "the base model, recalibrated on them"
+        )
+        return Tuned(start, BASE_NAME, {}, earlier[:0], rows, (few,))
+    lesson = log.to_learn_from(earlier, start.boosted(log, earlier))
+    report(0.1)
+    network = settings.network
+    plan = Plan(network.tune_passes, network.jobs_a_pass, network.tune_rate, settings.seed)
+    tuned = fit([lesson], plan, start=start.weights, report=part_of(report, 0.1, 0.8))
+    models = {
+        name: start.with_weights(mean_weights(start.weights, tuned, share))
+        for name, share in SHARES.items()
+    }
+    some = _some(window, settings.seed)
+    candidates = {}
+    for place, (name, model) in enumerate(models.items()):
+        candidates[name] = figures(log, some, model)
+        report(0.8 + 0.2 * (place + 1) / len(models))
+    best = min(candidates, key=lambda name: candidates[name].over(candidates[BASE_NAME]))
+    notes = (_choice(best, candidates), *_against_rules(log, some, candidates[best]))
+    learned = earlier[:0] if best == BASE_NAME else earlier
+    kept = models[best].proven(log, earlier, None)
+    return Tuned(kept, best, candidates, learned, window, notes)
+
+
+def from_scratch(log: PreparedLog, rows: Rows, settings: TrainingSettings, report: Report) -> Tuned:
+    """Train a model on jobs of one log alone. Arguments and result as of `fine_tune`.
+
+    Raises TrainingError where the jobs do not suffice.
+    """
+    earlier, window = last_ended(log.end_s, rows, settings.window_share)
+    if len(earlier) < LEAST_JOBS:
+        raise TrainingError(
+            f"{len(earlier):,} jobs are too few to learn from nothing else, {LEAST_JOBS:,} are "
+            "needed: start from a base model"
+        )
+    boosters, boosted = by_time(log, earlier, settings, part_of(report, 0.0, 0.3))
+    network = settings.network
+    weights = fit(
+        [log.to_learn_from(earlier, boosted)],
+        Plan(network.passes, network.jobs_a_pass, network.rate, settings.seed),
+        report=part_of(report, 0.3, 0.9),
+    )
+    graph = NetworkGraph.build(weights, boosters).proven(log, earlier, boosters)
+    some = _some(window, settings.seed)
+    candidates = {SCRATCH_NAME: figures(log, some, graph)}
+    notes = _against_rules(log, some, candidates[SCRATCH_NAME])
+    return Tuned(graph, SCRATCH_NAME, candidates, earlier, window, notes)
+
+
+def figures(log: PreparedLog, rows: Rows, graph: NetworkGraph) -> Figures:
+    """Return how good a graph is on jobs of a log, before recalibration."""
+    model = graph.answering(FINE_TUNED, "candidate", Fingerprints.of(log.columns.ident[:0]))
+    errors, scores = np.empty((2, len(rows)))
+    asked = AskedJobs.of(log.columns, log.tokens, log.limit_s)
+    for piece, said in model.ask(asked, rows):
+        runtime_s = log.runtime_s[rows[piece]]
+        found = Distribution.of(said.support_s, said.weights, log.limit_s[rows[piece]])
+        errors[piece] = np.abs(found.median_s() - runtime_s)
+        scores[piece] = found.crps_s(runtime_s)
+    return Figures(float(errors.mean()), float(scores.mean()))
+
+
+def _some(window: Rows, seed: int) -> Rows:
+    rng = np.random.default_rng(seed)
+    return np.sort(rng.choice(window, min(len(window), COMPARED_JOBS), replace=False))
+
+
+def _choice(best: str, candidates: Mapping[str, Figures]) -> str:
+    base, kept = candidates[BASE_NAME], candidates[best]
+    if best == BASE_NAME:
+        tuned = candidates[TUNED_NAME].over(base)
+        return (
+            f"tuning does not help here: on the jobs that ended last the tuned model comes to "
+            f"{tuned:.3f} of the base model's error, so this is the base model, recalibrated"
+        )
+    words = {MEAN_NAME: "the mean of base and tuned model", TUNED_NAME: "the tuned model"}
+    return (
+        f"{words[best]} is kept: on the jobs that ended last its error is "
+        f"{kept.mae_s / base.mae_s:.3f} of the base model's, the error of its distributions "
+        f"{kept.crps_s / base.crps_s:.3f}"
+    )
+
+
+def _against_rules(log: PreparedLog, rows: Rows, kept: Figures) -> tuple[str, ...]:
+    """A warning where a rule that needs no model is better on these jobs."""
+    said = baselines(log.jobs[log.rows], log.jobs[rows])
+    errors = {name: float(np.abs(said[name] - log.runtime_s[rows]).mean()) for name in BASELINES}
+    best = min(errors, key=errors.__getitem__)
+    if kept.mae_s <= errors[best]:
+        return ()
+    return (
+        f"WARNING: on the jobs that ended last the rule {best} is better than this model: mean "
+        f"absolute error {errors[best]:,.0f} s against {kept.mae_s:,.0f} s",
+    )

@@ -1,0 +1,62 @@
+"""What every bundle is made with: its documents, its version, and how long each step took."""
+
+import hashlib
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import import_module
+
+from rt_predictor.features.matrix import WIDTH
+from rt_predictor.features.proposals import PROPOSALS
+from rt_predictor.features.request_features import REQUEST_FEATURES
+from rt_predictor.features.token_features import TOKEN_FEATURES
+from rt_predictor.history.token_keys import SLOTS
+from rt_predictor.model.documents import FeatureDocument, FeaturesDocument, GraphDocument
+from rt_predictor.training.boosting.fit import LIBRARIES
+
+_LIBRARIES = ("xgboost", "lightgbm", "catboost", "jax", "optax", "onnx", "onnxmltools")
+_MORE = ("onnxruntime", "numpy", "polars")
+
+
+class Clock:
+    """Wall-clock seconds of each step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Measure what happens inside."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 2)
+
+
+def version_of(graph: bytes) -> str:
+    """Return the version of a model by its day and its graph."""
+    return f"{datetime.now(UTC):%Y.%m.%d}-{hashlib.sha256(graph).hexdigest()[:8]}"
+
+
+def graph_document(points: int) -> GraphDocument:
+    """Return the sizes of a graph that gives distributions of so many points."""
+    rules = (proposal.name for proposal in PROPOSALS)
+    return GraphDocument(inputs=WIDTH, points=points, tokens=SLOTS, proposals=(*rules, *LIBRARIES))
+
+
+def features_document() -> FeaturesDocument:
+    """Return the features that the graph reads of the request, and of each token."""
+    return FeaturesDocument(
+        features=tuple(
+            FeatureDocument(name=f"{of}{feature.name}", unit=feature.unit, why=feature.why)
+            for of, features in (("", REQUEST_FEATURES), ("token_", TOKEN_FEATURES))
+            for feature in features
+        )
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Return versions by module, since one library comes from distributions of several names."""
+    versions = {name: str(import_module(name).__version__) for name in (*_LIBRARIES, *_MORE)}
+    return {"python": platform.python_version(), **versions}

@@ -1,0 +1,92 @@
+"""Nobody has more say than his share, and what counts does not depend on the pieces."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rt_predictor.history.value_ids import NULL_ID
+from rt_predictor.online.outcome_weights import SHARE, START_JOBS, OutcomeWeights, greatest_count
+
+NULL = np.uint64(NULL_ID)
+
+
+def ids(numbers: np.ndarray) -> np.ndarray:
+    return numbers.astype(np.uint64) + np.uint64(1)
+
+
+def nobody(_: int) -> bool:
+    """Trust no client."""
+    return False
+
+
+def told_by(client: int, count: int) -> np.ndarray:
+    return np.full(count, client, dtype=np.uint64)
+
+
+@given(st.lists(st.floats(0.01, 1e5), max_size=60), st.floats(0, 1e4), st.floats(0, 1))
+def test_no_count_is_above_its_share_and_none_is_cut_without_need(
+    counts: list[float], others: float, wish: float
+) -> None:
+    share = max(wish, 1 / max(len(counts), 1))
+    most = greatest_count(np.array(counts), share, others)
+    kept = np.minimum(counts, most)
+    whole = others + kept.sum()
+    assert (kept <= share * whole * (1 + 1e-9)).all()
+    if np.isfinite(most) and most > 0:
+        more = np.minimum(counts, most * 1.01)
+        assert more.max() > share * (others + more.sum()) or more.max() == kept.max()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.lists(st.integers(0, 1500), max_size=8))
+def test_weights_do_not_depend_on_the_pieces(seed: int, cuts: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    users = ids(rng.geometric(0.3, 1500))
+    clients = np.where(rng.random(1500) < 0.5, NULL, np.uint64(7))
+    whole = OutcomeWeights(nobody).weigh(users, clients)
+    cut, found = OutcomeWeights(nobody), []
+    for start, stop in pairwise(sorted({0, 1500, *cuts})):
+        cut = OutcomeWeights.of(cut.arrays(), nobody)
+        found.append(cut.weigh(users[start:stop], clients[start:stop]))
+    np.testing.assert_array_equal(np.concatenate(found), whole)
+
+
+def test_one_of_many_users_has_at_most_a_twentieth() -> None:
+    rng = np.random.default_rng(0)
+    loud = rng.random(20_000) < 0.9
+    users = ids(np.where(loud, 0, rng.integers(1, 60, 20_000)))
+    weights = OutcomeWeights(nobody).weigh(users, np.full(20_000, NULL))[10_000:]
+    share = weights[loud[10_000:]].sum() / weights.sum()
+    assert SHARE / 2 < share < SHARE * 1.1
+
+
+@pytest.mark.parametrize("users", [1, 2, 5])
+def test_few_users_of_equal_weight_count_in_full(users: int) -> None:
+    numbers = np.arange(10_000) % users
+    weights = OutcomeWeights(nobody).weigh(ids(numbers), np.full(10_000, NULL))
+    assert weights[5000:].mean() > 0.95
+
+
+def test_a_client_that_is_not_trusted_has_at_most_a_twentieth() -> None:
+    rng = np.random.default_rng(1)
+    users = ids(rng.integers(0, 100, 20_000))
+    flood = rng.random(20_000) < 0.8
+    clients = np.where(flood, told_by(9, 20_000), told_by(8, 20_000))
+    weights = OutcomeWeights(lambda client: client == 8).weigh(users, clients)[10_000:]
+    assert weights[flood[10_000:]].sum() / weights.sum() < SHARE * 1.1
+    assert (weights[~flood[10_000:]] > 0.9).all()
+
+
+def test_a_lone_client_that_is_not_trusted_moves_little() -> None:
+    users = ids(np.arange(10_000) % 100)
+    weights = OutcomeWeights(nobody).weigh(users, told_by(9, 10_000))
+    assert weights[5000:].sum() / (weights[5000:].sum() + START_JOBS) < 3 * SHARE
+
+
+def test_outcomes_of_nobody_in_particular_count_in_full() -> None:
+    users = np.zeros(3000, dtype=np.uint64)
+    weights = OutcomeWeights(nobody).weigh(users, np.full(3000, NULL))
+    assert (weights == 1).all()

@@ -1,0 +1,334 @@
+"""The tables of docs/accuracy.md, from what `rt-predictor evaluate --json` writes."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+ENSEMBLE = "ensemble"
+MEASURED_BY = ("request", "last2", "user_median5", "backoff_median5")
+"""Baselines that ratios are to."""
+
+ZERO_SHOT, TUNED, RENEWED = "zero-shot", "fine-tuned", "renewed"
+WAYS = (ZERO_SHOT, TUNED, RENEWED)
+NOTHING = "–"
+
+Document = Mapping[str, Any]
+"""The figures of one log, answered in one way."""
+
+Documents = Mapping[str, Mapping[str, Document]]
+"""By name of the log, then by way."""
+
+Cells = list[str]
+Figure = Callable[[Document], float | None]
+
+
+def mae_table(documents: Documents) -> str:
+    """Mean absolute errors, and their ratio to that of the best baseline."""
+    return _errors_table(documents, lambda document: {
+        name: metrics["mae"]
+        for name, metrics in {**document["models"], **document["baselines"]}.items()
+    })  # fmt: skip
+
+
+def user_table(documents: Documents) -> str:
+    """The same where each user counts once."""
+    return _errors_table(documents, lambda document: document["user_mae"])
+
+
+def _errors_table(
+    documents: Documents, errors_of: Callable[[Document], Mapping[str, float | None]]
+) -> str:
+    ways = _ways(documents)
+    heads = ["jobs", "best baseline", "its MAE, s", "user_ratio5"]
+    heads += [f"{way}, s" for way in ways] + [f"{way} / best" for way in ways]
+    rows: list[tuple[str, Cells]] = []
+    ratios: dict[str, list[float]] = {way: [] for way in ways}
+    for name, by_way in documents.items():
+        found = {way: errors_of(by_way[way]) for way in ways}
+        one = found[ways[0]]
+        known = {base: error for base in MEASURED_BY if (error := one.get(base)) is not None}
+        best = min(known, key=known.__getitem__) if known else NOTHING
+        cells = [_count(by_way[ways[0]]["jobs_test"]), best, _whole(known.get(best))]
+        cells.append(_whole(one.get("user_ratio5")))
+        cells += [_whole(found[way].get(ENSEMBLE)) for way in ways]
+        for way in ways:
+            ratio = _divided(found[way].get(ENSEMBLE), known.get(best))
+            ratios[way] += [] if ratio is None else [ratio]
+            cells.append(_ratio(ratio))
+        rows.append((name, cells))
+    empty = [""] * (4 + len(ways))
+    means = [_ratio(_geometric(ratios[way])) for way in ways]
+    worst = [_ratio(max(ratios[way], default=None)) for way in ways]
+    rows += [("geometric mean", [*empty, *means]), ("worst", [*empty, *worst])]
+    return _table("log", heads, rows)
+
+
+def median_table(documents: Documents) -> str:
+    """Median errors and accuracy beside those of the baselines that are best at them."""
+    ways, compared = _ways(documents), ("last2", "backoff_median5")
+    heads = [f"median error, s: {name}" for name in (*ways, *compared)]
+    heads += [f"accuracy: {name}" for name in (*ways, "best baseline")]
+    rows = []
+    for name, by_way in documents.items():
+        others = by_way[ways[0]]["baselines"]
+        ours = [by_way[way]["models"][ENSEMBLE] for way in ways]
+        medians = [figures["median_ae"] for figures in (*ours, *(others[c] for c in compared))]
+        best = max(others[base]["accuracy"] for base in MEASURED_BY)
+        accuracies = [*(figures["accuracy"] for figures in ours), best]
+        rows.append((name, [*map(_whole, medians), *map(_ratio, accuracies)]))
+    return _table("log", heads, rows)
+
+
+def distribution_table(documents: Documents) -> str:
+    """Scores of whole distributions, beside edition 1.0's where its answers were given."""
+    figures: dict[str, Figure] = {
+        "CRPS, s": lambda d: d["distribution"]["crps_s"],
+        "/ best MAE": lambda d: _divided(
+            d["distribution"]["crps_s"], min(d["baselines"][base]["mae"] for base in MEASURED_BY)
+        ),
+        "/ edition 1.0": lambda d: _of(d, "beside", "crps_ratio"),
+    }
+    return _figures_table(documents, figures, whole=("CRPS, s",))
+
+
+def interval_table(documents: Documents) -> str:
+    """Coverage and score of the intervals of every level."""
+    heads = ["way", "level", "coverage", "in tenths", "no history", "Winkler / constant width"]
+    rows: list[tuple[str, Cells]] = []
+    ratios: dict[tuple[str, float], list[float]] = {}
+    for name, by_way in documents.items():
+        for way, document in by_way.items():
+            for found in document["intervals"]:
+                ratio = found["winkler_s"] / found["constant_width_winkler_s"]
+                ratios.setdefault((way, found["level"]), []).append(ratio)
+                blocks = [block for block in found["block_coverage"] if block is not None]
+                cells = [
+                    way,
+                    f"{found['level']:g}",
+                    _share(found["coverage"]),
+                    f"{_share(min(blocks))} to {_share(max(blocks))}",
+                    _share(found["history_coverage"]["none"]),
+                    f"{ratio:.3f}",
+                ]
+                rows.append((name, cells))
+    for (way, level), found in ratios.items():
+        mean = _ratio(_geometric(found))
+        rows.append(("geometric mean", [way, f"{level:g}", "", "", "", mean]))
+    return _table("log", heads, rows)
+
+
+def regular_table(documents: Documents) -> str:
+    """Intervals of jobs of users who run the same again and again."""
+    heads = ["way", "level", "jobs", "coverage", "empirical", "Winkler / empirical"]
+    heads += ["width / median run"]
+    rows: list[tuple[str, Cells]] = []
+    for name, by_way in documents.items():
+        for way, document in by_way.items():
+            for found in document["regular"]:
+                if not found["jobs"]:
+                    continue
+                cells = [
+                    way,
+                    f"{found['level']:g}",
+                    _count(found["jobs"]),
+                    _share(found["coverage"]),
+                    _share(found["empirical_coverage"]),
+                    _ratio(found["winkler_over_empirical"]),
+                    _ratio(found["width_over_median"]),
+                ]
+                rows.append((name, cells))
+    return _table("log", heads, rows)
+
+
+def timeout_table(documents: Documents) -> str:
+    """How far the chance of a timeout can be believed."""
+    heads = ["way", "reached their limit", "calibration error", "Brier", "base rate", "edition 1.0"]
+    rows: list[tuple[str, Cells]] = []
+    for name, by_way in documents.items():
+        for way, document in by_way.items():
+            found = document["timeouts"]
+            if found is not None:
+                cells = [
+                    way,
+                    _share(found["timeouts"] / found["jobs"]),
+                    _ratio(found["ece"]),
+                    _score(found["brier"]),
+                    _score(found["brier_base_rate"]),
+                    _score(_of(document, "beside", "their_brier")),
+                ]
+                rows.append((name, cells))
+    return _table("log", heads, rows)
+
+
+def usefulness_table(documents: Documents) -> str:
+    """What following the recommended limits frees, and what it cuts."""
+    heads = ["way", "unused"]
+    heads += [f"{words} at {at}" for at in ("90 %", "95 %") for words in ("freed", "jobs cut")]
+    heads += ["freed / edition 1.0 at equal cuts", "cut by both"]
+    rows: list[tuple[str, Cells]] = []
+    for name, by_way in documents.items():
+        for way, document in by_way.items():
+            found = document["usefulness"]
+            if not found:
+                continue
+            cells = [way, _share(found["0.9"]["unused"])]
+            for confidence in ("0.9", "0.95"):
+                cells += [_share(found[confidence]["freed"]), _share(found[confidence]["cut"])]
+            cuts = _of(document, "beside", "equal_cuts")
+            both = (
+                NOTHING
+                if cuts is None
+                else f"{_share(cuts['ours']['cut'])}, {_share(cuts['theirs']['cut'])}"
+            )
+            cells += [_ratio(_of(document, "beside", "freed_ratio")), both]
+            rows.append((name, cells))
+    return _table("log", heads, rows)
+
+
+def again_table(documents: Documents) -> str:
+    """What is answered to the same jobs with other limits."""
+    figures: dict[str, Figure] = {
+        "falls": lambda d: _of(d, "asked_again", "falling"),
+        "90 % limit holds": lambda d: _of(d, "asked_again", "recommended_holds", "0.9"),
+        "95 % limit holds": lambda d: _of(d, "asked_again", "recommended_holds", "0.95"),
+    }
+    return _figures_table(documents, figures, shares=tuple(figures), means=False)
+
+
+def summary_table(documents: Documents) -> str:
+    """What most want to know, a row a way: geometric means over the logs."""
+    heads = [
+        *("MAE / best baseline", "worst log", "accuracy", "best baseline's", "90 % intervals hold"),
+        *("Winkler / constant width", "CRPS / edition 1.0"),
+    ]
+    rows = []
+    for way in _ways(documents):
+        found = [by_way[way] for by_way in documents.values()]
+        ratios = [_mae_ratio(document) for document in found]
+        nineties = [_at_level(document, 0.9) for document in found]
+        winklers = [one["winkler_s"] / one["constant_width_winkler_s"] for one in nineties]
+        crps = [ratio for one in found if (ratio := _of(one, "beside", "crps_ratio")) is not None]
+        accuracy = [document["models"][ENSEMBLE]["accuracy"] for document in found]
+        best = [max(one["baselines"][b]["accuracy"] for b in MEASURED_BY) for one in found]
+        held = [one["coverage"] for one in nineties]
+        cells = [
+            _ratio(_geometric(ratios)),
+            _ratio(max(ratios)),
+            _ratio(sum(accuracy) / len(accuracy)),
+            _ratio(sum(best) / len(best)),
+            f"{_share(min(held))} to {_share(max(held))}",
+            _ratio(_geometric(winklers)),
+            _ratio(_geometric(crps)),
+        ]
+        rows.append((way, cells))
+    return _table("", heads, rows)
+
+
+TABLES: Mapping[str, Callable[[Documents], str]] = {
+    "accuracy: mean absolute error": mae_table,
+    "accuracy: by user": user_table,
+    "accuracy: median": median_table,
+    "accuracy: distributions": distribution_table,
+    "accuracy: intervals": interval_table,
+    "accuracy: regular jobs": regular_table,
+    "accuracy: timeouts": timeout_table,
+    "accuracy: usefulness": usefulness_table,
+    "accuracy: asked again": again_table,
+}
+"""Tables of docs/accuracy.md."""
+
+SUMMARY = "accuracy: summary"
+"""Name of the table in the README."""
+
+
+def _figures_table(
+    documents: Documents,
+    figures: Mapping[str, Figure],
+    *,
+    whole: Sequence[str] = (),
+    shares: Sequence[str] = (),
+    means: bool = True,
+) -> str:
+    """A row a log, for each way a column of each figure, and geometric means below."""
+    ways = _ways(documents)
+    columns = [(way, name) for way in ways for name in figures]
+    values = {
+        name: [figures[figure](by_way[way]) for way, figure in columns]
+        for name, by_way in documents.items()
+    }
+    shown = [
+        _whole if figure in whole else _share if figure in shares else _ratio
+        for _, figure in columns
+    ]
+    rows = [
+        (name, [show(value) for show, value in zip(shown, found, strict=True)])
+        for name, found in values.items()
+    ]
+    if means:
+        cells = []
+        for place, (_, figure) in enumerate(columns):
+            known = [v for found in values.values() if (v := found[place]) is not None]
+            cells.append("" if figure in whole else _ratio(_geometric(known)))
+        rows.append(("geometric mean", cells))
+    return _table("log", [f"{way}: {figure}" for way, figure in columns], rows)
+
+
+def _ways(documents: Documents) -> list[str]:
+    """The ways that every log was answered in."""
+    return [way for way in WAYS if all(way in by_way for by_way in documents.values())]
+
+
+def _mae_ratio(document: Document) -> float:
+    best = min(document["baselines"][base]["mae"] for base in MEASURED_BY)
+    return float(document["models"][ENSEMBLE]["mae"] / best)
+
+
+def _at_level(document: Document, level: float) -> Mapping[str, Any]:
+    return next(found for found in document["intervals"] if found["level"] == level)
+
+
+def _of(document: Any, *keys: str) -> Any:
+    """What stands under nested keys; None where one of them is missing or null."""
+    for key in keys:
+        if document is None:
+            return None
+        document = document.get(key)
+    return document
+
+
+def _divided(value: float | None, by: float | None) -> float | None:
+    return None if value is None or not by else value / by
+
+
+def _geometric(ratios: Sequence[float]) -> float | None:
+    known = [ratio for ratio in ratios if ratio > 0]
+    return math.exp(sum(map(math.log, known)) / len(known)) if known else None
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _whole(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def _ratio(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def _score(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.4f}"
+
+
+def _share(value: float | None) -> str:
+    return NOTHING if value is None else f"{100 * value:.1f} %"
+
+
+def _table(corner: str, heads: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
+    lines = [
+        f"| {corner} | {' | '.join(heads)} |",
+        "|---|" + "---:|" * len(heads),
+        *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows),
+    ]
+    return "\n".join(lines)
