@@ -134,8 +134,8 @@ def answers_bytes(predictions: Predictions, request_ids: Sequence[str]) -> list[
     for places in _alike(predictions, lengths):
         some = predictions.rows(places)
         rows = _written(some, [ids[place] for place in places.tolist()])
-        for place, row in zip(places.tolist(), rows, strict=True):
-            written[place] = row
+        for place, answer in zip(places.tolist(), rows, strict=True):
+            written[place] = answer
     return written
 
 

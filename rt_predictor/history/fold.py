@@ -18,7 +18,8 @@ from rt_predictor.history.job_store import JobStore
 from rt_predictor.history.learner import EndedJobs, Learned
 from rt_predictor.history.seen_names import SeenNames
 from rt_predictor.history.value_ids import Ids, column_ids
-from rt_predictor.jobs.events import EventKind, broken_events
+from rt_predictor.jobs.event_kind import EventKind
+from rt_predictor.jobs.events import broken_events
 
 _TOLD = {
     EventKind.SUBMITTED.value: Told.SUBMITTED,

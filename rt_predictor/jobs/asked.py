@@ -85,11 +85,11 @@ def check_moment(elapsed: float | None, as_of: float | None, submit_time: float 
     if submit_time is None:
         return
     if as_of < submit_time:
-        rule = f"must not be before submit_time = {submit_time!r} (Unix s)"
-        raise InvalidJobError("as_of", as_of, rule)
+        text = f"must not be before submit_time = {submit_time!r} (Unix s)"
+        raise InvalidJobError("as_of", as_of, text)
     if elapsed is not None and elapsed > as_of - submit_time + _CLOCKS_S:
-        rule = f"must not be more than as_of - submit_time = {as_of - submit_time!r} (s)"
-        raise InvalidJobError("elapsed", elapsed, rule)
+        text = f"must not be more than as_of - submit_time = {as_of - submit_time!r} (s)"
+        raise InvalidJobError("elapsed", elapsed, text)
 
 
 def frame_of(jobs: Jobs) -> pl.DataFrame:

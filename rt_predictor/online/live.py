@@ -175,7 +175,8 @@ class LiveSums:
     def _edges(self) -> list[int]:
         """Where one kind of sums ends and the next begins, after the first few."""
         levels, proposals = len(self.shape.levels), len(self.shape.proposals)
-        return np.cumsum([levels, levels, PIT_BINS, proposals]).tolist()
+        edges: list[int] = np.cumsum([levels, levels, PIT_BINS, proposals]).tolist()
+        return edges
 
     def _rows(self, told: Distribution, members_s: Array, runtime_s: Array) -> Array:
         """[n, sums] what each job adds."""

@@ -40,8 +40,10 @@ class PartitionLimits:
         longest_s = np.full(len(jobs), np.inf)
         if not self.longest_s:
             return longest_s
-        frame = isinstance(jobs, pl.DataFrame)
-        names = jobs["partition"].to_list() if frame else [row["partition"] for row in jobs]
+        if isinstance(jobs, pl.DataFrame):
+            names = jobs["partition"].to_list()
+        else:
+            names = [row["partition"] for row in jobs]
         longest_s[:] = [self.longest_s.get(name, np.inf) for name in names]
         return longest_s
 

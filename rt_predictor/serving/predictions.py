@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntFlag
 from functools import cached_property
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,7 +153,9 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
     views = tuple(dict.fromkeys(one for part in parts for one in part.views))
     most = max(part.quantiles_s.shape[1] for part in parts)
     starts = accumulate(map(len, parts), initial=0)
-    columns = {name: np.concatenate([getattr(p, name) for p in parts]) for name in _SIMPLE}
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in _SIMPLE
+    }
     return replace(
         parts[0],
         **columns,

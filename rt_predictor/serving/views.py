@@ -94,7 +94,8 @@ def read(distribution: Distribution, views: Sequence[Views], view_of: NDArray[np
             rows = np.flatnonzero(view_of == place)
             levels = _levels(one)
             found[rows, : len(levels)] = distribution[rows].quantiles_s(levels)
-    return Read(*(found[:, place] for place in range(_FIRST_QUANTILE)), found[:, _FIRST_QUANTILE:])
+    median, lower, upper, exceeded = found[:, :_FIRST_QUANTILE].T
+    return Read(median, lower, upper, exceeded, found[:, _FIRST_QUANTILE:])
 
 
 _FIRST_QUANTILE = 4

@@ -120,8 +120,9 @@ class SecuritySettings(Section):
     @property
     def trusted_clients(self) -> frozenset[str]:
         """Names of the clients whose outcomes count without a bound."""
-        known = (*self.tokens, *self.client_certificates)
-        return frozenset(client.name for client in known if client.trusted)
+        tokens = [client.name for client in self.tokens if client.trusted]
+        certificates = [client.name for client in self.client_certificates if client.trusted]
+        return frozenset([*tokens, *certificates])
 
     @model_validator(mode="after")
     def _whole(self) -> "SecuritySettings":
