@@ -1,8 +1,8 @@
 """How much outcomes may move a shared state: less for bursts, and bounded for users and clients.
 
 A state is a moving mean: each outcome has a weight, and the sum of all weights does not grow beyond
-a window, so that old ones fade. A user may have at most `LEAST_SHARE` of that sum, or one part in
-the number of active users where that is more; a client that is not trusted at most `LEAST_SHARE`,
+a window, so that old ones fade. A user may have at most `LEAST_SHARE` of that sum, or as much as
+`EQUAL_SHARES` says where few are active; a client that is not trusted at most `LEAST_SHARE`,
 whoever it claims to speak for. What would exceed that weighs less, or nothing.
 """
 
@@ -11,6 +11,10 @@ from typing import Final
 
 LEAST_SHARE: Final = 0.05
 """Share of the moving weight that any user, and any client, may have."""
+
+EQUAL_SHARES: Final = 1.1
+"""Of equal shares, what one of few users may have. More than one, for else equally active users
+would all stand at their bounds, where nothing new is learned from any of them."""
 
 HALF_SIBLINGS: Final = 30.0
 """Siblings with which a job counts half."""
@@ -73,7 +77,7 @@ class Shares:
         self.outcomes += 1
         if self.outcomes % _RECOUNT_OUTCOMES == 1:
             self._recount()
-        user_share = max(LEAST_SHARE, 1 / max(self.active_users, 1))
+        user_share = max(LEAST_SHARE, min(EQUAL_SHARES / max(self.active_users, 1), 1.0))
         weight = min(weight, user_share * self.weight - self.users.get(user, 0.0) * self.scale)
         if untrusted_client is not None:
             used = self.clients.get(untrusted_client, 0.0) * self.scale

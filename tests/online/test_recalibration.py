@@ -1,5 +1,7 @@
+import random
 from dataclasses import replace
 from itertools import pairwise
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -9,9 +11,10 @@ from hypothesis import strategies as st
 from rt_predictor.model.distribution import Distribution
 from rt_predictor.model.level_maps import KNOTS
 from rt_predictor.online.groups import SHAPES
-from rt_predictor.online.influence import LEAST_SHARE
+from rt_predictor.online.influence import EQUAL_SHARES, LEAST_SHARE, Shares
 from rt_predictor.online.recalibration import (
     LEARNED_OUTCOMES,
+    WINDOW_OUTCOMES,
     LearnedLevels,
     Outcomes,
     Recalibration,
@@ -131,6 +134,15 @@ def test_a_user_among_many_moves_little() -> None:
     one = random_outcomes(1, 5000, power=30.0, users=1)
     honest.fold(replace(one, submit_s=one.submit_s + 1e8, end_s=one.end_s + 1e8))
     assert np.abs(_values(honest) - honest_values).max() <= LEAST_SHARE + 0.01
+
+
+@pytest.mark.parametrize("users", [2, 5, 10, 20, 40])
+def test_equally_active_users_go_on_to_be_learned_from(users: int) -> None:
+    shares, draw = Shares(50.0, WINDOW_OUTCOMES), random.Random(users)
+    steps = [shares.step(1.0, draw.randrange(users), None) for _ in range(6000)]
+    assert fmean(steps[-1000:]) > 0.8 / WINDOW_OUTCOMES
+    most = max(shares.users.values()) * shares.scale / shares.weight
+    assert most <= max(LEAST_SHARE, EQUAL_SHARES / users)
 
 
 def test_a_user_who_is_alone_is_learned_from() -> None:
