@@ -87,6 +87,8 @@ def assemble(asked: Asked, tokens: AskedTokens, zone: tzinfo = UTC) -> Float:
         zone: time zone of the site, for features of the calendar.
     """
     matrix = np.zeros((len(asked), WIDTH), dtype=np.float32)
+    if not len(asked):
+        return matrix
     site = site_figures(tokens.site_columns).take(tokens.site_of, axis=0)
     if len(asked) <= JOBS_AT_ONCE:
         _put(matrix, asked, tokens, site, zone)

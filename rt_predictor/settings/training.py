@@ -10,9 +10,9 @@ from rt_predictor.settings.section import Section, Share
 class BoosterSettings(Section):
     """Hyper-parameters that the three boosters share, under their common names."""
 
-    trees: int = Field(30, ge=1, le=10_000, description="boosting rounds")
+    trees: int = Field(12, ge=1, le=10_000, description="boosting rounds")
     learning_rate: float = Field(0.2, gt=0, le=1, description="shrinkage of each tree")
-    max_depth: int = Field(6, ge=1, le=16, description="depth of a tree at most")
+    max_depth: int = Field(5, ge=1, le=16, description="depth of a tree at most")
     subsample: float = Field(0.8, gt=0, le=1, description="share of the jobs each tree sees")
     feature_fraction: float = Field(0.5, gt=0, le=1, description="share of the features, likewise")
     l2: float = Field(1.0, ge=0, description="L2 regularisation of leaf values")
@@ -46,7 +46,7 @@ class NetworkSettings(Section):
     tune_passes: int = Field(3, ge=1, le=100, description="passes when the base is tuned")
     tune_rate: float = Field(5e-4, gt=0, le=1, description="greatest learning rate then")
     jobs_a_pass: int = Field(
-        40_000, ge=1, description="jobs of one log in a pass at most, drawn anew for each"
+        25_000, ge=1, description="jobs of one log in a pass at most, drawn anew for each"
     )
 
 

@@ -205,7 +205,7 @@ class NetworkGraph:
                 (_BOOSTED, len(self.trees.outputs)),
             )
         ]
-        graph = helper.make_graph(parts.nodes, _BOOSTED, ends[:1], ends[1:], parts.constants)
+        graph = helper.make_graph(parts.nodes, _BOOSTED, ends[:1], ends[1:], parts.initializers)
         opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         data: bytes = model.SerializeToString()
