@@ -26,7 +26,7 @@ TO_BACKOFF = frozenset({"lightgbm"})
 """Boosters that learn how runtimes differ from the most alike jobs', all jobs counting alike. The
 others learn how they differ from the job's scale, and long jobs count more."""
 
-JOBS_A_LOG = 30_000
+JOBS_A_LOG = 12_000
 """Jobs of each of many logs that boosters learn from at most."""
 
 JOBS_OF_ONE_LOG = 100_000

@@ -85,6 +85,12 @@ def test_no_number_of_jobs_changes_a_bit(together):
         assert assemble(jobs[some], tokens.gather(some)).tobytes() == whole[some].tobytes()
 
 
+def test_no_jobs_are_no_rows():
+    log = random_log(5)
+    none = slice(0, 0)
+    assert assemble(asked(log)[none], log_tokens(log).gather(none)).shape == (0, WIDTH)
+
+
 @given(asked_logs(), st.data())
 @settings(max_examples=40, deadline=None)
 def test_a_job_of_which_everything_is_missing_has_features(log, data):

@@ -5,6 +5,7 @@ The same seed, logs and machine give the same weights.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -41,6 +42,14 @@ _WEIGHT_DECAY, _CLIP = 1e-3, 1.0
 _WARM_UP_STEPS, _LAST_RATE = 200, 0.02
 _AVERAGE_OF_STEPS = 200
 
+_OPTIMIZER = optax.chain(
+    optax.clip_by_global_norm(_CLIP),
+    optax.scale_by_adam(),
+    optax.add_decayed_weights(_WEIGHT_DECAY),
+)
+"""AdamW (Loshchilov and Hutter 2019) but for the rate, which is an argument of the step: so one
+compilation serves every plan."""
+
 
 def fit(
     logs: Sequence[LearningLog],
@@ -66,30 +75,19 @@ def fit(
     if not total:
         raise TrainingError(f"too few jobs to learn from: give at least {BATCH}")
     weights = initial_weights(plan.seed, sizes or Sizes()) if start is None else start
-    weights = jax.tree.map(jnp.asarray, weights)
+    weights = jax.tree.map(partial(jnp.asarray, dtype=jnp.float32), weights)
     warm_up = min(_WARM_UP_STEPS, total // 4 + 1)
-    rate = optax.warmup_cosine_decay_schedule(
+    schedule = optax.warmup_cosine_decay_schedule(
         0.0, plan.rate, warm_up, max(total, warm_up + 1), plan.rate * _LAST_RATE
     )
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(_CLIP), optax.adamw(rate, weight_decay=_WEIGHT_DECAY)
-    )
+    rates = np.asarray(schedule(jnp.arange(total)), dtype=np.float32)
     # The average leaves out soon what the network began with.
-    keep = 1 - 1 / min(_AVERAGE_OF_STEPS, total / 10 + 1)
-
-    def step(now: _Learned, batch: Batch, key: Array) -> _Learned:
-        loss, gradient = jax.value_and_grad(_loss)(now.weights, batch, key)
-        change, state = optimizer.update(gradient, now.state, now.weights)
-        weights = optax.apply_updates(now.weights, change)
-        average = jax.tree.map(lambda a, w: a * keep + w * (1 - keep), now.average, weights)
-        return _Learned(weights, state, average, loss)
-
-    compiled = jax.jit(step)
-    learned = _Learned(weights, optimizer.init(weights), weights, jnp.zeros(()))
+    keep = np.float32(1 - 1 / min(_AVERAGE_OF_STEPS, total / 10 + 1))
+    learned = _Learned(weights, _OPTIMIZER.init(weights), weights, jnp.zeros(()))
     key = jax.random.PRNGKey(plan.seed + 1)
     random = np.random.default_rng(plan.seed)
     for done, batch in enumerate(batches(logs, plan.epochs, plan.per_log, random), start=1):
-        learned = compiled(learned, batch, jax.random.fold_in(key, done))
+        learned = _step(learned, batch, jax.random.fold_in(key, done), rates[done - 1], keep)
         report(done / total)
     if not np.isfinite(float(learned.loss)):
         raise TrainingError("the network learned nothing: its loss is not a number")
@@ -106,6 +104,16 @@ class _Learned(NamedTuple):
     average: Weights
     loss: Array
     """Of the last batch."""
+
+
+@jax.jit
+def _step(now: _Learned, batch: Batch, key: Array, rate: Array, keep: Array) -> _Learned:
+    """Take one step; `keep` is the share of the average that is kept."""
+    loss, gradient = jax.value_and_grad(_loss)(now.weights, batch, key)
+    change, state = _OPTIMIZER.update(gradient, now.state, now.weights)
+    weights = jax.tree.map(lambda w, c: w - rate * c, now.weights, change)
+    average = jax.tree.map(lambda a, w: a * keep + w * (1 - keep), now.average, weights)
+    return _Learned(weights, state, average, loss)
 
 
 def _loss(weights: Weights, batch: Batch, key: Array) -> Array:
