@@ -48,6 +48,7 @@ from rt_predictor.serving.predictions import Flag  # noqa: E402
 from rt_predictor.settings import Settings, load_settings  # noqa: E402
 from rt_predictor.traces.generate import generate_jobs  # noqa: E402
 
+COUNTS = ("processors_req", "nodes_req", "gpus_req")
 START_TIMEOUT_S = 60.0
 STOP_MARGIN_S = 10.0
 """What the service gets to stop, beyond the time its calls get to finish."""
@@ -329,6 +330,7 @@ def show_import(stage: Stage, target: list[str]) -> None:
     last = log.sort("end_time").row(-1, named=True)
     known = {field.name for field in fields(Job)} - {"submit_time"}
     given = {name: value for name, value in last.items() if name in known and value is not None}
+    given |= {name: int(given[name]) for name in COUNTS if name in given}
     job = Job(**given, partial=True)
     with tempfile.TemporaryDirectory(prefix="rt-predictor-") as folder:
         path = Path(folder) / "log.csv"

@@ -7,7 +7,7 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from rt_predictor.cli.predict import MIDDLE
-from rt_predictor.cli.words import duration, flag_words, memory, moment, percent
+from rt_predictor.cli.words import duration, flag_words, memory, moment, percent, time_limit
 from rt_predictor.serving.explanation import Explanation
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def answer_lines(job: "Job", answer: "Prediction", asked: tuple[float, ...]) -> 
             yield f"{percent(level)} end within", duration(answer.quantiles[level])
     if answer.timeout_probability is not None and job.time_req is not None:
         chance = percent(answer.timeout_probability)
-        yield "time limit", f"{duration(job.time_req)}; chance to hit it: {chance}"
+        yield "time limit", f"{time_limit(job.time_req)}; chance to hit it: {chance}"
     yield "ask for", _recommended(answer)
     if answer.explanation is not None:
         yield from explanation_lines(answer.explanation)
@@ -56,7 +56,7 @@ def understood(job: "Job") -> str:
         _counted(job.nodes_req, "node", "nodes"),
         None if job.mem_req is None else f"{memory(job.mem_req)} of memory",
         _counted(job.gpus_req, "GPU", "GPUs"),
-        "no time limit" if job.time_req is None else f"limit {duration(job.time_req)}",
+        "no time limit" if job.time_req is None else f"limit {time_limit(job.time_req)}",
         *(
             f"{word} {value}"
             for word, value in (
@@ -84,15 +84,15 @@ def _predicted(answer: "Prediction") -> str:
         return point
     ends = duration(low), duration(high)
     if ends == (point, point):
-        return f"{point}, as at least every other job like it"
-    return f"{point} as a rule; every other job takes {ends[0]} to {ends[1]}"
+        return f"{point}, as at least half of such jobs take"
+    return f"{point} as a rule; half of such jobs take {ends[0]} to {ends[1]}"
 
 
 def _recommended(answer: "Prediction") -> str:
     chance = percent(answer.recommendation_confidence)
     if answer.recommended_time_req is None:
         return f"the partition allows no limit that is enough with a chance of {chance}"
-    limit = duration(answer.recommended_time_req)
+    limit = time_limit(answer.recommended_time_req)
     return f"{limit}, which is enough with a chance of {chance}"
 
 
@@ -111,6 +111,6 @@ def explanation_lines(told: Explanation) -> Iterator[Line]:
         if not isnan(job.cores):
             known.append(f"{job.cores:,.0f} cores")
         if not isnan(job.limit_s):
-            known.append(f"limit {duration(job.limit_s)}")
+            known.append(f"limit {time_limit(job.limit_s)}")
         text = f"{percent(job.share)}: {duration(job.runtime_s)} ({', '.join(known)})"
         yield "  job", text

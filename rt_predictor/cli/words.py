@@ -36,6 +36,16 @@ def duration(seconds: float) -> str:
     return _two_units(_rounded(seconds, _HOUR_S), (_DAY_S, "d"), (_HOUR_S, "h"))
 
 
+def time_limit(seconds: float) -> str:
+    """A time limit, to the second, for nothing of it may be rounded away: 2 d 5 min."""
+    rest, parts = round(seconds), []
+    for unit_s, unit in ((_DAY_S, "d"), (_HOUR_S, "h"), (_MINUTE_S, "min"), (1, "s")):
+        count, rest = divmod(rest, unit_s)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts) or "0 s"
+
+
 def _rounded(seconds: float, step_s: int) -> int:
     return round(seconds / step_s) * step_s
 

@@ -18,7 +18,7 @@ def test_people_get_a_few_lines_in_words(run, clients) -> None:
     assert result.code == 0
     assert result.out.splitlines() == [
         "understood     32 cores, 4 nodes, 125 GB of memory, limit 1 h, partition normal, QoS high",
-        "predicted      47 min as a rule; every other job takes 35 min to 59 min",
+        "predicted      47 min as a rule; half of such jobs take 35 min to 59 min",
         "90 % interval  12 min to 1 h 50 min",
         "time limit     1 h; chance to hit it: 12 %",
         "ask for        1 h 30 min, which is enough with a chance of 90 %",

@@ -8,6 +8,7 @@ from rt_predictor.cli.words import (
     flag_words,
     moment,
     percent,
+    time_limit,
 )
 from rt_predictor.serving.predictions import Flag, flag_names
 
@@ -59,6 +60,20 @@ def test_a_small_chance_is_never_shown_as_none_nor_a_large_one_as_certain(
     share: float, text: str
 ) -> None:
     assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0 s"),
+        (90.0, "1 min 30 s"),
+        (3900.0, "1 h 5 min"),
+        (173_100.0, "2 d 5 min"),
+        (90_061.0, "1 d 1 h 1 min 1 s"),
+    ],
+)
+def test_a_time_limit_is_exact(seconds: float, text: str) -> None:
+    assert time_limit(seconds) == text
 
 
 def test_a_moment_is_utc() -> None:
