@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.history.columns import COLUMNS, RUNTIMES, STATE, Float, Times
-from rt_predictor.history.token_keys import FINISHED_SLOTS, NO_KEY, NO_ROW
-from rt_predictor.history.value_ids import Ids
+from rt_predictor.history.token_keys import FINISHED_SLOTS, NO_ROW
 from rt_predictor.jobs.states import Ending
 
 Rows = NDArray[np.int32]
@@ -105,24 +104,6 @@ def joined(answers: Sequence[AskedTokens]) -> AskedTokens:
         for answer, first in zip(answers, sets, strict=False)
     ]
     return AskedTokens(*map(np.concatenate, zip(*moved, strict=True)))
-
-
-def first_of_others(rows: Rows, users: Ids, user: Ids, slots: int) -> Rows:
-    """Return the first rows that are jobs of others than the asking user: [n, slots].
-
-    Args:
-        rows: [n, w] candidates in order, `NO_ROW` where there is none.
-        users: [n, w] ids of their users.
-        user: [n] ids of the asking ones; to one without a user all jobs are others'.
-        slots: how many are taken.
-    """
-    user = user[:, None]
-    others = (rows >= 0) & ((users != user) | (user == NO_KEY))
-    rank = others.cumsum(axis=1, dtype=np.int16)
-    job, place = np.nonzero(others & (rank <= slots))
-    first = np.full((len(rows), slots), NO_ROW, dtype=np.int32)
-    first[job, rank[job, place] - 1] = rows[job, place]
-    return first
 
 
 _OF_JOBS = ("rows", "columns", "age_s", "gap_s", "elapsed_s", "in_flight", "site_of")

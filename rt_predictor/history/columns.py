@@ -87,6 +87,7 @@ _LOG_FIELDS = ("time_req", "processors_req", "nodes_req")
 _LOG1P_FIELDS = ("mem_req", "gpus_req")
 _CODE_FIELDS = ("partition", "qos", "account", "user", "job_name", "gpu_type", _PARENT)
 _FIRST_CODE = COLUMN["partition_id"]
+_ID_FIELDS = tuple(sorted({*KEY_FIELDS, "processors_req", "time_req"}))
 _MASK = 2**64 - 1
 _REQUEST_FACTORS = tuple(hash_bytes(name) | 1 for name in (b"request/cores", b"request/limit"))
 _IDENTITY_FACTORS = tuple(hash_bytes(f"identity/{name}".encode()) | 1 for name in JOB_IDENTITY)
@@ -165,10 +166,10 @@ def job_columns(jobs: pl.DataFrame, told: int = TOLD_ALL) -> JobColumns:
 
     Args:
         jobs: frame with the columns of `REQUEST_SCHEMA` or `JOB_SCHEMA`; null and NaN are missing.
-            Any may be absent, but for those of keys.
+            Any may be absent, but for cores, time limit and those of keys.
         told: what history is told of each, as far as the job has it: one without a start has none.
     """
-    values = {name: column_ids(jobs.get_column(name)) for name in KEY_FIELDS}
+    values = {name: column_ids(jobs.get_column(name)) for name in _ID_FIELDS}
     if parents := [name for name in _PARENTS if name in jobs.columns]:
         jobs = jobs.with_columns(pl.coalesce(parents).alias(_PARENT))
     columns = np.full((len(jobs), len(COLUMNS)), np.nan, dtype=np.float32)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from rt_predictor.history.asked_tokens import AskedTokens, Found, gather, gather_one, joined
 from rt_predictor.history.columns import (
-    COLUMN,
     COLUMNS,
     REQUEST,
     AskedJob,
@@ -50,7 +49,6 @@ _PREPARED = 1 << 13
 """Events that are made numbers of Python at a time: bounds memory."""
 
 _RUNNING = slots_of("running")
-_REQUEST_ID = COLUMN["request_id"]
 _FIRST = np.zeros(1, dtype=np.intp)
 
 
@@ -179,7 +177,7 @@ class JobStore:
         self._make_writer_wait()
         try:
             live = self._live
-            rows, queued = rows_of_many(live, asked.keys, asked.columns[:, _REQUEST_ID], at_s)
+            rows, queued = rows_of_many(live, asked.keys, asked.columns, at_s)
             places, site_of = np.unique(site_places(live, at_s), return_inverse=True)
             sites = [site_rows(live, place) for place in places.tolist()]
             known = live.jobs.rows

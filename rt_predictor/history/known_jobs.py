@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.history.asked_tokens import NO_JOB, JobRows
+from rt_predictor.history.choice import Traits
 from rt_predictor.history.columns import (
     COLUMN,
     REQUEST,
@@ -20,7 +21,6 @@ from rt_predictor.history.columns import (
 )
 from rt_predictor.history.growth import FIRST_ROWS, GROWTH
 from rt_predictor.history.token_keys import NO_KEY, USER
-from rt_predictor.history.value_ids import Ids
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -37,6 +37,7 @@ _NONE: Mapping[str, NDArray[Any]] = {
 BYTES_A_JOB = sum(none.nbytes for none in _NONE.values())
 
 _RUNTIME, _REQUEST_ID = COLUMN["runtime_s"], COLUMN["request_id"]
+_LOG_LIMIT = COLUMN["log_limit"]
 
 _RANK_SHIFT = 4
 """In the upper half of what is told of a job stands which kind of event its request is from."""
@@ -87,7 +88,7 @@ class KnownJobs:
         for name, none in _NONE.items():
             self._arrays[name][-1] = none
         self.rows = JobRows(self._arrays["times_s"], self._arrays["columns"])
-        self.users: Ids = self._arrays["user"]
+        self.traits = Traits(self._arrays["user"], self.rows.columns[:, _LOG_LIMIT])
         # The same as numbers of Python, one at a time.
         times_s = cast("memoryview[float]", self.rows.times_s.reshape(-1).data)
         self.submit, self.start, self.end, self.patience = (times_s[k::4] for k in range(4))
@@ -97,6 +98,8 @@ class KnownJobs:
             self._arrays[name].data for name in ("ident", "user", "told")
         )
         self._columns = cast("memoryview[float]", self.rows.columns.data)
+        flat = cast("memoryview[float]", self.rows.columns.reshape(-1).data)
+        self.log_limit = flat[_LOG_LIMIT :: len(NO_JOB)]
 
     @classmethod
     def of(cls, arrays: Arrays, room: int = FIRST_ROWS) -> "KnownJobs":

@@ -20,9 +20,9 @@ from rt_predictor.history.asked_tokens import (
     Found,
     JobRows,
     Rows,
-    first_of_others,
     gather,
 )
+from rt_predictor.history.choice import Traits, choose
 from rt_predictor.history.columns import COLUMN, Float, JobColumns, Times, Told
 from rt_predictor.history.in_flight import IN_FLIGHT, Open, in_flight, known_since
 from rt_predictor.history.token_keys import (
@@ -34,7 +34,6 @@ from rt_predictor.history.token_keys import (
     SLOTS,
     TOKEN_KEYS,
     USER,
-    WALKED,
     slots_of,
 )
 from rt_predictor.history.value_ids import Ids
@@ -44,7 +43,7 @@ Places = NDArray[np.int64]
 _PIECE = 1 << 11
 """Asked jobs that are answered at a time: bounds memory."""
 
-_REQUEST_ID = COLUMN["request_id"]
+_REQUEST_ID, _LOG_LIMIT = COLUMN["request_id"], COLUMN["log_limit"]
 
 
 @dataclass(frozen=True)
@@ -101,14 +100,15 @@ def log_tokens(
     ended = ended[np.lexsort((log.ident[ended], log.submit_s[ended], log.end_s[ended]))]
     stops = log.end_s[ended].searchsorted(at_s, side="right")
     says_request = log.says_request()
+    asking = Traits(asked.keys[:, USER], asked.columns[:, _LOG_LIMIT])
     for place, key in enumerate(TOKEN_KEYS):
         lists = _Lists.of(np.where(says_request, log.keys[:, place], NO_KEY), ended)
-        found = rows[:, slots_of(key.name)]
-        if key.by_others:
-            users = log.keys[lists.rows, USER], asked.keys[:, USER]
-            _fill_of_others(found, lists, asked.keys[:, place], stops, users)
-        else:
-            _fill(found, lists, asked.keys[:, place], stops)
+        jobs = Traits(log.keys[lists.rows, USER], log.columns[lists.rows, _LOG_LIMIT])
+        for piece in _pieces(len(asked), lists):
+            starts, ends = lists.find(asked.keys[piece, place], stops[piece])
+            places, inside = _places_before(ends, starts, key.walked)
+            taken = choose(key, places, inside, jobs, asking.part(piece))
+            rows[piece, slots_of(key.name)] = lists.rows_at(taken)
     site_place = ((stops - 1) // SITE_STEP).astype(np.int32)
     return LogTokens(
         rows=rows,
@@ -143,6 +143,10 @@ class _Lists:
         entries.sort()
         return cls(distinct, entries, ordered[entries % max(len(ordered), 1)], len(ordered))
 
+    def rows_at(self, places: Places) -> Rows:
+        """Return the rows of the jobs at places; `NO_ROW` where a place is `NO_PLACE`."""
+        return np.where(places >= 0, self.rows[places], np.int32(NO_ROW))
+
     def find(self, keys: Ids, stops: Places) -> tuple[Places, Places]:
         """Return where the lists of keys begin, and where their jobs before `stops` end: [m]."""
         numbers = np.minimum(self.keys.searchsorted(keys), len(self.keys) - 1)
@@ -166,29 +170,6 @@ def _pieces(jobs: int, lists: _Lists) -> list[slice]:
     """Return which asked jobs are answered together; none where the lists are empty."""
     jobs = jobs if len(lists.rows) else 0
     return [slice(first, min(first + _PIECE, jobs)) for first in range(0, jobs, _PIECE)]
-
-
-def _fill(found: Rows, lists: _Lists, keys: Ids, stops: Places) -> None:
-    """Write the last jobs of each key: [n, slots]."""
-    for piece in _pieces(len(found), lists):
-        starts, ends = lists.find(keys[piece], stops[piece])
-        places, inside = _places_before(ends, starts, found.shape[1])
-        found[piece] = np.where(inside, lists.rows[places], NO_ROW)
-
-
-def _fill_of_others(
-    found: Rows, lists: _Lists, keys: Ids, stops: Places, users: tuple[Ids, Ids]
-) -> None:
-    """Write the last jobs of each key that are of others: [n, slots].
-
-    users: ids of those of the lists' entries [e], and of the asking ones [n].
-    """
-    entries, asking = users
-    for piece in _pieces(len(found), lists):
-        starts, ends = lists.find(keys[piece], stops[piece])
-        places, inside = _places_before(ends, starts, WALKED)
-        rows = np.where(inside, lists.rows[places], np.int32(NO_ROW))
-        found[piece] = first_of_others(rows, entries[places], asking[piece], found.shape[1])
 
 
 def _fill_running(found: Rows, log: JobColumns, asked: JobColumns, at_s: Times) -> Float:

@@ -7,14 +7,15 @@ list is searched for a time only where its last job is later than that.
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from math import nan
+from math import isnan, nan
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_predictor.history.asked_tokens import END, PATIENCE, START, SUBMIT, Rows, first_of_others
+from rt_predictor.history.asked_tokens import END, PATIENCE, START, SUBMIT, Rows
+from rt_predictor.history.choice import FAR, Traits, choose
 from rt_predictor.history.columns import COLUMN, PATIENCE_S, AskedJob, Float, Times
 from rt_predictor.history.in_flight import IN_FLIGHT, Open, in_flight
 from rt_predictor.history.known_jobs import KnownJobs
@@ -28,7 +29,6 @@ from rt_predictor.history.token_keys import (
     SLOTS,
     TOKEN_KEYS,
     USER,
-    WALKED,
     queue_id,
     queue_ids,
     slots_of,
@@ -38,10 +38,11 @@ from rt_predictor.history.value_ids import Ids
 OneRows: TypeAlias = "array[int]"
 Figures = Sequence[float]
 
-_KEYS = tuple((key.slots, key.by_others) for key in TOKEN_KEYS)
+_KEYS = tuple((key.slots, key.walked, key.by_others, key.nearest) for key in TOKEN_KEYS)
 _EMPTY = tuple(array("i", [NO_ROW]) * slots for slots in range(max(SLOTS, SITE_SLOTS) + 1))
-_REQUEST_ID = COLUMN["request_id"]
+_REQUEST_ID, _LOG_LIMIT = COLUMN["request_id"], COLUMN["log_limit"]
 _NOTHING_KNOWN = (nan,) * len(IN_FLIGHT)
+_FAR = float(FAR)
 _FEW = 32
 """Jobs that are looked at one at a time: for more NumPy is quicker."""
 
@@ -53,28 +54,36 @@ def rows_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[OneRows, 
     jobs, lists, user = live.jobs, live.lists, asked.keys[USER]
     end, users, end_of = jobs.end, jobs.user, jobs.end.__getitem__
     found = array("i")
-    for key, (slots, by_others) in zip(asked.keys, _KEYS, strict=True):
+    for key, (slots, walked, by_others, nearest) in zip(asked.keys, _KEYS, strict=True):
         rows = lists.rows(key)
         stop = len(rows)
         if stop and end[rows[-1]] > at_s:
             stop = bisect_right(rows, at_s, key=end_of)
+        taken = rows[stop - walked if stop > walked else 0 : stop]
+        taken.reverse()
         if by_others and user:
-            walked = rows[stop - WALKED if stop > WALKED else 0 : stop]
-            taken = array("i")
-            for row in reversed(walked):
-                if users[row] != user:
-                    taken.append(row)
-                    if len(taken) == slots:
-                        break
-        else:
-            taken = rows[stop - slots if stop > slots else 0 : stop]
-            taken.reverse()
-        found += taken
+            taken = array("i", [row for row in taken if users[row] != user])
+        if nearest:
+            taken = _nearest_first(jobs, taken, float(asked.columns[_LOG_LIMIT]), slots)
+        found += taken[:slots]
         if len(taken) < slots:
             found += _EMPTY[slots - len(taken)]
     running, figures = _in_flight_of_one(live, asked, at_s)
     found += running
     return found, figures
+
+
+def _nearest_first(jobs: KnownJobs, rows: OneRows, log_limit: float, slots: int) -> OneRows:
+    """Return the rows whose limits are nearest, as `choice.choose`: [slots] or fewer."""
+    limits = [jobs.log_limit[row] for row in rows]
+    if isnan(log_limit):
+        apart = array("f", [0.0 if isnan(limit) else _FAR for limit in limits])
+    else:
+        # A difference of float32 that is rounded once more equals that of float32.
+        spans = [abs(limit - log_limit) for limit in limits]
+        apart = array("f", [_FAR if isnan(span) else span for span in spans])
+    order = sorted(range(len(rows)), key=apart.__getitem__)
+    return array("i", [rows[place] for place in order[:slots]])
 
 
 def _in_flight_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[OneRows, Figures]:
@@ -173,24 +182,22 @@ class OpenJobs(NamedTuple):
         return figures, np.append(self.rows, np.int32(NO_ROW))[running]
 
 
-def rows_of_many(live: LiveJobs, keys: Ids, requests: Float, at_s: Times) -> tuple[Rows, OpenJobs]:
+def rows_of_many(live: LiveJobs, keys: Ids, columns: Float, at_s: Times) -> tuple[Rows, OpenJobs]:
     """Return the rows of n asked jobs, [n, SLOTS] without the running ones, and what is open.
 
-    keys: [n, len(TOKEN_KEYS)]; requests: [n] column `request_id`.
+    keys: [n, len(TOKEN_KEYS)]; columns: [n, len(COLUMNS)].
     """
     jobs = live.jobs
     found = np.full((len(keys), SLOTS), NO_ROW, dtype=np.int32)
+    asking = Traits(keys[:, USER], columns[:, _LOG_LIMIT])
     for place, key in enumerate(TOKEN_KEYS):
-        width = WALKED if key.by_others else key.slots
-        rows = _last_rows(live, keys[:, place], at_s, width)
-        if key.by_others:
-            rows = first_of_others(rows, jobs.users.take(rows), keys[:, USER], key.slots)
-        found[:, slots_of(key.name)] = rows
+        rows = _last_rows(live, keys[:, place], at_s, key.walked)
+        found[:, slots_of(key.name)] = choose(key, rows, rows >= 0, jobs.traits, asking)
     window = _last_rows(live, queue_ids(keys[:, USER]), at_s, QUEUED, queued=True)
     ended = jobs.rows.times_s[window, END] <= at_s[:, None]
     asked, column = np.nonzero((window >= 0) & ~ended)
     rows = window[asked, column]
-    opened = _open(jobs, rows, asked, requests[asked])
+    opened = _open(jobs, rows, asked, columns[asked, _REQUEST_ID])
     return found, OpenJobs(opened, rows, window[:, 0] >= 0)
 
 

@@ -1,7 +1,7 @@
 """The jobs that a prediction looks at, its tokens: under which keys, and how many of each.
 
-Declared as data. Slots of one key stand together, the latest job first; a slot without a job is
-empty. Every number here is part of what a model is trained on.
+Declared as data. Slots of one key stand together, the latest job first, or the one nearest in time
+limit; a slot without a job is empty. Every number here is part of what a model is trained on.
 """
 
 from collections.abc import Mapping
@@ -23,20 +23,39 @@ class TokenKey:
     """Fields of a job that must be equal."""
     slots: int
     """Jobs that are taken, those that ended last."""
-    by_others: bool
+    why: str
+    by_others: bool = False
     """Whether jobs of the asking user are left out: of the last `WALKED`, the first so many by
     others are taken. A job without a user is another's."""
-    why: str
+    nearest: bool = False
+    """Whether, of the last `WALKED`, those are taken whose time limit is nearest to that of the
+    asked job, the nearest first; of equally near ones, those that ended last."""
+
+    @property
+    def walked(self) -> int:
+        """Finished jobs that are looked through, those that ended last."""
+        return WALKED if self.by_others or self.nearest else self.slots
 
 
 TOKEN_KEYS: tuple[TokenKey, ...] = (
-    TokenKey("own", ("user",), 16, False, "the user's last jobs"),
+    TokenKey("own", ("user",), 16, "the user's last jobs"),
     TokenKey(
-        "same_request", ("user", "processors_req", "time_req"), 8, False, "the same request again"
+        "same_request",
+        ("user", "processors_req"),
+        8,
+        "the same size, near this limit",
+        nearest=True,
     ),
-    TokenKey("same_name", ("user", "job_name"), 8, False, "the same job of the user"),
-    TokenKey("strangers", ("partition", "time_req"), 8, True, "others with this limit there"),
-    TokenKey("account", ("account",), 4, True, "others of the project"),
+    TokenKey("same_name", ("user", "job_name"), 8, "the same job of the user"),
+    TokenKey(
+        "strangers",
+        ("partition",),
+        8,
+        "others with like limits there",
+        by_others=True,
+        nearest=True,
+    ),
+    TokenKey("account", ("account",), 4, "others of the project", by_others=True),
 )
 
 NEEDED_FIELDS: frozenset[str] = frozenset({"user", "account", "job_name"})
@@ -44,7 +63,7 @@ NEEDED_FIELDS: frozenset[str] = frozenset({"user", "account", "job_name"})
 Any other field that is missing is a value like others."""
 
 WALKED = 64
-"""Finished jobs of a key that are looked through for those of others."""
+"""Finished jobs of a key that are looked through for those of others, or of a near limit."""
 
 RUNNING_SLOTS = 4
 """The user's running jobs that are taken, those that started last; they stand after the others."""

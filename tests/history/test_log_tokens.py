@@ -166,6 +166,28 @@ def test_strangers_are_looked_for_among_the_last_jobs_only() -> None:
         assert rows[slots_of("strangers")][0] == (NO_ROW if hidden else 0)
 
 
+def test_jobs_of_the_nearest_limit_are_taken_the_nearest_first() -> None:
+    limits = [100.0, 400.0, None, 210.0, 200.0, 95.0, 210.0, 3000.0, 10.0, 190.0]
+    log = log_of(*(run(second, 1, time_req=limit) for second, limit in enumerate(limits)))
+    for own, nearest in ((205.0, [6, 3, 4, 9, 1, 0, 5, 7]), (None, [2, 9, 8, 7, 6, 5, 4, 3])):
+        asked = log_of(run(100, 1, time_req=own))
+        found = log_tokens(log, asked).rows[0]
+        assert found[slots_of("same_request")].tolist() == nearest
+        assert found[slots_of("strangers")].tolist() == [NO_ROW] * 8
+        stranger = log_of(run(100, 1, time_req=own, user="bob"))
+        found = log_tokens(log, stranger).rows[0]
+        assert found[slots_of("same_request")].tolist() == [NO_ROW] * 8
+        assert found[slots_of("strangers")].tolist() == nearest
+
+
+def test_near_limits_are_looked_for_among_the_last_jobs_only() -> None:
+    far = [run(second, 1, time_req=50.0) for second in range(1, WALKED + 1)]
+    same = run(0, 1, time_req=900.0)
+    for hidden, jobs in ((1, far), (0, far[1:])):
+        rows = log_tokens(log_of(same, *jobs, run(100, 1, time_req=900.0))).rows[-1]
+        assert (rows[slots_of("same_request")][0] != 0) == hidden
+
+
 def test_every_sixteenth_job_stands_for_the_site() -> None:
     log = log_of(*(run(second, 1, user=f"u{second}") for second in range(2000)))
     answer = log_tokens(log).gather([1, 15, 17, 1999])

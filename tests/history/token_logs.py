@@ -52,7 +52,7 @@ _drawn = st.tuples(
             "run": st.sampled_from([0, 1, 1, 3, 10, 40, 3 * 86400, 40 * 86400]),
             "user": st.sampled_from(["ann", "ann", "bob", None]),
             "processors_req": st.sampled_from([1.0, 4.0, None]),
-            "time_req": st.sampled_from([100.0, 1000.0, None]),
+            "time_req": st.sampled_from([100.0, 200.0, 900.0, 1000.0, None]),
             "job_name": st.sampled_from(["x", "y", None]),
             "account": st.sampled_from(["a", None]),
             "partition": st.sampled_from(["p", "q", None]),
@@ -83,14 +83,26 @@ def plain_tokens(log: JobColumns, asked: JobColumns, row: int, at_s: float) -> l
     for place, key in enumerate(TOKEN_KEYS):
         mine = asked.keys[row, place]
         rows = [r for r in ended if mine != 0 and log.keys[r, place] == mine and says[r]]
+        if key.by_others or key.nearest:
+            rows = rows[:WALKED]
         if key.by_others:
-            rows = [r for r in rows[:WALKED] if user == 0 or log.keys[r, 0] != user]
+            rows = [r for r in rows if user == 0 or log.keys[r, 0] != user]
+        if key.nearest:
+            own = asked.columns[row, COLUMN["log_limit"]]
+            rows.sort(key=lambda r: plain_apart(log.columns[r, COLUMN["log_limit"]], own))
         found.append(rows[: key.slots])
     found.append(_plain_running(log, asked, row, at_s)[:RUNNING_SLOTS])
     newest = (len(ended) - 1) // SITE_STEP * SITE_STEP
     places = range(newest, -1, -SITE_STEP)
     found.append([ended[::-1][place] for place in places][:SITE_SLOTS])
     return found
+
+
+def plain_apart(theirs: np.float32, own: np.float32) -> float:
+    """How far two limits are apart; one without a limit is far from all that have one."""
+    if np.isnan(theirs) or np.isnan(own):
+        return 0.0 if np.isnan(theirs) and np.isnan(own) else 1e9
+    return float(np.abs(theirs - own))
 
 
 def plain_queue(log: JobColumns, asked: JobColumns, row: int, at_s: float) -> list[int]:
