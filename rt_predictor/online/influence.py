@@ -1,23 +1,33 @@
 """How much outcomes may move a shared state: less for bursts, and bounded for users and clients.
 
 A state is a moving mean: each outcome has a weight, and the sum of all weights does not grow beyond
-a window, so that old ones fade. A user may have at most `LEAST_SHARE` of that sum, or as much as
-`EQUAL_SHARES` says where few are active; a client that is not trusted at most `LEAST_SHARE`,
+a window, so that old ones fade. A user may have at most `LEAST_SHARE` of that sum, or one part in
+the number of active users where that is more; a client that is not trusted at most `LEAST_SHARE`,
 whoever it claims to speak for. What would exceed that weighs less, or nothing.
+
+Weights fade only as others come in, so that a flood does not wash away what others taught. Users
+who are equally active would so hold each other fast once each has his part; therefore nobody is cut
+below what all others offer (`greatest_count`), and what a user has is also forgotten with time.
 """
 
+import math
 from bisect import bisect_right
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_predictor.online.arrays import Arrays, named_parts, part_of
+from rt_predictor.online.outcome_weights import greatest_count
 
 LEAST_SHARE: Final = 0.05
 """Share of the moving weight that any user, and any client, may have."""
 
-EQUAL_SHARES: Final = 1.1
-"""Of equal shares, what one of few users may have. More than one, for else equally active users
-would all stand at their bounds, where nothing new is learned from any of them."""
-
 HALF_SIBLINGS: Final = 30.0
 """Siblings with which a job counts half."""
+
+USER_HALF_LIFE_S: Final = 7 * 86400.0
+"""Time after which what a user has counts half against him."""
 
 _KEPT_ENDS = 256
 """Ends of each user that are remembered: with more siblings a job does not count less."""
@@ -46,6 +56,24 @@ class Siblings:
             del ends_s[0]
         return 1 / (1 + siblings / HALF_SIBLINGS)
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a snapshot holds."""
+        ends_s = self.ends_s.values()
+        return {
+            "users": np.array(list(self.ends_s), np.uint64),
+            "counts": np.array([len(ends) for ends in ends_s], np.int64),
+            "ends_s": np.array([end_s for ends in ends_s for end_s in ends], np.float64),
+        }
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> "Siblings":
+        """Return what `arrays` of another gave."""
+        found = cls()
+        ends_s = np.split(arrays["ends_s"], np.cumsum(arrays["counts"])[:-1])
+        for user, ends in zip(arrays["users"].tolist(), ends_s, strict=False):
+            found.ends_s[user] = ends.tolist()
+        return found
+
 
 class Shares:
     """The moving weight of one state, and what each user and client has of it."""
@@ -59,51 +87,124 @@ class Shares:
         """
         self.weight = weight
         self.outcomes = 0
-        self.active_users = 0
-        self.users: dict[int, float] = {}
-        self.clients: dict[int, float] = {}
-        self.scale = 1.0
-        """Users' and clients' weights are kept divided by this, so that all fade by one product."""
+        self.user_share = 1.0
+        """Of the weight that a user may have."""
+        self.user_most = math.inf
+        """Weight that a user may have in any case: what he has where all are as active as he."""
+        self.seen_s = -math.inf
+        """Time up to which what users have has faded."""
+        self.used, self.offered, self.clients = Faded(), Faded(), Faded()
         self._window = window
 
-    def step(self, weight: float, user: int, untrusted_client: int | None) -> float:
+    def step(self, weight: float, user: int, untrusted_client: int | None, now_s: float) -> float:
         """Take an outcome in, and return how far the mean moves towards it: 0 to 1.
 
         Args:
             weight: of the outcome, at most 1.
             user: id of its user.
             untrusted_client: id of the client that told it; None where that is trusted.
+            now_s: latest end of a job, Unix s.
         """
         self.outcomes += 1
         if self.outcomes % _RECOUNT_OUTCOMES == 1:
-            self._recount()
-        user_share = max(LEAST_SHARE, min(EQUAL_SHARES / max(self.active_users, 1), 1.0))
-        weight = min(weight, user_share * self.weight - self.users.get(user, 0.0) * self.scale)
+            self._recount(now_s)
+        self.offered.add(user, weight)
+        most = max(self.user_share * self.weight, self.user_most)
+        weight = min(weight, most - self.used.get(user))
         if untrusted_client is not None:
-            used = self.clients.get(untrusted_client, 0.0) * self.scale
+            used = self.clients.get(untrusted_client)
             weight = min(weight, LEAST_SHARE * self.weight - used)
         if weight <= 0:
             return 0.0
         if self.weight + weight > self._window:
-            self.scale *= (self._window - weight) / self.weight
+            kept = (self._window - weight) / self.weight
+            for known in self.faded:
+                known.scale *= kept
             self.weight = self._window - weight
         self.weight += weight
-        self.users[user] = self.users.get(user, 0.0) + weight / self.scale
+        self.used.add(user, weight)
         if untrusted_client is not None:
-            told = self.clients.get(untrusted_client, 0.0)
-            self.clients[untrusted_client] = told + weight / self.scale
+            self.clients.add(untrusted_client, weight)
         return weight / self.weight
 
-    def _recount(self) -> None:
-        """Count the active users, and forget those whose weight has faded."""
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a snapshot holds."""
+        numbers = [self.weight, self.outcomes, self.user_share, self.user_most, self.seen_s]
+        found: dict[str, NDArray[Any]] = {"numbers": np.array(numbers)}
+        for number, known in enumerate(self.faded):
+            found |= named_parts(f"faded{number}.", known.arrays())
+        return found
+
+    def restore(self, arrays: Arrays) -> None:
+        """Go on where another's `arrays` were taken."""
+        self.weight, outcomes, *limits = arrays["numbers"].tolist()
+        self.outcomes = int(outcomes)
+        self.user_share, self.user_most, self.seen_s = limits
+        self.used, self.offered, self.clients = (
+            Faded.of(part_of(f"faded{number}.", arrays)) for number in range(3)
+        )
+
+    @property
+    def faded(self) -> "tuple[Faded, Faded, Faded]":
+        """Return all that fades as the mean moves on."""
+        return self.used, self.offered, self.clients
+
+    def _recount(self, now_s: float) -> None:
+        """Find how much a user may have now, and forget those whose weight has faded."""
+        if now_s > self.seen_s > -math.inf:
+            kept = 0.5 ** ((now_s - self.seen_s) / USER_HALF_LIFE_S)
+            self.used.scale *= kept
+            self.offered.scale *= kept
+        self.seen_s = max(now_s, self.seen_s)
+        for known in self.faded:
+            known.forget(_FORGOTTEN_WEIGHT)
+        offered = self.offered.values()
+        active = int((offered >= _ACTIVE_WEIGHT).sum())
+        self.user_share = max(LEAST_SHARE, 1 / max(active, 1))
+        others = max(self.weight - float(self.used.values().sum()), 0.0)
+        self.user_most = greatest_count(offered, self.user_share, others)
+        if active > 1 and math.isinf(self.user_most):
+            self.user_most = self.user_share * (others + float(offered.sum()))
+
+
+class Faded:
+    """Weights by id that fade together."""
+
+    def __init__(self, known: dict[int, float] | None = None, scale: float = 1.0) -> None:
+        self.known = {} if known is None else known
+        """Weights divided by `scale`, so that all fade by one product."""
+        self.scale = scale
+
+    def get(self, name: int) -> float:
+        """Return the weight of one; 0 where there is none."""
+        return self.known.get(name, 0.0) * self.scale
+
+    def add(self, name: int, weight: float) -> None:
+        """Let one have more."""
+        self.known[name] = self.known.get(name, 0.0) + weight / self.scale
+
+    def values(self) -> NDArray[np.float64]:
+        """Return all weights."""
+        return np.fromiter(self.known.values(), np.float64, len(self.known)) * self.scale
+
+    def forget(self, least: float) -> None:
+        """Forget those with less."""
         if self.scale < _LEAST_SCALE:
-            self.users = {name: weight * self.scale for name, weight in self.users.items()}
-            self.clients = {name: weight * self.scale for name, weight in self.clients.items()}
+            self.known = {name: weight * self.scale for name, weight in self.known.items()}
             self.scale = 1.0
-        forgotten = _FORGOTTEN_WEIGHT / self.scale
-        self.users = {name: weight for name, weight in self.users.items() if weight >= forgotten}
-        self.clients = {
-            name: weight for name, weight in self.clients.items() if weight >= forgotten
+        least /= self.scale
+        self.known = {name: weight for name, weight in self.known.items() if weight >= least}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a snapshot holds."""
+        return {
+            "ids": np.array(list(self.known), np.uint64),
+            "weights": np.array(list(self.known.values()), np.float64),
+            "scale": np.array([self.scale]),
         }
-        active = _ACTIVE_WEIGHT / self.scale
-        self.active_users = sum(weight >= active for weight in self.users.values())
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> "Faded":
+        """Return what `arrays` of another gave."""
+        known = zip(arrays["ids"].tolist(), arrays["weights"].tolist(), strict=True)
+        return cls(dict(known), float(arrays["scale"][0]))

@@ -1,9 +1,9 @@
 """How good a model is on the jobs that end now: figures that forget, folded from the event log.
 
 A job counts by what it was told when it was submitted, and by how much its outcome may count
-(`influence`). Its weight halves with every `HALF_LIFE_JOBS` jobs that end after it, so that memory
-is constant however long the log is. Sums decay at every so many jobs of the log alone, and are
-added up one by one, so that they come out the same to the last bit whatever the pieces in which
+(`outcome_weights`). Its weight halves with every `HALF_LIFE_JOBS` jobs that end after it, so that
+memory is constant however long the log is. Sums decay at every so many jobs of the log alone, and
+are added up one by one, so that they come out the same to the last bit whatever the pieces in which
 the log was read.
 """
 

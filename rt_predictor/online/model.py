@@ -21,6 +21,7 @@ from rt_predictor.model.bundle import Bundle
 from rt_predictor.model.distribution import Distribution
 from rt_predictor.model.documents import BASE
 from rt_predictor.model.network import Network, Weighed
+from rt_predictor.online.arrays import named_parts, part_of
 from rt_predictor.online.groups import shape_groups
 from rt_predictor.online.live import LiveFigures, LiveShape, LiveSums
 from rt_predictor.online.outcome_weights import OutcomeWeights
@@ -87,8 +88,8 @@ class OnlineModel:
         """See `Learner.restored`."""
         return OnlineState(
             self,
-            Recalibration.restored(_part("recalibration.", arrays)),
-            OutcomeWeights.of(_part("weights.", arrays), self.trusts),
+            Recalibration.restored(part_of("recalibration.", arrays)),
+            OutcomeWeights.of(part_of("weights.", arrays), self.trusts),
             LiveSums(self.shape, int(str(facts["live_jobs"])), arrays["live"]),
         )
 
@@ -206,19 +207,7 @@ class OnlineState:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """See `Learned.arrays`."""
         return {
-            **_named("recalibration.", self.recalibration.state()),
-            **_named("weights.", self._weights.arrays()),
+            **named_parts("recalibration.", self.recalibration.state()),
+            **named_parts("weights.", self._weights.arrays()),
             "live": self._live.sums,
         }
-
-
-def _named(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
-    return {prefix + name: array for name, array in arrays.items()}
-
-
-def _part(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }

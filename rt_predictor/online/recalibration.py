@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from rt_predictor.model.distribution import Distribution
 from rt_predictor.model.documents import RecalibrationDocument
 from rt_predictor.model.level_maps import KNOTS, LevelMaps
+from rt_predictor.online.arrays import named_parts, part_of
 from rt_predictor.online.groups import SHAPES, Groups, shape_groups
 from rt_predictor.online.influence import Shares, Siblings
 
@@ -199,12 +200,12 @@ class Recalibration:
         rows = zip(*(column.tolist() for column in columns), below, strict=True)
         for group, user, client, submit_s, end_s, seen in rows:
             weight = self._siblings.weight(user, submit_s, end_s)
-            for scope in (_ALL, 1 + group):
-                step = self._shares[scope].step(weight, user, client or None)
-                if step:
-                    self._values[scope] += step * (seen - self._values[scope])
             self._folded += 1
             self._latest_s = max(self._latest_s, end_s)
+            for scope in (_ALL, 1 + group):
+                step = self._shares[scope].step(weight, user, client or None, self._latest_s)
+                if step:
+                    self._values[scope] += step * (seen - self._values[scope])
             if self._folded < _FIRST or self._folded % PUBLISHED_OUTCOMES == 0:
                 self._publish()
 
@@ -266,19 +267,10 @@ class Recalibration:
             "maps": self._maps[: self._rows].copy(),
             "folded": np.array([self._folded]),
             "latest_s": np.array([self._latest_s]),
-            "scopes": np.array(
-                [[s.weight, s.outcomes, s.active_users, s.scale] for s in self._shares]
-            ),
-            "sibling_users": np.array(list(self._siblings.ends_s), dtype=np.uint64),
-            "sibling_counts": np.array([len(e) for e in self._siblings.ends_s.values()], dtype=int),
-            "sibling_ends_s": np.array(
-                [e for ends in self._siblings.ends_s.values() for e in ends]
-            ),
+            **named_parts("siblings.", self._siblings.arrays()),
         }
         for scope, shares in enumerate(self._shares):
-            for kind, known in (("users", shares.users), ("clients", shares.clients)):
-                named[f"{kind}_{scope}"] = np.array(list(known), dtype=np.uint64)
-                named[f"{kind}_{scope}_weight"] = np.array(list(known.values()))
+            named |= named_parts(f"shares{scope}.", shares.arrays())
         return named
 
     @classmethod
@@ -294,21 +286,6 @@ class Recalibration:
         found._maps[:rows] = state["maps"][-rows:]
         found._show()
         for scope, shares in enumerate(found._shares):
-            weight, outcomes, active, shares.scale = state["scopes"][scope].tolist()
-            shares.weight, shares.outcomes, shares.active_users = weight, int(outcomes), int(active)
-            shares.users, shares.clients = (
-                dict(
-                    zip(
-                        state[f"{kind}_{scope}"].tolist(),
-                        state[f"{kind}_{scope}_weight"].tolist(),
-                        strict=True,
-                    )
-                )
-                for kind in ("users", "clients")
-            )
-        ends_s = np.split(state["sibling_ends_s"], np.cumsum(state["sibling_counts"])[:-1])
-        users = state["sibling_users"].tolist()
-        found._siblings.ends_s = {
-            user: ends.tolist() for user, ends in zip(users, ends_s, strict=False)
-        }
+            shares.restore(part_of(f"shares{scope}.", state))
+        found._siblings = Siblings.of(part_of("siblings.", state))
         return found

@@ -1,0 +1,83 @@
+"""Nobody moves a shared state further than his share, and nobody holds it fast."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rt_predictor.online.influence import LEAST_SHARE, Shares, Siblings
+
+WINDOW = 1000.0
+DAY_S = 86400.0
+
+
+def moved(shares: Shares, users: np.ndarray, first_s: float = 0.0, gap_s: float = 60.0) -> float:
+    """Return how far from 0 to 1 a mean has gone after outcomes of 1 by these users."""
+    mean = 0.0
+    for place, user in enumerate(users.tolist()):
+        mean += shares.step(1.0, user, None, first_s + place * gap_s) * (1 - mean)
+    return mean
+
+
+def settled(users: np.ndarray) -> Shares:
+    """Return shares after so many outcomes that the start has faded."""
+    shares = Shares(200.0, WINDOW)
+    moved(shares, users)
+    return shares
+
+
+@pytest.mark.parametrize("users", [1, 2, 5, 19, 20, 30])
+def test_users_who_are_equally_active_count_in_full(users: int) -> None:
+    order = np.random.default_rng(users).integers(1, 1 + users, 20_000)
+    shares = settled(order)
+    moved_by = moved(shares, order[:1000], 20_000 * 60.0)
+    assert moved_by > 0.9 * (1 - np.exp(-1000 / WINDOW))
+
+
+def test_a_busy_user_counts_no_more_than_the_few_others_and_they_do_count() -> None:
+    rng = np.random.default_rng(0)
+    shares = settled(rng.choice([1, 2, 3], 20_000, p=[0.9, 0.05, 0.05]))
+    used = [shares.used.get(user) for user in (1, 2, 3)]
+    assert used[0] <= 1.1 * shares.weight / 3
+    assert min(used) > 0.15 * shares.weight
+
+
+def test_a_user_goes_on_teaching_after_all_others_have_left() -> None:
+    shares = settled(np.arange(20_000) % 2)
+    first_s = 20_000 * 60.0
+    assert moved(shares, np.zeros(20_000, int), first_s, gap_s=300.0) > 0.9
+
+
+def test_a_flood_by_one_of_many_users_moves_a_twentieth() -> None:
+    shares = settled(np.random.default_rng(1).integers(1, 200, 20_000))
+    assert moved(shares, np.zeros(50_000, int), 20_000 * 60.0, gap_s=0.1) <= LEAST_SHARE + 1e-3
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.floats(0.01, 1)), min_size=1, max_size=300))
+def test_an_untrusted_client_never_has_more_than_a_twentieth(
+    told: list[tuple[int, float]],
+) -> None:
+    shares = Shares(50.0, 60.0)
+    for place, (user, weight) in enumerate(told):
+        shares.step(weight, user, 7 if user % 2 else None, place * DAY_S)
+        assert shares.clients.get(7) <= LEAST_SHARE * shares.weight * (1 + 1e-9)
+        assert shares.weight <= 60.0 + 1e-9
+
+
+def test_what_is_restored_goes_on_as_before() -> None:
+    rng = np.random.default_rng(2)
+    shares, other = settled(rng.integers(1, 30, 3000)), Shares(1.0, WINDOW)
+    other.restore(shares.arrays())
+    for user in rng.integers(1, 30, 500).tolist():
+        step = shares.step(0.7, user, user % 3 or None, 1e6)
+        assert step == other.step(0.7, user, user % 3 or None, 1e6)
+
+
+def test_jobs_under_way_together_count_less_than_jobs_one_after_the_other() -> None:
+    burst, line = Siblings(), Siblings()
+    together = [burst.weight(1, 0.0, 10.0 + place) for place in range(100)]
+    apart = [line.weight(1, 10.0 * place, 10.0 * place + 10.0) for place in range(100)]
+    assert together[0] == 1
+    assert together[-1] < 0.25
+    assert apart == [1.0] * 100
+    assert burst.weight(2, 0.0, 10.0) == 1, "of another user"
