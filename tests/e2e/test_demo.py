@@ -38,12 +38,14 @@ def test_the_show_asks_a_real_service_and_stops_it(settings: dict[str, str]) -> 
     assert result.returncode == 0, result.stderr
     assert f"Port {taken} (server.port) is taken" in result.stdout
     assert "$ rt-predictor predict --processors 4 --nodes 1" in result.stdout
-    assert result.stdout.count("90 % interval") == 2
+    assert len(re.findall("^90 % interval ", result.stdout, re.MULTILINE)) == 3
     assert "not predicted: nodes_req = 0: must be a whole number" in result.stdout
     assert 'rt_predictor_requests_total{method="PredictStream",status="OK"} 1.0' in result.stdout
     before, after = (minutes(name, result.stdout) for name in ("before", "after"))
     assert "which took 50 min" in result.stdout
     assert abs(after - 50) < abs(before - 50)
+    for known in ("nothing known", "log imported", "model tuned too"):
+        assert f"later jobs, {known}:" in result.stdout
     assert "Traceback" not in result.stderr
 
 
@@ -61,7 +63,11 @@ def test_the_service_keeps_running_until_it_is_asked_to_stop(
     settings: dict[str, str], program: Program, ask: signal.Signals
 ) -> None:
     demo = subprocess.Popen(
-        DEMO, env=settings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        [*DEMO, "--quick"],
+        env=settings,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert demo.stdout is not None
@@ -83,7 +89,7 @@ def test_the_show_goes_on_without_metrics_and_history(settings: dict[str, str]) 
         ("RT_PREDICTOR_SERVER__METRICS_ENABLED", "RT_PREDICTOR_HISTORY__ENABLED"), "false"
     )
     result = subprocess.run(
-        [*DEMO, "--once"], env={**settings, **off},
+        [*DEMO, "--once", "--quick"], env={**settings, **off},
         capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -96,7 +102,7 @@ def test_outcomes_of_the_show_stay_out_of_the_log_that_is_set(
 ) -> None:
     log = tmp_path / "history.sqlite"
     result = subprocess.run(
-        [*DEMO, "--once"], env={**settings, "RT_PREDICTOR_HISTORY__PATH": str(log)},
+        [*DEMO, "--once", "--quick"], env={**settings, "RT_PREDICTOR_HISTORY__PATH": str(log)},
         capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert "recorded 5 finished jobs" in result.stdout, result.stderr
