@@ -48,5 +48,5 @@ class AnswerCache:
 
 
 def cache_key(job: Job) -> Job:
-    """What makes two requests the same: all but the name that the caller gave this one."""
-    return replace(job, request_id="")
+    """Return what makes two requests the same: all but names that change no answer."""
+    return replace(job, request_id="", array_task_id="")

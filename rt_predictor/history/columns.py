@@ -27,7 +27,7 @@ from rt_predictor.history.value_ids import (
     value_id,
 )
 from rt_predictor.jobs.identity import JOB_IDENTITY
-from rt_predictor.jobs.schema import REQUEST_SCHEMA, Row
+from rt_predictor.jobs.schema import REQUEST_SCHEMA, WITHOUT_EFFECT, Row
 from rt_predictor.jobs.states import Ending, endings, normal_states
 
 Float = NDArray[np.float32]
@@ -91,7 +91,7 @@ _ID_FIELDS = tuple(sorted({*KEY_FIELDS, "processors_req", "time_req"}))
 _MASK = 2**64 - 1
 _REQUEST_FACTORS = tuple(hash_bytes(name) | 1 for name in (b"request/cores", b"request/limit"))
 _IDENTITY_FACTORS = tuple(hash_bytes(f"identity/{name}".encode()) | 1 for name in JOB_IDENTITY)
-_ASKED_FIELDS = tuple(name for name in REQUEST_SCHEMA if name != "submit_time")
+_ASKED_FIELDS = tuple(n for n in REQUEST_SCHEMA if n not in {*WITHOUT_EFFECT, "submit_time"})
 _ASKED_VALUES = itemgetter(*_ASKED_FIELDS)
 _CACHED_JOBS = 1 << 12
 """Asked jobs whose columns and keys are remembered: many are asked for again and again."""

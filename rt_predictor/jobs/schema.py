@@ -40,6 +40,9 @@ Tasks of an array and components of a heterogeneous job are jobs of their own; `
 `het_job_id` name what they are parts of.
 """
 
+WITHOUT_EFFECT = frozenset({"array_task_id"})
+"""Fields of a request that change no answer: the tasks of an array differ in nothing else."""
+
 OUTCOME_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "job_id": pl.String,
     "start_time": pl.Float64,

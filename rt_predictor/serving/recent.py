@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from threading import Lock
 
 from rt_predictor.jobs.schema import Rows
+from rt_predictor.serving.distinct import what_matters
 from rt_predictor.serving.predictions import Predictions, joined
 
 MOST_ANSWERS = 1024
@@ -33,7 +34,7 @@ class RecentAnswers:
     def predict(self, predict: Callable[[Rows], Predictions], rows: Rows) -> Predictions:
         """The answers of `predict` for at least one row, which is asked for those that are new."""
         version = self._version()  # read first: what is known then may be newer, never older
-        keys: list[Hashable] = [(version, *row.values()) for row in rows]
+        keys: list[Hashable] = [(version, *what_matters(row)) for row in rows]
         with self._lock:
             found = {key: self._kept[key] for key in keys if key in self._kept}
         new = dict.fromkeys(key for key in keys if key not in found)

@@ -30,6 +30,7 @@ async def test_a_job_gets_the_fields_of_the_api(tmp_path: Path) -> None:
                 "confidence_level": 0.9,
                 "timeout_probability": 0.1,
                 "recommended_time_req": 300.0,
+                "recommendation_confidence": 0.9,
                 "model_predictions": {"xgboost": 1800.0},
                 "flags": ["unseen_qos"],
                 "model_version": "m1",

@@ -60,3 +60,11 @@ def test_no_room_keeps_nothing() -> None:
     cache = AnswerCache(0, ttl_s=5.0)
     cache.put(JOB, ANSWER)
     assert cache.get(JOB) is None
+
+
+def test_tasks_of_an_array_share_an_answer() -> None:
+    cache = AnswerCache(10, ttl_s=60.0)
+    task = replace(JOB, array_job_id="7", array_task_id="1")
+    cache.put(task, ANSWER)
+    assert cache.get(replace(task, array_task_id="2")) is ANSWER
+    assert cache.get(replace(task, array_job_id="8")) is None

@@ -30,10 +30,13 @@ def test_a_job_has_the_fields_and_units_of_the_api() -> None:
         "processors_req": 4, "nodes_req": 1, "mem_req": 1000, "time_req": 3600,
         "partition": "normal", "qos": "high", "user": "al", "account": "lab", "job_name": "sim",
         "gpus_req": 0, "submit_time": 1.7e9, "request_id": "r", "partial": False,
-        "confidence_level": 0.5,
+        "confidence_level": 0.5, "quantiles": [0.1, 0.9], "elapsed": 60, "as_of": 1.7e9 + 90,
+        "explain": True, "cluster": "one", "array_job_id": "7", "array_task_id": "1",
+        "het_job_id": "", "gpu_type": "a100",
     }  # fmt: skip
     assert set(fields) == {*vars(Job())}
-    assert parse(of(id="x", job=fields)) == Request(Op.PREDICT, "x", Job(**fields))  # type: ignore[arg-type]
+    expected = Job(**{**fields, "quantiles": (0.1, 0.9)})  # type: ignore[arg-type]
+    assert parse(of(id="x", job=fields)) == Request(Op.PREDICT, "x", expected)
 
 
 def test_whole_numbers_may_be_written_as_lua_does() -> None:

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rt_predictor.agent.protocol import parse
-from rt_predictor.api.arrow import decode_table
+from rt_predictor.api.arrow import Question, decode_table
 from rt_predictor.api.codec import decode_jobs, decode_many
 from rt_predictor.api.events import Origin, OutcomeReader
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
@@ -29,9 +29,10 @@ from rt_predictor.cli.options import InputFormat
 from rt_predictor.cli.scoring.tables import read_lines, read_table
 from rt_predictor.client import codec
 from rt_predictor.follow.spool import SpoolFeed
+from rt_predictor.jobs.asked import ASKED_SCHEMA
 from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.outcomes import Skip, reasons_of
-from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA
+from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA, Row
 from rt_predictor.jobs.states import normal_state
 from rt_predictor.traces import ReadOptions, Trace, read_sacct_requests, read_squeue, read_trace
 
@@ -352,11 +353,17 @@ def _messages(logged: Sequence[Record]) -> list[pb.PredictRequest]:
     return list(codec.frame_requests(_request_frame(logged)))
 
 
+def _of_nothing_asked(rows: Sequence[Row]) -> list[Job]:
+    """The jobs of rows in which nothing is asked beside."""
+    assert all(row[name] is None for row in rows for name in ASKED_SCHEMA)
+    return [{name: row[name] for name in REQUEST_SCHEMA} for row in rows]
+
+
 def request_from_calls(logged: Sequence[Record], folder: Path) -> list[Job]:
     del folder
     jobs = decode_jobs(_messages(logged), lambda: 0.0)
     assert jobs.errors == {}
-    return [dict(row) for row in jobs.valid]
+    return _of_nothing_asked(jobs.valid)
 
 
 def request_from_batches(logged: Sequence[Record], folder: Path) -> list[Job]:
@@ -368,12 +375,11 @@ def request_from_arrow(logged: Sequence[Record], folder: Path) -> list[Job]:
     del folder
     stream = BytesIO()
     _request_frame(logged).write_ipc_stream(stream, compat_level=pl.CompatLevel.oldest())
-    table = decode_table(stream.getvalue(), partial=True, max_rows=100, clock=lambda: 0.0)
+    table = decode_table(
+        stream.getvalue(), Question(), partial=True, max_rows=100, clock=lambda: 0.0
+    )
     assert table.errors == {}
     return table.frame.to_dicts()
-
-
-SENT = frozenset(pb.PredictRequest.DESCRIPTOR.fields_by_name)
 
 
 def request_from_agent(logged: Sequence[Record], folder: Path) -> list[Job]:
@@ -384,7 +390,7 @@ def request_from_agent(logged: Sequence[Record], folder: Path) -> list[Job]:
         job = parse(line).job
         assert job is not None
         found.append(codec.request(job))
-    return [dict(row) for row in decode_jobs(found, lambda: 0.0).valid]
+    return _of_nothing_asked(decode_jobs(found, lambda: 0.0).valid)
 
 
 REQUEST_WAYS: Mapping[

@@ -15,7 +15,7 @@ def test_each_method_has_the_role_of_what_it_does(name: str) -> None:
     expected = {Role.ADMIN}
     if name.startswith("Predict"):
         expected = {Role.PREDICT}
-    elif name == "RecordOutcomes":
+    elif name in ("RecordOutcomes", "RecordEvents"):
         expected = {Role.RECORD}
     elif name in ("GetModelInfo", "HealthCheck"):
         expected = set(Role)

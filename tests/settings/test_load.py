@@ -125,7 +125,7 @@ def test_settings_cannot_be_changed_in_place() -> None:
         ("[model]\npath = 3", "model.path = 3: must be a path"),
         (
             "[prediction]\nconfidence_level = 1.0",
-            "prediction.confidence_level = 1.0: must be one of 0.5, 0.9, 0.95",
+            "prediction.confidence_level = 1.0: must be less than 1",
         ),
         ("server = 3", "server = 3: must be a table, [server]"),
     ],

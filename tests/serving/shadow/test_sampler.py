@@ -66,9 +66,16 @@ def test_a_candidate_is_sent_jobs_and_what_was_answered(
 ) -> None:
     answers = sampled.predictor.predict(ROWS)
     jobs, served_s = unpack_sample(calls.recv(1 << 20))
-    assert jobs == ROWS
+    assert jobs == [{**row, "elapsed": None, "as_of": None} for row in ROWS]
     np.testing.assert_array_equal(served_s, answers.runtime_s)
     assert (sampled.count("sent"), sampled.count("dropped")) == (len(ROWS), 0)
+
+
+def test_how_long_jobs_have_run_is_sent_too(sampled: Sampled, calls: socket.socket) -> None:
+    running = {**ROWS[0], "elapsed": 60.0, "as_of": 1.7e9, "explain": True, "quantiles": (0.5,)}
+    sampled.predictor.predict([running])
+    (job,), _ = unpack_sample(calls.recv(1 << 20))
+    assert job == {**ROWS[0], "elapsed": 60.0, "as_of": 1.7e9}
 
 
 def test_of_a_large_run_some_jobs_are_sent_from_all_of_it(
@@ -77,7 +84,8 @@ def test_of_a_large_run_some_jobs_are_sent_from_all_of_it(
     answers = sampled.predictor.predict(JOBS)
     jobs, served_s = unpack_sample(calls.recv(1 << 20))
     assert len(jobs) == MOST_JOBS
-    assert (jobs[0], jobs[-1]) == (JOBS.row(0, named=True), JOBS.row(-1, named=True))
+    ends = [{**JOBS.row(place, named=True), "elapsed": None, "as_of": None} for place in (0, -1)]
+    assert [jobs[0], jobs[-1]] == ends
     assert set(served_s) <= set(answers.runtime_s)
 
 
@@ -128,7 +136,7 @@ def test_it_tells_of_the_model_what_the_predictor_does(sampled: Sampled) -> None
     plain = FakePredictor()
     assert sampled.predictor.describe() == plain.describe()
     assert sampled.predictor.model_version == plain.model_version
-    assert sampled.predictor.confidence_level == plain.confidence_level
+    assert sampled.predictor.views == plain.views
     assert sampled.predictor.member_names == plain.member_names
 
 
