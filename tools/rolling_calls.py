@@ -71,7 +71,7 @@ async def roll_plain(options: argparse.Namespace, history: Path) -> Counter[str]
 
 async def roll(options: argparse.Namespace, history: Path) -> Ledger:
     """Has a service of its own replace its workers under load. Returns what became of the calls."""
-    site = Site.made_up(options.bundle)
+    site = Site.made_up()
     log = open_log(history)
     log.append(ended_events(site.past))
     log.close()

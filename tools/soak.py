@@ -195,7 +195,7 @@ async def watch(service: Service, soak: Soak, until_s: float) -> None:
 @contextmanager
 def made_up_service(bundle: Path, workers: int, folder: Path) -> Iterator[tuple[Service, Site]]:
     """A service with a made-up past."""
-    site = Site.made_up(bundle)
+    site = Site.made_up()
     log = open_log(folder / "history.sqlite")
     log.append(ended_events(site.past))
     log.close()

@@ -7,14 +7,12 @@ ended later, so that none of it may change an answer (causality).
 
 import asyncio
 import itertools
-import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import polars as pl
 
@@ -41,8 +39,7 @@ _ANSWER_COLUMNS = ("predicted_runtime", "confidence_lower", "confidence_upper")
 class Site:
     """What had happened before the load, and what it asks for.
 
-    A third of the past ended after the training span of the model, so that answers also depend on
-    the errors of the experts and the offsets of the intervals.
+    A base model has learned from none of it, so answers also depend on what outcomes have taught.
     """
 
     past: pl.DataFrame
@@ -51,12 +48,9 @@ class Site:
     """Submit time of all jobs that are asked for: Unix s"""
 
     @classmethod
-    def made_up(cls, bundle: Path, jobs: int = 1500) -> "Site":
-        """A site whose past lies about the end of the training of a bundle."""
-        trained_to_s = json.loads((bundle / "model_info.json").read_text())["training_span_end"]
+    def made_up(cls, jobs: int = 1500) -> "Site":
+        """A site that no model has seen."""
         past = generate_jobs(jobs, seed=11).sort("end_time")
-        moved_s = trained_to_s - past["end_time"][2 * jobs // 3]
-        past = past.with_columns(pl.col(*TIMES) + moved_s)
         return cls(past, float(past["end_time"].max()) + 1)  # type: ignore[arg-type]
 
     @cached_property

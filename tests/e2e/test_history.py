@@ -6,16 +6,18 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from rt_predictor.model.bounds import LEVELS
-from rt_predictor.training.pipeline import TrainingReport
 
 from rt_predictor.client import Client, Job, Prediction
 from rt_predictor.errors import ServiceError
 from rt_predictor.eventlog.files import logs_set_aside, open_log
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
+from rt_predictor.model.bundle import read_bundle
 from rt_predictor.serving.predictions import Flag
 from rt_predictor.serving.sockets import shares_ports
+from rt_predictor.settings import Settings
 from rt_predictor.traces.generate import generate_jobs
+from rt_predictor.training.judged import judge_bundle
+from rt_predictor.training.prepare import prepare_log
 from tests.serving.replayed import ended_before, steps
 from tests.waiting import PATIENCE_S
 
@@ -172,16 +174,18 @@ async def test_without_history_outcomes_are_refused(bundle: Path) -> None:
             assert (await some.health()).status == "SERVING"
 
 
-async def test_over_grpc_a_service_predicts_what_the_held_out_replay_did_bit_for_bit(
-    tiny_training: TrainingReport, tiny_log: pl.DataFrame, path: Path, program: Program
+async def test_over_grpc_a_service_predicts_what_the_replay_of_an_evaluation_did_bit_for_bit(
+    tiny_bundle: Path, tiny_log: pl.DataFrame, path: Path, program: Program
 ) -> None:
-    mark_s = tiny_training.bundle.info.training_span_end
+    log = prepare_log(tiny_log, "log")
+    replayed = judge_bundle(log, read_bundle(tiny_bundle), Settings(), lambda *_: None)
+    mark_s = replayed.jobs["submit_time"][0]
     before, trace = ended_before(tiny_log, mark_s), path.with_name("before.parquet")
     before.write_parquet(trace)
     imported = program("history", "import", trace, "--history", path)
     assert imported.returncode == 0, imported.stderr
     answers: list[Prediction] = []
-    with running(tiny_training.folder, **at(path)) as service:
+    with running(tiny_bundle, **at(path)) as service:
         async with client(service) as some:
             told = len(before)
             for step in steps(tiny_log, mark_s, jobs_a_step=100):
@@ -193,10 +197,8 @@ async def test_over_grpc_a_service_predicts_what_the_held_out_replay_did_bit_for
                 async for answer in some.predict_many(jobs):
                     assert isinstance(answer, Prediction), answer
                     answers.append(answer)
-    replayed = tiny_training.replayed
+    level = replayed.levels.index(0.9)
     assert [answer.predicted_runtime for answer in answers] == replayed.predicted_s.tolist()
-    assert [answer.confidence_upper for answer in answers] == replayed.upper_s[
-        :, LEVELS.index(0.9)
-    ].tolist()
+    assert [answer.confidence_upper for answer in answers] == replayed.upper_s[:, level].tolist()
     for name, says in replayed.members.items():
         assert [answer.model_predictions[name] for answer in answers] == says.tolist(), name

@@ -22,9 +22,9 @@ def soak(load_tool: Callable[[str], ModuleType]) -> ModuleType:
     return load_tool("soak")
 
 
-def a_good_end(soak: ModuleType, bundle: Path) -> object:
+def a_good_end(soak: ModuleType) -> object:
     """What is known at the end of a soak in which nothing went wrong."""
-    ledger = Ledger(Site.made_up(bundle), {}, Counter(one=5), acknowledged=["1", "2"])
+    ledger = Ledger(Site.made_up(), {}, Counter(one=5), acknowledged=["1", "2"])
     watched = [
         soak.Watched("supervisor", [90.0] * 9, [20] * 9),
         soak.Watched("worker 1", [180.0] * 3 + [190.0] * 6, [40, 47, 42] * 3),
@@ -39,7 +39,7 @@ def failures(end: object) -> list[str]:
 def test_nothing_is_found_where_nothing_is_wrong(
     soak: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    end = a_good_end(soak, soak.PROJECT / "artifacts" / "production")
+    end = a_good_end(soak)
     assert failures(end) == []
     assert end.report()
     assert "FAIL" not in capsys.readouterr().out
@@ -67,7 +67,7 @@ def test_what_does_not_hold_is_found(
     spoil: Callable[[object], None],
     found: str,
 ) -> None:
-    end = a_good_end(soak, soak.PROJECT / "artifacts" / "production")
+    end = a_good_end(soak)
     spoil(end)
     assert failures(end) == [found]
     assert not end.report()
@@ -75,7 +75,7 @@ def test_what_does_not_hold_is_found(
 
 
 def test_what_history_says_that_it_takes_is_not_held_against_a_worker(soak: ModuleType) -> None:
-    end = a_good_end(soak, soak.PROJECT / "artifacts" / "production")
+    end = a_good_end(soak)
     end.watched[1].memory_mb.extend([220.0] * 9)
     end.history_mb.extend([31.0] * 9)
     assert failures(end) == []

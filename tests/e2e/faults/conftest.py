@@ -15,9 +15,9 @@ from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="session")
-def site(bundle: Path) -> Site:
+def site() -> Site:
     """What had happened before the load, and what it asks for."""
-    return Site.made_up(bundle)
+    return Site.made_up()
 
 
 @pytest.fixture(scope="session")

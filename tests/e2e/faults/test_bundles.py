@@ -16,7 +16,7 @@ from tests.e2e.observed import at, until, workers_of
 
 pytestmark = pytest.mark.skipif(not shares_ports(), reason="this system does not share ports")
 
-GRAPH = "ensemble.onnx"
+GRAPH = "graph.onnx"
 
 
 def delete(bundle: Path) -> None:

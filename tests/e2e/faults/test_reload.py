@@ -120,8 +120,8 @@ async def test_a_new_model_is_taken_up_when_a_client_asks_and_no_call_fails(
 
 
 DAMAGES: tuple[tuple[Callable[[Path], None], str], ...] = (
-    (bundles.flip_a_bit, "ensemble.onnx is damaged: its SHA-256"),
-    (bundles.cut_short, "ensemble.onnx is damaged: its SHA-256"),
+    (bundles.flip_a_bit, "graph.onnx is damaged: its SHA-256"),
+    (bundles.cut_short, "graph.onnx is damaged: its SHA-256"),
     (bundles.write_half, "is missing"),
     (bundles.spoil, ""),
 )
