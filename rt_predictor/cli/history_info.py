@@ -16,7 +16,7 @@ class LogDescription:
     path: str
     events: int
     bytes: int
-    """Size of the log; what is written ahead of it comes on top."""
+    """Size of the log, with what is written ahead of it."""
     snapshot_age_s: float | None
     """None where there is no snapshot."""
     set_aside: tuple[str, ...]
@@ -35,10 +35,15 @@ def describe_log(path: Path) -> LogDescription:
     return LogDescription(
         path=str(path),
         events=events,
-        bytes=path.stat().st_size,
+        bytes=_size(path),
         snapshot_age_s=snapshot_age_s(path),
         set_aside=tuple(file.name for file in logs_set_aside(path)),
     )
+
+
+def _size(path: Path) -> int:
+    ahead = path.with_name(f"{path.name}-wal")
+    return path.stat().st_size + (ahead.stat().st_size if ahead.exists() else 0)
 
 
 def log_lines(log: LogDescription) -> str:

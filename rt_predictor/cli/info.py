@@ -20,7 +20,9 @@ def info(
     bundle: BundleFolder = None,
     timeout: Timeout = 10.0,
     top: Annotated[int, typer.Option(min=0, metavar="N", help="Features to show.")] = 15,
-    every: Annotated[bool, typer.Option("--all", help="Show all features.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show all features, and whom the logs are from.")
+    ] = False,
     as_json: Json = False,
     access: "Access",
 ) -> None:
@@ -45,7 +47,7 @@ def info(
     else:
         from rt_predictor.cli.info_screen import show
 
-        show(found, len(found.model.features) if every else top)
+        show(found, len(found.model.features) if every else top, thanks=every)
 
 
 async def _ask(target: str, timeout_s: float, access: "Access") -> "ModelInfo":

@@ -24,16 +24,19 @@ _METRICS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 """The figures that people ask for; --json has all of them."""
 
 
-def show(info: ModelInfo, features: int) -> None:
-    """Prints a model's facts, and the first of its features."""
+def show(info: ModelInfo, features: int, *, thanks: bool) -> None:
+    """Prints a model's facts, and the first of its features; `thanks`: and whom its logs are from."""
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
-    console.print(Text(aligned(_facts(info))), soft_wrap=True)
+    facts = _facts(info)
+    if thanks:
+        facts += [("thanks to", name) for name in info.model.acknowledgements]
+    console.print(Text(aligned(facts)), soft_wrap=True)
     if features:
         console.print()
         console.print(_feature_table(info, features))
         rest = len(info.model.features) - features
         if rest > 0:
-            console.print(f"and {rest} more: --all shows them")
+            console.print(f"and {rest} more: --all shows them, and whom the logs are from")
 
 
 def _facts(info: ModelInfo) -> list[tuple[str, str]]:
@@ -44,7 +47,6 @@ def _facts(info: ModelInfo) -> list[tuple[str, str]]:
         ("kind", _kind(model)),
         ("trained", moment(model.trained_at)),
         ("on", f"{model.training_samples:,} jobs{traces}"),
-        ("thanks to", "; ".join(model.acknowledgements)),
         ("submitted", _span(model)),
         ("intervals", percent(info.confidence_level)),
         ("on later jobs", _metrics(model.metrics)),

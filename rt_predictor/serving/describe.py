@@ -28,7 +28,7 @@ def describe(bundle: Bundle, session: ModelSession) -> ModelDescription:
             MemberDescription(
                 name,
                 weight=_number(boosters.get(name, {}).get("weight")),
-                trees=int(_number(boosters.get(name, {}).get("trees"))),
+                trees=int(_number(boosters.get(name, {}).get("trees_kept"))),
             )
             for name in info.graph.proposals
         ),

@@ -11,7 +11,6 @@ FACTS = [
     "kind           fine-tuned, from the base base-7",
     "trained        2025-01-01 02:53 UTC",
     "on             12,345 jobs of a.swf, b.swf",
-    "thanks to      Ann of A; Bob of B",
     "submitted      2020-09-13 12:26 UTC to 2023-11-14 22:13 UTC",
     "intervals      90 %",
     "on later jobs  mean error 47 min, accuracy 61 %, within the interval 90 %",
@@ -32,7 +31,7 @@ def test_people_get_the_facts_and_some_features(run, clients) -> None:
     assert rows[0][:2] == ["feature", "unit"]
     assert rows[1] == ["feature_0", "s", "reason", "0"]
     assert len(rows) == 1 + 15 + 1
-    assert table.splitlines()[-1] == "and 5 more: --all shows them"
+    assert table.splitlines()[-1] == "and 5 more: --all shows them, and whom the logs are from"
     assert (clients[0].target, clients[0].timeout_s) == ("far:1", 3.0)
 
 
@@ -41,6 +40,7 @@ def test_fewer_or_all_features_can_be_shown(run, clients) -> None:
     every = run("info", "--all").out
     assert "feature_19" in every
     assert "more" not in every
+    assert "thanks to      Ann of A\nthanks to      Bob of B\n" in every
     assert "feature" not in run("info", "--top", 0).out
 
 

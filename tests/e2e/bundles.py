@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-from rt_predictor.model.files import BUNDLE_FILES, GRAPH_FILE, INFO_FILE, MANIFEST_FILE
+from rt_predictor.model.files import BUNDLE_FILES, GRAPH_FILE, MANIFEST_FILE, MODEL_FILE
 
 
 def copy_bundle(bundle: Path, folder: Path) -> Path:
@@ -20,9 +20,9 @@ def copy_bundle(bundle: Path, folder: Path) -> Path:
 def renamed(bundle: Path, folder: Path, version: str) -> Path:
     """A copy of a bundle that is whole, and says another version of itself."""
     copy_bundle(bundle, folder)
-    info = json.loads((folder / INFO_FILE).read_text())
-    (folder / INFO_FILE).write_text(json.dumps({**info, "model_version": version}))
-    rehash(folder, INFO_FILE)
+    info = json.loads((folder / MODEL_FILE).read_text())
+    (folder / MODEL_FILE).write_text(json.dumps({**info, "model_version": version}))
+    rehash(folder, MODEL_FILE)
     return folder
 
 
@@ -42,7 +42,7 @@ def put_in_place(new: Path, folder: Path) -> None:
 
 def version_of(bundle: Path) -> str:
     """The version that a bundle says of itself."""
-    return str(json.loads((bundle / INFO_FILE).read_text())["model_version"])
+    return str(json.loads((bundle / MODEL_FILE).read_text())["model_version"])
 
 
 def flip_a_bit(bundle: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from rt_predictor.client import Client, Job, Prediction
 from rt_predictor.errors import ServiceError
 from rt_predictor.eventlog.files import logs_set_aside, open_log
+from rt_predictor.jobs.events import job_events
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.model.bundle import read_bundle
 from rt_predictor.serving.predictions import Flag
@@ -18,7 +19,6 @@ from rt_predictor.settings import Settings
 from rt_predictor.traces.generate import generate_jobs
 from rt_predictor.training.judged import judge_bundle
 from rt_predictor.training.prepare import prepare_log
-from tests.serving.replayed import ended_before, steps
 from tests.waiting import PATIENCE_S
 
 from .conftest import Program, Service, running
@@ -175,25 +175,21 @@ async def test_without_history_outcomes_are_refused(bundle: Path) -> None:
 
 
 async def test_over_grpc_a_service_predicts_what_the_replay_of_an_evaluation_did_bit_for_bit(
-    tiny_bundle: Path, tiny_log: pl.DataFrame, path: Path, program: Program
+    tiny_bundle: Path, tiny_log: pl.DataFrame, path: Path
 ) -> None:
     log = prepare_log(tiny_log, "log")
     replayed = judge_bundle(log, read_bundle(tiny_bundle), Settings(), lambda *_: None)
-    mark_s = replayed.jobs["submit_time"][0]
-    before, trace = ended_before(tiny_log, mark_s), path.with_name("before.parquet")
-    before.write_parquet(trace)
-    imported = program("history", "import", trace, "--history", path)
-    assert imported.returncode == 0, imported.stderr
+    events, asked = job_events(tiny_log), replayed.jobs
     answers: list[Prediction] = []
     with running(tiny_bundle, **at(path)) as service:
         async with client(service) as some:
-            told = len(before)
-            for step in steps(tiny_log, mark_s, jobs_a_step=100):
-                if len(step.ended):
-                    assert (await some.record(step.ended)).recorded == len(step.ended)
-                told += len(step.ended)
+            told = 0
+            for step in asked.iter_slices(300):
+                known = events["event_time"].search_sorted(step["submit_time"][-1], side="right")
+                assert (await some.record_events(events[told:known])).recorded == known - told
+                told = known
                 await until_metric(service, "rt_predictor_history_events", told)
-                jobs = (Job(**job) for job in step.asked.select(ASKED).iter_rows(named=True))
+                jobs = (Job(**job) for job in step.select(ASKED).iter_rows(named=True))
                 async for answer in some.predict_many(jobs):
                     assert isinstance(answer, Prediction), answer
                     answers.append(answer)

@@ -112,12 +112,13 @@ async def test_the_model_tells_about_itself(service: Service) -> None:
         info = await client.model_info()
     assert info.service_version == __version__
     assert info.model.training_samples > 0
-    assert info.model.training_span_start < info.model.training_span_end <= info.model.trained_at
+    assert info.model.kind == "base"
+    assert info.model.training_span_start == info.model.training_span_end == 0
+    assert info.model.acknowledgements
     assert len(info.model.features) > 44
-    assert sum(f.importance for f in info.model.features) == pytest.approx(1, abs=1e-3)
-    assert sum(m.weight for m in info.model.members) == pytest.approx(1, abs=1e-3)
+    assert {m.name for m in info.model.members if m.trees} == BOOSTERS
     assert sum(info.model.providers.values()) > 0
-    assert {"mae", "accuracy", "coverage"} <= info.model.metrics.keys()
+    assert info.model.metrics["mae"] > 0
 
 
 async def test_the_service_tells_how_it_is(service: Service) -> None:

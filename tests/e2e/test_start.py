@@ -45,12 +45,12 @@ def test_a_missing_bundle(program: Program, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_of_a_bundle(program: Program, copy: Path) -> None:
-    (copy / "ensemble.onnx").unlink()
-    assert f"{copy / 'ensemble.onnx'} is missing" in _says_why(program, "--bundle", copy, *FREE)
+    (copy / "graph.onnx").unlink()
+    assert f"{copy / 'graph.onnx'} is missing" in _says_why(program, "--bundle", copy, *FREE)
 
 
 def test_a_flipped_bit(program: Program, copy: Path) -> None:
-    path = copy / "ensemble.onnx"
+    path = copy / "graph.onnx"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -58,14 +58,12 @@ def test_a_flipped_bit(program: Program, copy: Path) -> None:
     assert f"{path} is damaged: its SHA-256 is" in line
 
 
-def test_the_old_key_model_names(program: Program, copy: Path) -> None:
-    path = copy / "ensemble_config.json"
-    document = json.loads(path.read_text())
-    document["model_names"] = list(document.pop("models"))
-    path.write_text(json.dumps(document))
+def test_a_bundle_of_an_earlier_edition(program: Program, copy: Path) -> None:
+    path = copy / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 4}))
     line = _says_why(program, "--bundle", copy, *FREE)
-    assert str(path) in line
-    assert "has the old key `model_names`: the key is `models` now" in line
+    assert "schema version 4" in line
+    assert "rt-predictor train" in line
 
 
 def test_a_port_in_use(program: Program, bundle: Path, taken_port: int) -> None:
