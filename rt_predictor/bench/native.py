@@ -53,7 +53,7 @@ class NativeModels:
 
 
 def _trees(name: str, said: Mapping[str, Mapping[str, object]], settings: TrainingSettings) -> int:
-    trees = said.get(name, {}).get("trees")
+    trees = said.get(name, {}).get("trees_kept")
     return trees if isinstance(trees, int) else int(getattr(settings, name).trees)
 
 

@@ -188,7 +188,7 @@ async def test_over_grpc_a_service_predicts_what_the_replay_of_an_evaluation_did
                 known = events["event_time"].search_sorted(step["submit_time"][-1], side="right")
                 assert (await some.record_events(events[told:known])).recorded == known - told
                 told = known
-                await until_metric(service, "rt_predictor_history_events", told)
+                await until_metric(service, "rt_predictor_history_folded_total", told)
                 jobs = (Job(**job) for job in step.select(ASKED).iter_rows(named=True))
                 async for answer in some.predict_many(jobs):
                     assert isinstance(answer, Prediction), answer
