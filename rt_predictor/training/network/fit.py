@@ -106,14 +106,16 @@ class _Learned(NamedTuple):
     """Of the last batch."""
 
 
-@jax.jit
-def _step(now: _Learned, batch: Batch, key: Array, rate: Array, keep: Array) -> _Learned:
-    """Take one step; `keep` is the share of the average that is kept."""
+def _take_step(now: _Learned, batch: Batch, key: Array, rate: Array, keep: Array) -> _Learned:
+    """Take one step at a rate; `keep` is the share of the average that is kept."""
     loss, gradient = jax.value_and_grad(_loss)(now.weights, batch, key)
     change, state = _OPTIMIZER.update(gradient, now.state, now.weights)
     weights = jax.tree.map(lambda w, c: w - rate * c, now.weights, change)
     average = jax.tree.map(lambda a, w: a * keep + w * (1 - keep), now.average, weights)
     return _Learned(weights, state, average, loss)
+
+
+_step: Callable[..., _Learned] = jax.jit(_take_step)
 
 
 def _loss(weights: Weights, batch: Batch, key: Array) -> Array:
