@@ -1,6 +1,7 @@
 """Evaluates the eleven public job logs with one configuration and writes the tables of accuracy.
 
-    python tools/accuracy_table.py [--traces DIR] [--config F] [--renew-every DAYS] [--check]
+    python tools/accuracy_table.py [--traces DIR] [--config F] [--renew-every DAYS]
+        [--measured | --check]
 
 Every log is answered by a base model that has seen no log of its centre (zero-shot), and by one
 tuned from that on the part that had ended before the 70 % mark (fine-tuned); with `--renew-every`
@@ -11,8 +12,9 @@ left it, under build/edition1/answers.
 Every model is trained, and every log evaluated, in a process of its own. All is kept under
 build/accuracy by what made it (the program, the configuration, the logs), so that an interrupted
 run goes on where it stopped and no figure of another program is ever shown. Tables go into
-docs/accuracy.md, and a summary into README.md. `--check` evaluates and writes nothing: it fails
-where figures are missing or are not the ones that are shown.
+docs/accuracy.md, and a summary into README.md. `--measured` evaluates nothing more: logs without
+figures have a row that says so. `--check` evaluates and writes nothing: it fails where figures are
+missing or are not the ones that are shown.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ from accuracy_tables import (  # noqa: E402
     Document,
     Documents,
     summary_table,
+    with_missing,
 )
 from places import fill  # noqa: E402
 from public_logs import JUDGED, PUBLIC_LOGS, PublicLog  # noqa: E402
@@ -93,10 +97,8 @@ class Setup:
 
     def _digest(self, logs: Sequence[PublicLog], *more: str) -> str:
         digest = hashlib.sha256(" ".join(more).encode())
-        package = PROJECT / "rt_predictor"
-        sources = sorted(path for part in _DECIDING for path in package.glob(part))
-        for path in (*sources, *((self.config,) if self.config else ())):
-            digest.update(path.read_bytes())
+        digest.update(_program())
+        digest.update(self.config.read_bytes() if self.config else b"")
         for log in logs:
             digest.update(f"{log.file} {(self.traces / log.file).stat().st_size}".encode())
         return digest.hexdigest()[:12]
@@ -128,6 +130,14 @@ class Setup:
 
     def _config(self) -> list[str]:
         return ["--config", str(self.config)] if self.config else []
+
+
+@cache
+def _program() -> bytes:
+    """Return a digest of all of the program that decides the figures."""
+    package = PROJECT / "rt_predictor"
+    sources = sorted(path for part in _DECIDING for path in package.glob(part))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).digest()
 
 
 def _stem(file: str) -> str:
@@ -164,10 +174,12 @@ def _environment() -> dict[str, str]:
 
 
 def filled(texts: dict[Path, str], page: Path, readme: Path, documents: Documents) -> None:
-    """Put every table of these figures into the texts."""
+    """Put every table of these figures into the texts; of some logs there may be none."""
+    measured = {name: by_way for name, by_way in documents.items() if by_way}
+    missing = [name for name in documents if name not in measured]
     for name, table in TABLES.items():
-        texts[page] = fill(texts[page], name, table(documents))
-    texts[readme] = fill(texts[readme], SUMMARY, summary_table(documents))
+        texts[page] = fill(texts[page], name, with_missing(table(measured), missing))
+    texts[readme] = fill(texts[readme], SUMMARY, summary_table(measured))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -185,6 +197,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--page", type=Path, default=PROJECT / "docs" / "accuracy.md")
     parser.add_argument("--readme", type=Path, default=PROJECT / "README.md")
+    parser.add_argument("--measured", action="store_true", help="show what has been measured")
     parser.add_argument("--check", action="store_true", help="write nothing, fail if out of step")
     return parser.parse_args(arguments)
 
@@ -209,6 +222,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"not evaluated with this program: {', '.join(missing)}", file=sys.stderr)
         return 1
     documents: dict[str, dict[str, Any]] = {log.name: {} for log in logs}
+    if options.measured:
+        complete = {
+            log.name: all(setup.cached(log, w).exists() for w in setup.ways) for log in logs
+        }
+        wanted = [(log, way) for log, way in wanted if complete[log.name]]
     try:
         for log, way in wanted:
             documents[log.name][way] = evaluated(log, way, setup)

@@ -241,6 +241,13 @@ SUMMARY = "accuracy: summary"
 """Name of the table in the README."""
 
 
+def with_missing(table: str, names: Sequence[str]) -> str:
+    """Return a table with a row for each log that has not been measured."""
+    columns = table.splitlines()[0].count("|") - 2
+    rows = [f"| {name} | not measured yet |{' |' * (columns - 1)}" for name in names]
+    return "\n".join([table, *rows])
+
+
 def _figures_table(
     documents: Documents,
     figures: Mapping[str, Figure],

@@ -213,14 +213,31 @@ def test_figures_of_another_configuration_are_not_shown(
 
 
 def test_a_run_that_fails_leaves_the_page_alone(
-    tool: ModuleType, arguments: list[str], page: Path, tmp_path: Path, capfd
+    tool: ModuleType, arguments: list[str], page: Path, monkeypatch: pytest.MonkeyPatch, capfd
 ) -> None:
     before = page.read_text()
-    # The files are no archives: the real program fails at once.
+    failing = [sys.executable, "-c", "raise SystemExit('no such log')"]
+    monkeypatch.setattr(tool.Setup, "base_command", lambda _self, _log: failing)
     assert tool.main([*arguments, "--only", "KTH-SP2"]) == 1
-    assert "this failed, see above" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "no such log" in said
+    assert "this failed, see above" in said
     assert page.read_text() == before
-    assert not list((tmp_path / "cache").glob("*.json"))
+    assert not list((page.parent / "cache").glob("*.json"))
+
+
+def test_a_log_that_was_not_measured_has_a_row_that_says_so(
+    tool: ModuleType, arguments: list[str], page: Path, commands: list[list[str]]
+) -> None:
+    assert tool.main([*arguments, "--only", "KTH-SP2"]) == 0
+    done = len(commands)
+    assert tool.main([*arguments, "--measured"]) == 0
+    assert len(commands) == done
+    rows = cells(page.read_text())
+    assert rows["Graham"][0] == "not measured yet"
+    assert "not measured yet" not in rows["KTH-SP2"]
+    widths = {line.count("|") for line in page.read_text().split("<!--")[1].splitlines()[1:]}
+    assert len(widths) == 1
 
 
 def test_logs_that_are_not_there_are_named(tool: ModuleType, tmp_path: Path, capsys) -> None:
