@@ -40,7 +40,7 @@ def _explanation(
         for place, name in enumerate(proposals, SLOTS)
         if weights[place] > 0
     }
-    own_jobs = _own_jobs(weights, support_s, tokens, row)
+    own_jobs = _own_jobs(weights, tokens, row)
     own_share = float(weights[_OWN].sum())
     return Explanation(
         own_jobs=own_jobs,
@@ -51,14 +51,13 @@ def _explanation(
     )
 
 
-def _own_jobs(
-    weights: NDArray[np.float64], support_s: NDArray[np.float32], tokens: AskedTokens, row: int
-) -> tuple[OwnJob, ...]:
+def _own_jobs(weights: NDArray[np.float64], tokens: AskedTokens, row: int) -> tuple[OwnJob, ...]:
     """The user's jobs that weigh most; one that is found under several keys counts once."""
     slots = _OWN[tokens.rows[row, _OWN] >= 0]
     _, first, which = np.unique(tokens.rows[row, slots], return_index=True, return_inverse=True)
     shares = np.bincount(which, weights[slots], len(first))
     most = np.argsort(-shares, kind="stable")[:MOST_JOBS]
+    ran_s = tokens.columns[row, :, COLUMN["runtime_s"]]
 
     def number(slot: int, name: str) -> float:
         return float(np.rint(np.exp(tokens.columns[row, slot, COLUMN[name]])))
@@ -66,7 +65,7 @@ def _own_jobs(
     return tuple(
         OwnJob(
             share=share,
-            runtime_s=float(support_s[slot]),
+            runtime_s=float((ran_s if slot < FINISHED_SLOTS else tokens.elapsed_s[row])[slot]),
             age_s=float(tokens.age_s[row, slot]) if slot < FINISHED_SLOTS else 0.0,
             cores=number(slot, "log_cores"),
             limit_s=number(slot, "log_limit"),

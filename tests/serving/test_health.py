@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from rt_predictor.history.live import LiveFigures
 
 from rt_predictor.errors import StartupError
 from rt_predictor.history.history import History, HistoryState
 from rt_predictor.jobs.schema import Jobs
+from rt_predictor.online.live import LiveFigures
 from rt_predictor.serving.health import (
     Health,
     HealthReport,
@@ -112,8 +112,8 @@ class _Told:
     ("changes", "state", "message"),
     [
         ({"enabled": False}, State.SERVING, "switched off (history.enabled)"),
-        ({"events": 5, "keys": 7}, State.SERVING, "5 finished jobs under 7 keys"),
-        ({"behind": 3}, State.SERVING, "0 finished jobs under 0 keys"),
+        ({"events": 5, "keys": 7}, State.SERVING, "5 jobs under 7 keys"),
+        ({"behind": 3}, State.SERVING, "0 jobs under 0 keys"),
         (
             {"behind": 3, "behind_s": 99.0},
             State.DEGRADED,
@@ -138,10 +138,10 @@ def test_history_is_degraded_by_what_an_operator_should_look_at(
 
 
 @dataclass
-class _Live:
-    """History that has live figures."""
+class _Live(FakePredictor):
+    """A model that has live figures."""
 
-    figures: LiveFigures
+    figures: LiveFigures = FIGURES
 
     def live(self) -> LiveFigures:
         return self.figures
@@ -160,14 +160,14 @@ def test_coverage_outside_of_its_band_is_worth_a_word(
     jobs: int, coverage: float, state: State, message: str
 ) -> None:
     live = replace(FIGURES, jobs=jobs, coverage={0.9: coverage})
-    health = coverage_check(_Live(live), 0.9, WatchingSettings())()  # type: ignore[arg-type]
+    health = coverage_check(_Live(figures=live), WatchingSettings())()
     assert health.state is state
     assert message in health.message
 
 
 def test_coverage_outside_of_its_band_does_not_stop_the_service() -> None:
     live = replace(FIGURES, jobs=9999, coverage={0.9: 0.0})
-    check = coverage_check(_Live(live), 0.9, WatchingSettings())  # type: ignore[arg-type]
+    check = coverage_check(_Live(figures=live), WatchingSettings())
     report = HealthReport({"model": lambda: _GOOD, "coverage": check})
     report.ready()
     assert report.whole(report.parts()).state is State.DEGRADED

@@ -1,3 +1,7 @@
+"""One job has one answer, whatever it is asked together with; and what flags it."""
+
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -5,210 +9,183 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rt_predictor.history.experts import SCOPES, losses_of
-from rt_predictor.history.replay import LogHistory
-from rt_predictor.model.bounds import TAILS
-from rt_predictor.model.learned import assembler_from
-from rt_predictor.model.ports import GraphInputs
-from rt_predictor.training.combine import weighted_median
 
 from rt_predictor.errors import BundleError
-from rt_predictor.history.history import History
-from rt_predictor.jobs.events import ended_events
-from rt_predictor.jobs.rules import NUMBER_RULES, check_job
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving import predictor as module
 from rt_predictor.serving.predictions import Flag, Predictions
 from rt_predictor.serving.predictor import Predictor
-from rt_predictor.settings import HistorySettings, Settings
-from rt_predictor.traces.generate import generate_jobs
-from tests.waiting import PATIENCE_S, until
+from rt_predictor.settings import Settings
+from tests.serving.plain import a_log, assert_same_rows, events_of, knowing, questions
 
-COLUMNS = (
-    "runtime_s", "lower_s", "upper_s", "timeout_probability", "members_s", "flags",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def predictor(tiny_bundle: Path) -> Predictor:
-    chosen = Settings().with_overrides(
-        {"model.path": tiny_bundle, "features.optimization.chunk_size": 64}
-    )
-    return Predictor.load(chosen)
+LOG = a_log(1500)
+JOBS = questions(1500, LOG, seed=1)
+EVERY = list(range(len(JOBS)))
 
 
 @pytest.fixture(scope="module")
-def jobs() -> pl.DataFrame:
-    return generate_jobs(1500, seed=9).select(list(REQUEST_SCHEMA))
+def predictor(plain_bundle: Path) -> Predictor:
+    return knowing(plain_bundle, events_of(LOG))
 
 
-def assert_same_rows(found: Predictions, rows: list[int], whole: Predictions) -> None:
-    for column in COLUMNS:
-        np.testing.assert_array_equal(
-            getattr(found, column), getattr(whole, column)[rows], err_msg=column
-        )
+@pytest.fixture(scope="module")
+def whole(predictor: Predictor) -> Predictions:
+    return predictor.predict(JOBS)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_a_job_gets_the_same_answer_alone_and_in_any_batch(
-    data: st.DataObject, predictor: Predictor, jobs: pl.DataFrame
+    data: st.DataObject, predictor: Predictor, whole: Predictions
 ) -> None:
-    whole = predictor.predict(jobs)
-    rows = data.draw(st.lists(st.integers(0, len(jobs) - 1), min_size=1, max_size=200))
-    assert_same_rows(predictor.predict(jobs[rows]), rows, whole)
-    assert_same_rows(predictor.predict(jobs[rows[0] : rows[0] + 1]), rows[:1], whole)
+    rows = data.draw(st.lists(st.sampled_from(EVERY), min_size=1, max_size=200))
+    assert_same_rows(predictor.predict(JOBS[rows]), rows, whole)
+    assert_same_rows(predictor.predict(JOBS[rows[0] : rows[0] + 1]), rows[:1], whole)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_rows_get_the_answers_of_a_frame_bit_for_bit(
-    data: st.DataObject, predictor: Predictor, jobs: pl.DataFrame
+    data: st.DataObject, predictor: Predictor, whole: Predictions
 ) -> None:
-    whole = predictor.predict(jobs)
     count = data.draw(st.sampled_from([1, 2, 7, 64, 65, 200]))
-    places = data.draw(st.lists(st.integers(0, len(jobs) - 1), min_size=1, max_size=count))
-    rows = jobs[places].rows(named=True)
-    assert_same_rows(predictor.predict(rows), places, whole)
+    places = data.draw(st.lists(st.sampled_from(EVERY), min_size=1, max_size=count))
+    assert_same_rows(predictor.predict(JOBS[places].rows(named=True)), places, whole)
 
 
-@pytest.mark.parametrize("piece_jobs", [64, 200, 5000])
+def test_each_job_alone_as_a_row_has_the_answer_of_the_batch(
+    predictor: Predictor, whole: Predictions
+) -> None:
+    for place, row in enumerate(JOBS[:300].rows(named=True)):
+        assert_same_rows(predictor.predict([row]), [place], whole)
+
+
+def test_the_order_of_a_batch_does_not_matter(predictor: Predictor, whole: Predictions) -> None:
+    order = np.random.default_rng(0).permutation(len(JOBS)).tolist()
+    assert_same_rows(predictor.predict(JOBS[order]), order, whole)
+
+
+@pytest.mark.parametrize(("piece_jobs", "chunk_rows"), [(64, 64), (200, 1000), (5000, 65)])
 def test_pieces_of_a_large_batch_give_the_answers_of_the_whole(
-    piece_jobs: int, predictor: Predictor, jobs: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = predictor.predict(jobs)
+    piece_jobs: int, chunk_rows: int, predictor: Predictor, whole: Predictions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.setattr(module, "_PIECE_JOBS", piece_jobs)
-    found = predictor.predict(jobs)
-    assert_same_rows(found, list(range(len(jobs))), whole)
-    for ends, expected in zip(found.ends_s, whole.ends_s, strict=True):
-        np.testing.assert_array_equal(ends, expected)
+    monkeypatch.setattr(predictor.network, "_chunk_rows", chunk_rows)
+    assert_same_rows(predictor.predict(JOBS), EVERY, whole)
 
 
-def number(rule_index: int) -> st.SearchStrategy[float | None]:
-    rule = NUMBER_RULES[rule_index]
-    values = st.floats(rule.minimum, rule.maximum)
-    return st.none() | (values.map(float.__floor__).map(float) if rule.whole else values)
+def test_threads_give_the_answers_of_one(plain_bundle: Path, whole: Predictions) -> None:
+    threaded = knowing(plain_bundle, events_of(LOG), threads=3)
+    assert_same_rows(threaded.predict(JOBS), EVERY, whole)
 
 
-valid_job = st.fixed_dictionaries(
-    {
-        **{rule.field: number(place) for place, rule in enumerate(NUMBER_RULES)},
-        **{
-            name: st.none() | st.text(max_size=256)
-            for name in ("partition", "qos", "user", "account", "job_name")
-        },
-    }
-)
+def test_levels_that_are_asked_for_are_those_of_the_answer(predictor: Predictor) -> None:
+    job = JOBS.drop("elapsed", "as_of", "confidence_level").row(0, named=True)
+    asked = [
+        {**job, "confidence_level": None, "quantiles": None},
+        {**job, "confidence_level": 0.5, "quantiles": (0.1, 0.25, 0.75)},
+        {**job, "confidence_level": 0.8, "quantiles": (0.9,)},
+    ]
+    found = predictor.predict(asked)
+    assert found.levels.tolist() == [0.9, 0.5, 0.8]
+    assert found.confidences.tolist() == [0.9, 0.5, 0.8]
+    assert np.isnan(found.quantiles_s[0]).all()
+    assert found.quantiles_s[1, 1:].tolist() == [found.lower_s[1], found.upper_s[1]]
+    assert found.quantiles_s[2, 0] == found.upper_s[2]
+    for place, row in enumerate(asked):
+        alone = predictor.predict([row])
+        assert alone.upper_s[0] == found.upper_s[place]
 
 
-@settings(max_examples=150, deadline=None)
-@given(drawn=st.lists(valid_job, min_size=1, max_size=8))
-def test_every_valid_job_gets_finite_positive_ordered_answers(
-    drawn: list[dict[str, object]], predictor: Predictor
+def test_an_empty_frame_gives_no_predictions(predictor: Predictor) -> None:
+    for nothing in (JOBS[:0], []):
+        found = predictor.predict(nothing)
+        assert len(found) == 0
+        assert found.members_s.shape == (0, len(predictor.member_names))
+
+
+def test_what_models_and_rules_say_is_told_by_name(
+    predictor: Predictor, whole: Predictions
 ) -> None:
-    for job in drawn:
-        check_job(job, partial=True)  # type: ignore[arg-type]
-        job["submit_time"] = job["submit_time"] or 0.0
-    found = predictor.predict(pl.DataFrame(drawn, schema=dict(REQUEST_SCHEMA)))  # type: ignore[arg-type]
-    for answer in (found.lower_s, found.runtime_s, found.upper_s, found.members_s):
-        assert np.isfinite(answer).all()
-        assert (answer > 0).all()
-    assert (found.lower_s <= found.runtime_s).all()
-    assert (found.runtime_s <= found.upper_s).all()
-    chance = found.timeout_probability
-    limited = np.array([job["time_req"] is not None for job in drawn])
-    assert np.isnan(chance[~limited]).all()
-    assert ((chance[limited] >= 0) & (chance[limited] <= 1)).all()
+    said_s = dict(zip(predictor.member_names, whole.members_s.T, strict=True))
+    assert {"last2", "backoff_median5"} <= said_s.keys()
+    for one_s in said_s.values():
+        assert (one_s[~np.isnan(one_s)] > 0).all()
+    assert np.isfinite(said_s["last2"]).any()
 
 
-def flags_of(predictor: Predictor, jobs: pl.DataFrame, **changes: object) -> Flag:
-    changed = jobs[:1].with_columns(
+# flags
+
+
+def flags_of(predictor: Predictor, **changes: object) -> Flag:
+    known = LOG.tail(1).select(list(REQUEST_SCHEMA))
+    changed = known.with_columns(submit_time=pl.lit(LOG["end_time"].max())).with_columns(
         pl.lit(value, dtype=REQUEST_SCHEMA[name]).alias(name) for name, value in changes.items()
     )
     return Flag(int(predictor.predict(changed).flags[0]))
 
 
-def test_flags_say_what_makes_an_answer_uncertain(predictor: Predictor, jobs: pl.DataFrame) -> None:
-    assert flags_of(predictor, jobs) == Flag.COLD_START_USER
-    assert Flag.UNSEEN_PARTITION in flags_of(predictor, jobs, partition="brand-new")
-    assert Flag.UNSEEN_QOS in flags_of(predictor, jobs, qos="brand-new")
-    assert Flag.NO_TIME_LIMIT in flags_of(predictor, jobs, time_req=None)
-    assert Flag.OUT_OF_TRAINING_RANGE in flags_of(predictor, jobs, processors_req=1e7)
+def test_flags_say_what_makes_an_answer_uncertain(predictor: Predictor) -> None:
+    assert flags_of(predictor) == Flag(0)
+    assert flags_of(predictor, user="nobody") == Flag.COLD_START_USER
+    assert flags_of(predictor, user=None) == Flag.COLD_START_USER
+    assert flags_of(predictor, partition="brand-new") == Flag.UNSEEN_PARTITION
+    assert flags_of(predictor, qos="brand-new") == Flag.UNSEEN_QOS
+    assert flags_of(predictor, time_req=None) == Flag.NO_TIME_LIMIT
+    assert flags_of(predictor, processors_req=1e7) == Flag.OUT_OF_TRAINING_RANGE
 
 
-def test_a_user_is_known_once_a_job_has_ended(
-    jobs: pl.DataFrame, tiny_bundle: Path, tmp_path: Path
-) -> None:
-    history = History(HistorySettings(path=tmp_path / "history.sqlite"))
-    knowing = Predictor.load(Settings().with_overrides({"model.path": tiny_bundle}), history)
-    history.start()
-    event = generate_jobs(1500, seed=9)[:1]
-    history.record(ended_events(event)).result(PATIENCE_S)
-    until(lambda: history.state().position == 1)
-    (end_s,) = event["end_time"]
-    assert Flag.COLD_START_USER not in flags_of(knowing, jobs, submit_time=end_s)
-    assert Flag.COLD_START_USER in flags_of(knowing, jobs, submit_time=end_s - 1)
-    assert Flag.COLD_START_USER in flags_of(knowing, jobs, submit_time=end_s, user="nobody")
-    assert Flag.COLD_START_USER in flags_of(knowing, jobs, submit_time=end_s, user=None)
-    history.stop()
+def test_a_user_is_known_once_a_job_has_ended(plain_bundle: Path) -> None:
+    one = LOG[:1]
+    (end_s,) = one["end_time"]
+    predictor = knowing(plain_bundle, events_of(one))
+    mine = {"user": one["user"][0]}
+    assert Flag.COLD_START_USER not in flags_of(predictor, **mine, submit_time=end_s)
+    assert Flag.COLD_START_USER in flags_of(predictor, **mine, submit_time=end_s - 1)
 
 
-def test_an_empty_frame_gives_no_predictions(predictor: Predictor, jobs: pl.DataFrame) -> None:
-    found = predictor.predict(jobs[:0])
-    assert len(found) == 0
-    assert found.members_s.shape == (0, predictor.experts)
+def test_a_limit_that_the_partition_does_not_allow_is_not_recommended(plain_bundle: Path) -> None:
+    limits = dict.fromkeys(LOG["partition"].unique(), 60.0)
+    predictor = knowing(plain_bundle, events_of(LOG), partition_limits=limits)
+    found = predictor.predict(JOBS.filter(pl.col("partition").is_not_null()))
+    assert np.isnan(found.recommended_time_req_s).all()
+    assert (found.flags & Flag.PARTITION_LIMIT_TOO_SHORT > 0).all()
+    free = predictor.predict(JOBS.filter(pl.col("partition").is_null()))
+    assert np.isfinite(free.recommended_time_req_s).all()
 
 
-def test_the_judge_tells_how_far_off_each_expert_was(
-    predictor: Predictor, tiny_log: pl.DataFrame
-) -> None:
-    features = LogHistory(tiny_log).features(tiny_log)
-    verdict = predictor(tiny_log, features)
-    losses = verdict.losses
-    assert losses.dtype == np.float32
-    assert losses.shape == (len(tiny_log), SCOPES, predictor.experts)
-    trained_on = tiny_log["end_time"].to_numpy() <= predictor.bundle.info.training_span_end
-    assert 0 < trained_on.sum() < len(tiny_log)
-    assert np.isnan(losses[trained_on]).all(), "the model has seen these"
-    np.testing.assert_array_equal(verdict.usable, ~trained_on)
-    inputs = assembler_from(predictor.bundle.features).assemble(tiny_log, features)
-    nothing = np.zeros((len(tiny_log), SCOPES, predictor.experts + 1), np.float32)
-    offsets = np.zeros((len(tiny_log), TAILS), np.float32)
-    said = predictor.score(GraphInputs.of(inputs, nothing, offsets))
-    runtime_s = tiny_log["runtime"].to_numpy()
-    expected = losses_of(said.experts, runtime_s.astype(np.float32))
-    np.testing.assert_array_equal(losses[~trained_on], expected[~trained_on])
-    alone = predictor(tiny_log[-1:], features[-1:])
-    np.testing.assert_array_equal(alone.losses, losses[-1:])
+# bundles
 
 
-def test_without_history_experts_vote_by_what_they_were_worth_in_training(
-    predictor: Predictor, jobs: pl.DataFrame
-) -> None:
-    found = predictor.predict(jobs)
-    weights = np.array([entry.weight for entry in predictor.bundle.ensemble.models.values()])
-    shares = np.tile(weights, (len(jobs), 1))
-    least, most = (weighted_median(found.members_s, shares, at) for at in (0.4999, 0.5001))
-    assert ((least <= found.runtime_s) & (found.runtime_s <= most)).all()
-    assert (least == most).mean() > 0.9
+def _with_other_sizes(model: dict[str, dict[str, object]]) -> None:
+    model["graph"]["inputs"] = 7
 
 
-@pytest.mark.parametrize(
-    ("file", "change", "complaint"),
-    [
-        ("features.json", ('"mem_req"', '"memory"'), "for the inputs"),
-        ("ensemble_config.json", ('"offsets": 6', '"offsets": 7'), "takes .* 7 offsets, this"),
-        ("ensemble_config.json", ('"upper": 3', '"upper": 2'), "gives .* 2 upper, .* expects"),
-    ],
-)
-def test_a_bundle_for_other_inputs_or_outputs_is_refused(
-    tiny_bundle: Path, tmp_path: Path, file: str, change: tuple[str, str], complaint: str
-) -> None:
-    for item in tiny_bundle.iterdir():
-        (tmp_path / item.name).write_bytes(item.read_bytes())
-    text = (tmp_path / file).read_text()
-    assert change[0] in text
-    (tmp_path / file).write_text(text.replace(*change, 1))
-    chosen = Settings().with_overrides({"model.path": tmp_path, "model.verify_hashes": False})
-    with pytest.raises(BundleError, match=complaint):
+def _with_another_zone(model: dict[str, object]) -> None:
+    model["timezone"] = "Europe/Paris"
+
+
+def changed(bundle: Path, folder: Path, change: Callable[[dict[str, object]], None]) -> Settings:
+    """Return settings for a copy of a bundle whose `model.json` is changed."""
+    for item in bundle.iterdir():
+        (folder / item.name).write_bytes(item.read_bytes())
+    model = json.loads((folder / "model.json").read_text())
+    change(model)
+    (folder / "model.json").write_text(json.dumps(model))
+    return Settings().with_overrides({"model.path": folder, "model.verify_hashes": False})
+
+
+def test_a_bundle_for_other_inputs_is_refused(plain_bundle: Path, tmp_path: Path) -> None:
+    chosen = changed(plain_bundle, tmp_path, _with_other_sizes)  # type: ignore[arg-type]
+    with pytest.raises(BundleError, match=r"reads 7 numbers of a job .* make a new bundle"):
         Predictor.load(chosen)
+
+
+def test_the_zone_of_the_calendar_is_that_of_the_settings_or_else_of_the_bundle(
+    plain_bundle: Path, tmp_path: Path
+) -> None:
+    chosen = changed(plain_bundle, tmp_path, _with_another_zone)
+    assert str(Predictor.load(chosen).network._zone) == "Europe/Paris"
+    chosen = chosen.with_overrides({"features.timezone": "Asia/Tokyo"})
+    assert str(Predictor.load(chosen).network._zone) == "Asia/Tokyo"

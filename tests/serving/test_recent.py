@@ -95,9 +95,9 @@ def test_the_oldest_answers_go_first() -> None:
 
 @pytest.mark.parametrize("caching", [True, False])
 def test_the_predictor_keeps_answers_only_where_it_is_told_to(
-    tiny_bundle: Path, caching: bool, monkeypatch: pytest.MonkeyPatch
+    plain_bundle: Path, caching: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = {"model.path": tiny_bundle, "features.optimization.enable_caching": caching}
+    chosen = {"model.path": plain_bundle, "features.optimization.enable_caching": caching}
     predictor = Predictor.load(Settings().with_overrides(chosen))
     jobs = generate_jobs(20, seed=4).select(list(REQUEST_SCHEMA))
     rows = jobs[:3].rows(named=True)
