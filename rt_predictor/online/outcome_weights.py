@@ -4,7 +4,8 @@ In every state that is shared, one user has at most a twentieth of the weight, o
 where fewer than twenty are active, and so has one client that is not trusted. Outcomes are counted
 as they fade: one counts half after so many others. Who has too many of them has each count less,
 just as much as keeps his share; the factor is found anew at set places of the log, so that it does
-not depend on the pieces in which the log was read.
+not depend on the pieces in which the log was read. Of a client that is not trusted, also what has
+counted is kept, so that it stays within its share however suddenly it tells of many.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,7 +46,9 @@ class OutcomeWeights:
         self._trusted = 0.0
         self._users: dict[int, float] = {}
         self._clients: dict[int, float] = {}
-        self._most = {"user": np.inf, "client": np.inf}
+        self._counted: dict[int, float] = {}
+        """By client: what its outcomes have counted together."""
+        self._most = {"user": np.inf, "client": SHARE * START_JOBS}
 
     def weigh(self, users: Ids, clients: Ids) -> Array:
         """Return how much n more outcomes count, one after the other: [n], 0 to 1.
@@ -66,7 +69,9 @@ class OutcomeWeights:
             self._trusted += 1
         else:
             count = self._clients[client] = self._clients.get(client, 0.0) + 1
-            weight = min(weight, self._most["client"] / count)
+            most, counted = self._most["client"], self._counted.get(client, 0.0)
+            weight = min(weight, most / count, max(most - counted, 0.0))
+            self._counted[client] = counted + weight
         self._jobs += 1
         if self._jobs % _BLOCK_JOBS == 0:
             self._look()
@@ -74,7 +79,7 @@ class OutcomeWeights:
 
     def _look(self) -> None:
         """Fade all counts, and find how many of one user, and of one client, count at most."""
-        for known in (self._users, self._clients):
+        for known in (self._users, self._clients, self._counted):
             faded = {one: count * _KEPT for one, count in known.items()}
             known.clear()
             known.update((one, count) for one, count in faded.items() if count >= _FORGOTTEN)
@@ -82,19 +87,21 @@ class OutcomeWeights:
         users = np.array([*self._users.values()])
         share = max(SHARE, 1 / max(len(users), 1))
         clients = np.array([*self._clients.values()])
+        others = max(START_JOBS, self._trusted)
+        most = greatest_count(clients, SHARE, others)
         self._most = {
             "user": greatest_count(users, share, 0.0),
-            "client": greatest_count(clients, SHARE, max(START_JOBS, self._trusted)),
+            "client": min(most, SHARE * (others + float(clients.sum()))),
         }
 
     @property
     def size_bytes(self) -> int:
         """Memory that is taken, about."""
-        return 100 * (len(self._users) + len(self._clients))
+        return 100 * (len(self._users) + 2 * len(self._clients))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what a snapshot holds."""
-        known = {"user": self._users, "client": self._clients}
+        known = {"user": self._users, "client": self._clients, "counted": self._counted}
         return {
             "numbers": np.array([self._jobs, self._trusted, *self._most.values()]),
             **{f"{name}_ids": np.array([*counts], np.uint64) for name, counts in known.items()},
@@ -106,14 +113,15 @@ class OutcomeWeights:
         cls, arrays: Mapping[str, NDArray[Any]], trusts: Callable[[int], bool]
     ) -> "OutcomeWeights":
         """Return what `arrays` of another gave."""
-        influence = cls(trusts)
-        jobs, influence._trusted, *most = arrays["numbers"].tolist()
-        influence._jobs = int(jobs)
-        influence._most = dict(zip(influence._most, most, strict=True))
-        for name, known in (("user", influence._users), ("client", influence._clients)):
+        found = cls(trusts)
+        jobs, found._trusted, *most = arrays["numbers"].tolist()
+        found._jobs = int(jobs)
+        found._most = dict(zip(found._most, most, strict=True))
+        all_known = {"user": found._users, "client": found._clients, "counted": found._counted}
+        for name, known in all_known.items():
             ids, counts = arrays[f"{name}_ids"].tolist(), arrays[f"{name}_counts"].tolist()
             known.update(zip(ids, counts, strict=True))
-        return influence
+        return found
 
 
 def greatest_count(counts: Array, share: float, others: float) -> float:

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rt_predictor.history.value_ids import NULL_ID
-from rt_predictor.online.outcome_weights import SHARE, START_JOBS, OutcomeWeights, greatest_count
+from rt_predictor.online.outcome_weights import (
+    HALF_LIFE_JOBS,
+    SHARE,
+    START_JOBS,
+    OutcomeWeights,
+    greatest_count,
+)
 
 NULL = np.uint64(NULL_ID)
 
@@ -80,10 +86,23 @@ def test_a_client_that_is_not_trusted_has_at_most_a_twentieth() -> None:
     assert (weights[~flood[10_000:]] > 0.9).all()
 
 
+def test_a_client_that_suddenly_floods_stays_within_its_share() -> None:
+    users = ids(np.arange(6000) % 100)
+    clients = np.where(np.arange(6000) < 3000, told_by(8, 6000), told_by(9, 6000))
+    weights = OutcomeWeights(lambda client: client == 8).weigh(users, clients)
+    kept = 0.5 ** (np.arange(6000)[::-1] / HALF_LIFE_JOBS)
+    told = 0.0
+    for stop in range(3000, 6001, 500):
+        faded = weights[:stop] * kept[-stop:]
+        told = max(told, faded[3000:].sum() / faded.sum())
+    assert SHARE / 3 < told < SHARE * 1.3
+
+
 def test_a_lone_client_that_is_not_trusted_moves_little() -> None:
     users = ids(np.arange(10_000) % 100)
     weights = OutcomeWeights(nobody).weigh(users, told_by(9, 10_000))
-    assert weights[5000:].sum() / (weights[5000:].sum() + START_JOBS) < 3 * SHARE
+    counted = (weights * 0.5 ** (np.arange(10_000)[::-1] / HALF_LIFE_JOBS)).sum()
+    assert counted / (counted + START_JOBS) < 1.1 * SHARE
 
 
 def test_outcomes_of_nobody_in_particular_count_in_full() -> None:
