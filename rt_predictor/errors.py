@@ -16,6 +16,7 @@ RTPredictorError
 │   ├── DamagedLogError     its file is damaged
 │   └── HistoryOffError     history is switched off
 ├── InvalidJobError         a job breaks a rule: field, value, rule
+│   └── ExplainRoleError    it asks for an explanation, and its caller lacks the role
 ├── InvalidRequestError     a request that is not about one job breaks a rule
 ├── TooLargeError           a request is over a limit
 ├── OverloadedError         the queue is full; try again later
@@ -139,6 +140,13 @@ class InvalidJobError(RTPredictorError):
         super().__init__(f"{field} {shown}: {rule}")
 
 
+class ExplainRoleError(InvalidJobError):
+    """A job asks for an explanation, and its caller lacks the role."""
+
+    def __init__(self) -> None:
+        super().__init__("explain", value=True, rule="takes a caller with the role explain")
+
+
 class InvalidRequestError(RTPredictorError):
     """A request that is not about one job breaks a rule."""
 
@@ -238,6 +246,7 @@ _OUTCOMES: dict[type[RTPredictorError], Outcome] = {
     StartupError: Outcome("FAILED_PRECONDITION", EXIT_CANNOT_START),
     UsageError: Outcome("INVALID_ARGUMENT", EXIT_USAGE),
     InvalidJobError: Outcome("INVALID_ARGUMENT", EXIT_USAGE),
+    ExplainRoleError: Outcome("PERMISSION_DENIED", EXIT_FAILURE),
     InvalidRequestError: Outcome("INVALID_ARGUMENT", EXIT_USAGE),
     TooLargeError: Outcome("RESOURCE_EXHAUSTED", EXIT_FAILURE),
     OverloadedError: Outcome("RESOURCE_EXHAUSTED", EXIT_FAILURE),

@@ -9,6 +9,8 @@ from google.protobuf.message import Message
 
 from rt_predictor.observability.logging import one_line
 from rt_predictor.observability.spans import CallSpan, Tracer, use_span
+from rt_predictor.security.role import Role
+from rt_predictor.security.roles import Caller
 
 ID_HEADER = "x-request-id"
 """Metadata in which a client may name a call whose messages do not."""
@@ -21,7 +23,7 @@ _current: ContextVar["Call | None"] = ContextVar("call", default=None)
 class Call:
     """A call; made for each one, so all that costs time is looked up when it is asked for."""
 
-    __slots__ = ("_context", "_id", "_request", "caller", "method", "span")
+    __slots__ = ("_context", "_id", "_request", "caller", "method", "roles", "span")
 
     def __init__(
         self, method: str, request: object, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -30,6 +32,8 @@ class Call:
         self.method = method
         self.caller = ""
         """Name of the token or certificate that was shown; "" where none is asked for."""
+        self.roles: frozenset[Role] | None = None
+        """Of the caller; None where callers have none."""
         self.span: CallSpan | None = None
         """Where the call is traced."""
         self._request = request
@@ -82,11 +86,17 @@ class Call:
         return ""
 
 
-def use_caller(name: str) -> None:
+def use_caller(caller: Caller) -> None:
     """Says who makes the call in progress."""
     call = _current.get()
     if call is not None:
-        call.caller = name
+        call.caller, call.roles = caller.name, caller.roles
+
+
+def may_explain() -> bool:
+    """Return whether who makes the call in progress may be told where an answer comes from."""
+    call = _current.get()
+    return call is None or call.roles is None or Role.EXPLAIN in call.roles
 
 
 def calling_client() -> str:

@@ -13,9 +13,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.api.answer_bytes import answer_bytes, answers_bytes
+from rt_predictor.api.call import may_explain
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
-from rt_predictor.errors import InvalidJobError, InvalidRequestError
+from rt_predictor.errors import ExplainRoleError, InvalidJobError, InvalidRequestError
 from rt_predictor.jobs.asked import ASKED_SCHEMA, asked_frame, check_asked
 from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.rules import MAX_TEXT_CHARS, TextRule, check_job, invalid_jobs
@@ -74,7 +75,7 @@ class JobReader:
         try:
             _check_request_id(request_id)
             check_job(row, partial=request.partial)
-            check_asked(row)
+            _check_question(row)
         except InvalidJobError as error:
             self._errors[place] = _shortened(error)
             request_id = request_id if _ID_RULE.admits(request_id) else ""
@@ -103,7 +104,7 @@ def decode_job(request: pb.PredictRequest, clock: Callable[[], float]) -> Row:
     try:
         _check_request_id(request.request_id)
         check_job(row, partial=request.partial)
-        check_asked(row)
+        _check_question(row)
     except InvalidJobError as error:
         raise _shortened(error) from None
     return row
@@ -290,14 +291,14 @@ def _questions(requests: Sequence[pb.PredictRequest]) -> dict[str, list[Any]]:
 
 
 def _broken_questions(jobs: pl.DataFrame) -> dict[int, InvalidJobError]:
-    """Place -> the rule that a question breaks (`check_asked`)."""
+    """Place -> the rule that a question breaks (`_check_question`)."""
     asked = pl.any_horizontal(pl.col(*ASKED_SCHEMA).is_not_null())
     places = jobs.select(asked.arg_true()).to_series().to_list()
     rows = jobs.select("submit_time", *ASKED_SCHEMA)[places].iter_rows(named=True)
     broken: dict[int, InvalidJobError] = {}
     for place, row in zip(places, rows, strict=True):
         try:
-            check_asked(row)
+            _check_question(row)
         except InvalidJobError as error:
             broken[place] = error
     return broken
@@ -313,6 +314,13 @@ def _broken(jobs: pl.DataFrame, partial: NDArray[np.bool_]) -> dict[int, Invalid
             found = invalid_jobs(some, partial=kind)
             broken |= {int(places[row]): error for row, error in found.items()}
     return broken
+
+
+def _check_question(row: Mapping[str, Any]) -> None:
+    """Check what is asked beside, and whether the caller may. Raises InvalidJobError."""
+    check_asked(row)
+    if row["explain"] and not may_explain():
+        raise ExplainRoleError
 
 
 def _check_request_id(request_id: str) -> None:

@@ -29,7 +29,7 @@ def gated(method: str, behaviour: _Behaviour, gate: Gate, *, limited: bool) -> _
         metadata = context.invocation_metadata() or ()
         caller = gate.check(method, metadata, context.auth_context)
         if caller is not None:
-            use_caller(caller.name)
+            use_caller(caller)
         if limits is None:
             return await behaviour(request, context)
         key = peer_key(context.peer()) if caller is None else caller.name

@@ -7,5 +7,7 @@ class Role(StrEnum):
     """What a caller may do."""
 
     PREDICT = "predict"
+    EXPLAIN = "explain"
+    """Beside `PREDICT`: to be told which jobs of a user an answer rests on."""
     RECORD = "record"
     ADMIN = "admin"

@@ -57,7 +57,7 @@ class TokenSettings(Section):
     hash: Annotated[str, BeforeValidator(_well_made_hash)] = Field(
         description="SHA-256 of the token"
     )
-    roles: tuple[Role, ...] = Field(min_length=1, description="predict, record, admin")
+    roles: tuple[Role, ...] = Field(min_length=1, description="predict, explain, record, admin")
     expires: Moment | None = Field(None, description="when it stops working; never without")
     trusted: bool = Field(False, description=_TRUSTED)
 
@@ -66,7 +66,7 @@ class CertificateRoleSettings(Section):
     """One of `security.client_certificates`: what a client with a certificate may do."""
 
     name: str = Field(min_length=1, description="common name or alternative name in it")
-    roles: tuple[Role, ...] = Field(min_length=1, description="predict, record, admin")
+    roles: tuple[Role, ...] = Field(min_length=1, description="predict, explain, record, admin")
     trusted: bool = Field(False, description=_TRUSTED)
 
 

@@ -20,17 +20,19 @@ from rt_predictor.eventlog.files import open_log
 from rt_predictor.history.history import History
 from rt_predictor.security.security import Security
 from rt_predictor.security.tokens import hash_of, new_token
+from rt_predictor.serving.served_model import OPEN_TO_ALL
 from rt_predictor.settings import HistorySettings, SecuritySettings
 from tests.eventlog.events import an_event
 from tests.security.files import Place
 from tests.serving.fakes import FakePredictor
 from tests.serving.harness import HOST, Running, job, running
 
-PREDICT, RECORD, ADMIN = new_token(), new_token(), new_token()
+PREDICT, RECORD, ADMIN, EXPLAIN = (new_token() for _ in range(4))
 TOKENS = [
     {"name": "hooks", "hash": hash_of(PREDICT), "roles": ["predict"]},
     {"name": "epilog", "hash": hash_of(RECORD), "roles": ["record"]},
     {"name": "root", "hash": hash_of(ADMIN), "roles": ["admin"]},
+    {"name": "portal", "hash": hash_of(EXPLAIN), "roles": ["predict", "explain"]},
     {"name": "old", "hash": hash_of("old"), "roles": ["predict"], "expires": "2020-01-01"},
 ]
 
@@ -102,6 +104,35 @@ async def test_without_a_token_that_is_known_nothing_is_answered(metadata) -> No
             assert service.metric("rejected_calls_total", reason="unauthenticated") == number
         assert service.metric("requests_total", method="Predict", status="UNAUTHENTICATED") == 1
         assert predictor.asked == []
+
+
+@pytest.mark.parametrize("plain", [1, 100], ids=["a few jobs", "many jobs"])
+async def test_a_job_that_asks_why_takes_a_role_of_its_own_and_its_neighbours_do_not(
+    plain: int,
+) -> None:
+    jobs = [job(explain=True), *(job(processors_req=n + 1) for n in range(plain))]
+    async with running(FakePredictor(), security=_security()) as service:
+        stub, metadata = service.stub, _bearer(PREDICT)
+        error = await _refused(stub.Predict(jobs[0], metadata=metadata))
+        assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+        assert "the role explain" in error.details()
+        batch = await stub.PredictBatch(pb.PredictBatchRequest(jobs=jobs), metadata=metadata)
+        assert batch.failed == 1
+        stream = stub.PredictStream(metadata=metadata)
+        await stream.write(jobs[0])
+        for refused in (batch.predictions[0], await stream.read()):
+            assert refused.error.code == grpc.StatusCode.PERMISSION_DENIED.value[0]
+            assert refused.error.field == "explain"
+        assert all(answer.predicted_runtime > 0 for answer in batch.predictions[1:])
+        stream.cancel()
+
+
+async def test_who_may_be_told_why_is() -> None:
+    predictor = FakePredictor()
+    for security, metadata in ((_security(), _bearer(EXPLAIN)), (Security.open(OPEN_TO_ALL), ())):
+        async with running(predictor, security=security) as service:
+            await service.stub.Predict(job(explain=True), metadata=metadata)
+            assert predictor.asked[-1]["explain"].to_list() == [True]
 
 
 @pytest.mark.parametrize(
