@@ -23,7 +23,7 @@ def test_everything_is_measured_and_held_against_the_promises(
     assert all(
         name.startswith(("growth.", "service.memory_growth", "history.ready_s")) for name in skipped
     )
-    assert len(document["promises"]) == 14
+    assert len(document["promises"]) == 15
     assert document["machine"]["rt_predictor"]
     assert "PredictArrow: at least 150,000 predictions/s" in result.stdout
     assert "measuring" in result.stderr
