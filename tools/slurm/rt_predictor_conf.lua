@@ -10,7 +10,7 @@ return {
     -- After so many failures in a row job_submit leaves the agent alone for so many seconds.
     failures = 3,
     pause_s = 30,
-    -- Level of interval and recommended limit: 0.5, 0.9 or 0.95; 0 takes the service's.
+    -- Level of the interval and, from 0.5 on, of the recommended limit: 0 to 1; 0 takes the service's.
     confidence_level = 0,
     -- Where job_submit writes the prediction: "admin_comment", "comment" or "" for nowhere.
     annotate = "admin_comment",
