@@ -25,7 +25,7 @@ _METRICS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 
 
 def show(info: ModelInfo, features: int, *, thanks: bool) -> None:
-    """Prints a model's facts, and the first of its features; `thanks`: and whom its logs are from."""
+    """Prints a model's facts, some of its features, and with `thanks` whom its logs are from."""
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     facts = _facts(info)
     if thanks:
