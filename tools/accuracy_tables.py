@@ -1,8 +1,9 @@
 """The tables of docs/accuracy.md, from what `rt-predictor evaluate --json` writes."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import accuracy_cells as show
 
 ENSEMBLE = "ensemble"
 MEASURED_BY = ("request", "last2", "user_median5", "backoff_median5")
@@ -10,7 +11,6 @@ MEASURED_BY = ("request", "last2", "user_median5", "backoff_median5")
 
 ZERO_SHOT, TUNED, RENEWED = "zero-shot", "fine-tuned", "renewed"
 WAYS = (ZERO_SHOT, TUNED, RENEWED)
-NOTHING = "–"
 
 Document = Mapping[str, Any]
 """The figures of one log, answered in one way."""
@@ -47,20 +47,20 @@ def _errors_table(
         found = {way: errors_of(by_way[way]) for way in ways}
         one = found[ways[0]]
         known = {base: error for base in MEASURED_BY if (error := one.get(base)) is not None}
-        best = min(known, key=known.__getitem__) if known else NOTHING
-        cells = [_count(by_way[ways[0]]["jobs_test"]), best, _whole(known.get(best))]
-        cells.append(_whole(one.get("user_ratio5")))
-        cells += [_whole(found[way].get(ENSEMBLE)) for way in ways]
+        best = min(known, key=known.__getitem__) if known else show.NOTHING
+        cells = [show.count(by_way[ways[0]]["jobs_test"]), best, show.whole(known.get(best))]
+        cells.append(show.whole(one.get("user_ratio5")))
+        cells += [show.whole(found[way].get(ENSEMBLE)) for way in ways]
         for way in ways:
-            ratio = _divided(found[way].get(ENSEMBLE), known.get(best))
+            ratio = show.divided(found[way].get(ENSEMBLE), known.get(best))
             ratios[way] += [] if ratio is None else [ratio]
-            cells.append(_ratio(ratio))
+            cells.append(show.ratio(ratio))
         rows.append((name, cells))
     empty = [""] * (4 + len(ways))
-    means = [_ratio(_geometric(ratios[way])) for way in ways]
-    worst = [_ratio(max(ratios[way], default=None)) for way in ways]
+    means = [show.ratio(show.geometric(ratios[way])) for way in ways]
+    worst = [show.ratio(max(ratios[way], default=None)) for way in ways]
     rows += [("geometric mean", [*empty, *means]), ("worst", [*empty, *worst])]
-    return _table("log", heads, rows)
+    return show.table("log", heads, rows)
 
 
 def median_table(documents: Documents) -> str:
@@ -75,15 +75,15 @@ def median_table(documents: Documents) -> str:
         medians = [figures["median_ae"] for figures in (*ours, *(others[c] for c in compared))]
         best = max(others[base]["accuracy"] for base in MEASURED_BY)
         accuracies = [*(figures["accuracy"] for figures in ours), best]
-        rows.append((name, [*map(_whole, medians), *map(_ratio, accuracies)]))
-    return _table("log", heads, rows)
+        rows.append((name, [*map(show.whole, medians), *map(show.ratio, accuracies)]))
+    return show.table("log", heads, rows)
 
 
 def distribution_table(documents: Documents) -> str:
     """Scores of whole distributions, beside edition 1.0's where its answers were given."""
     figures: dict[str, Figure] = {
         "CRPS, s": lambda d: d["distribution"]["crps_s"],
-        "/ best MAE": lambda d: _divided(
+        "/ best MAE": lambda d: show.divided(
             d["distribution"]["crps_s"], min(d["baselines"][base]["mae"] for base in MEASURED_BY)
         ),
         "/ edition 1.0": lambda d: _of(d, "beside", "crps_ratio"),
@@ -105,16 +105,16 @@ def interval_table(documents: Documents) -> str:
                 cells = [
                     way,
                     f"{found['level']:g}",
-                    _share(found["coverage"]),
-                    f"{_share(min(blocks))} to {_share(max(blocks))}",
-                    _share(found["history_coverage"]["none"]),
+                    show.share(found["coverage"]),
+                    f"{show.share(min(blocks))} to {show.share(max(blocks))}",
+                    show.share(found["history_coverage"]["none"]),
                     f"{ratio:.3f}",
                 ]
                 rows.append((name, cells))
     for (way, level), found in ratios.items():
-        mean = _ratio(_geometric(found))
+        mean = show.ratio(show.geometric(found))
         rows.append(("geometric mean", [way, f"{level:g}", "", "", "", mean]))
-    return _table("log", heads, rows)
+    return show.table("log", heads, rows)
 
 
 def regular_table(documents: Documents) -> str:
@@ -130,14 +130,14 @@ def regular_table(documents: Documents) -> str:
                 cells = [
                     way,
                     f"{found['level']:g}",
-                    _count(found["jobs"]),
-                    _share(found["coverage"]),
-                    _share(found["empirical_coverage"]),
-                    _ratio(found["winkler_over_empirical"]),
-                    _ratio(found["width_over_median"]),
+                    show.count(found["jobs"]),
+                    show.share(found["coverage"]),
+                    show.share(found["empirical_coverage"]),
+                    show.ratio(found["winkler_over_empirical"]),
+                    show.ratio(found["width_over_median"]),
                 ]
                 rows.append((name, cells))
-    return _table("log", heads, rows)
+    return show.table("log", heads, rows)
 
 
 def timeout_table(documents: Documents) -> str:
@@ -150,14 +150,14 @@ def timeout_table(documents: Documents) -> str:
             if found is not None:
                 cells = [
                     way,
-                    _share(found["timeouts"] / found["jobs"]),
-                    _ratio(found["ece"]),
-                    _score(found["brier"]),
-                    _score(found["brier_base_rate"]),
-                    _score(_of(document, "beside", "their_brier")),
+                    show.share(found["timeouts"] / found["jobs"]),
+                    show.ratio(found["ece"]),
+                    show.score(found["brier"]),
+                    show.score(found["brier_base_rate"]),
+                    show.score(_of(document, "beside", "their_brier")),
                 ]
                 rows.append((name, cells))
-    return _table("log", heads, rows)
+    return show.table("log", heads, rows)
 
 
 def usefulness_table(documents: Documents) -> str:
@@ -171,18 +171,21 @@ def usefulness_table(documents: Documents) -> str:
             found = document["usefulness"]
             if not found:
                 continue
-            cells = [way, _share(found["0.9"]["unused"])]
+            cells = [way, show.share(found["0.9"]["unused"])]
             for confidence in ("0.9", "0.95"):
-                cells += [_share(found[confidence]["freed"]), _share(found[confidence]["cut"])]
+                cells += [
+                    show.share(found[confidence]["freed"]),
+                    show.share(found[confidence]["cut"]),
+                ]
             cuts = _of(document, "beside", "equal_cuts")
             both = (
-                NOTHING
+                show.NOTHING
                 if cuts is None
-                else f"{_share(cuts['ours']['cut'])}, {_share(cuts['theirs']['cut'])}"
+                else f"{show.share(cuts['ours']['cut'])}, {show.share(cuts['theirs']['cut'])}"
             )
-            cells += [_ratio(_of(document, "beside", "freed_ratio")), both]
+            cells += [show.ratio(_of(document, "beside", "freed_ratio")), both]
             rows.append((name, cells))
-    return _table("log", heads, rows)
+    return show.table("log", heads, rows)
 
 
 def again_table(documents: Documents) -> str:
@@ -212,16 +215,16 @@ def summary_table(documents: Documents) -> str:
         best = [max(one["baselines"][b]["accuracy"] for b in MEASURED_BY) for one in found]
         held = [one["coverage"] for one in nineties]
         cells = [
-            _ratio(_geometric(ratios)),
-            _ratio(max(ratios)),
-            _ratio(sum(accuracy) / len(accuracy)),
-            _ratio(sum(best) / len(best)),
-            f"{_share(min(held))} to {_share(max(held))}",
-            _ratio(_geometric(winklers)),
-            _ratio(_geometric(crps)),
+            show.ratio(show.geometric(ratios)),
+            show.ratio(max(ratios)),
+            show.ratio(sum(accuracy) / len(accuracy)),
+            show.ratio(sum(best) / len(best)),
+            f"{show.share(min(held))} to {show.share(max(held))}",
+            show.ratio(show.geometric(winklers)),
+            show.ratio(show.geometric(crps)),
         ]
         rows.append((way, cells))
-    return _table("", heads, rows)
+    return show.table("", heads, rows)
 
 
 TABLES: Mapping[str, Callable[[Documents], str]] = {
@@ -241,13 +244,6 @@ SUMMARY = "accuracy: summary"
 """Name of the table in the README."""
 
 
-def with_missing(table: str, names: Sequence[str]) -> str:
-    """Return a table with a row for each log that has not been measured."""
-    columns = table.splitlines()[0].count("|") - 2
-    rows = [f"| {name} | not measured yet |{' |' * (columns - 1)}" for name in names]
-    return "\n".join([table, *rows])
-
-
 def _figures_table(
     documents: Documents,
     figures: Mapping[str, Figure],
@@ -264,20 +260,20 @@ def _figures_table(
         for name, by_way in documents.items()
     }
     shown = [
-        _whole if figure in whole else _share if figure in shares else _ratio
+        show.whole if figure in whole else show.share if figure in shares else show.ratio
         for _, figure in columns
     ]
     rows = [
-        (name, [show(value) for show, value in zip(shown, found, strict=True)])
+        (name, [cell(value) for cell, value in zip(shown, found, strict=True)])
         for name, found in values.items()
     ]
     if means:
         cells = []
         for place, (_, figure) in enumerate(columns):
             known = [v for found in values.values() if (v := found[place]) is not None]
-            cells.append("" if figure in whole else _ratio(_geometric(known)))
+            cells.append("" if figure in whole else show.ratio(show.geometric(known)))
         rows.append(("geometric mean", cells))
-    return _table("log", [f"{way}: {figure}" for way, figure in columns], rows)
+    return show.table("log", [f"{way}: {figure}" for way, figure in columns], rows)
 
 
 def _ways(documents: Documents) -> list[str]:
@@ -301,41 +297,3 @@ def _of(document: Any, *keys: str) -> Any:
             return None
         document = document.get(key)
     return document
-
-
-def _divided(value: float | None, by: float | None) -> float | None:
-    return None if value is None or not by else value / by
-
-
-def _geometric(ratios: Sequence[float]) -> float | None:
-    known = [ratio for ratio in ratios if ratio > 0]
-    return math.exp(sum(map(math.log, known)) / len(known)) if known else None
-
-
-def _count(value: int) -> str:
-    return f"{value:,}"
-
-
-def _whole(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:,.0f}"
-
-
-def _ratio(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.3f}"
-
-
-def _score(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.4f}"
-
-
-def _share(value: float | None) -> str:
-    return NOTHING if value is None else f"{100 * value:.1f} %"
-
-
-def _table(corner: str, heads: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    lines = [
-        f"| {corner} | {' | '.join(heads)} |",
-        "|---|" + "---:|" * len(heads),
-        *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows),
-    ]
-    return "\n".join(lines)
