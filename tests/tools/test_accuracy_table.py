@@ -22,7 +22,8 @@ def tool(load_tool: Callable[[str], ModuleType], project: Path, monkeypatch) -> 
 
 
 @pytest.fixture
-def tables(load_tool: Callable[[str], ModuleType]) -> ModuleType:
+def tables(load_tool: Callable[[str], ModuleType], project: Path, monkeypatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(project / "tools"))
     return load_tool("accuracy_tables")
 
 
