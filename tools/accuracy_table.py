@@ -32,6 +32,7 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+from accuracy_cells import with_missing  # noqa: E402
 from accuracy_tables import (  # noqa: E402
     RENEWED,
     SUMMARY,
@@ -41,7 +42,6 @@ from accuracy_tables import (  # noqa: E402
     Document,
     Documents,
     summary_table,
-    with_missing,
 )
 from places import fill  # noqa: E402
 from public_logs import JUDGED, PUBLIC_LOGS, PublicLog  # noqa: E402
