@@ -14,9 +14,10 @@ import numpy as np
 import optax
 
 from rt_predictor.errors import TrainingError
+from rt_predictor.features.matrix import CAP, SCALE
 from rt_predictor.training.network.batches import BATCH, Batch, LearningLog, batches, steps
 from rt_predictor.training.network.forward import Weights, initial_weights, scores
-from rt_predictor.training.network.loss import crps, falls
+from rt_predictor.training.network.loss import crps, falls, reach
 from rt_predictor.training.network.shape import Sizes
 
 Array = Any
@@ -35,8 +36,8 @@ class Plan:
     seed: int = 0
 
 
-FALLS = 1.0
-"""How much the law of limits counts beside the score."""
+FALLS, REACH = 1.0, 1.0
+"""How much the law of limits, and the chance to reach them, count beside the score."""
 
 _WEIGHT_DECAY, _CLIP = 1e-3, 1.0
 _WARM_UP_STEPS, _LAST_RATE = 200, 0.02
@@ -131,4 +132,7 @@ def _loss(weights: Weights, batch: Batch, key: Array) -> Array:
     score = crps(found[:jobs], points, jnp.sqrt(batch.runtime_s / unit))
     at = longer.places
     law = falls(found[at], batch.points_s[at], found[jobs:], longer.points_s)
-    return score.mean() + FALLS * (law * longer.limited).mean()
+    limit = batch.matrix[:, CAP.start]
+    limited = limit == batch.matrix[:, SCALE.start]
+    told = reach(found[:jobs], batch.points_s, limit, batch.runtime_s)
+    return score.mean() + FALLS * (law * longer.limited).mean() + REACH * (told * limited).mean()
