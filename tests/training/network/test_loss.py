@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rt_predictor.model.distribution import Distribution
-from rt_predictor.training.network.loss import crps, falls
+from rt_predictor.training.network.loss import crps, falls, reach
 
 
 def some(seed: int, jobs: int = 5, points: int = 9) -> tuple[np.ndarray, np.ndarray]:
@@ -25,6 +25,16 @@ def test_beyond_all_points_the_distance_counts(factor):
     end = points_s[:, 0] if factor < 1 else points_s[:, -1]
     near, far = (np.asarray(crps(weights, points_s, end * f)) for f in (1.0, factor))
     np.testing.assert_allclose(far - near, np.abs(end * factor - end), rtol=1e-4)
+
+
+def test_the_chance_to_reach_the_limit_is_that_of_the_distribution():
+    weights, points_s = some(3)
+    limit_s = points_s[:, 6]
+    chance = Distribution.of(points_s, weights, limit_s.astype(np.float64)).timeout_probability()
+    reached = np.asarray(reach(weights, points_s, limit_s, limit_s))
+    missed = np.asarray(reach(weights, points_s, limit_s, limit_s - 1))
+    np.testing.assert_allclose(reached, (1 - chance) ** 2, atol=1e-5)
+    np.testing.assert_allclose(missed, chance**2, atol=1e-5)
 
 
 def test_a_longer_limit_may_lengthen_what_is_predicted_but_not_shorten_it():
