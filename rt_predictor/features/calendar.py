@@ -24,8 +24,8 @@ def calendar(submit_s: Times, zone: tzinfo) -> Float:
         submit_s: [n] Unix s; NaN gives NaN.
         zone: time zone of the site.
     """
-    minutes = (submit_s // _MINUTE_S).tolist()
-    found = np.array([_minute(minute, zone) for minute in minutes], dtype=np.float32)
+    times = [_minute(second // _MINUTE_S, zone) for second in submit_s.tolist()]
+    found = np.array(times, dtype=np.float32)
     return found.reshape(-1, len(CALENDAR))
 
 

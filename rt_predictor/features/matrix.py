@@ -10,7 +10,6 @@ A job has the same bits alone and among others: no sum runs over jobs.
 from datetime import UTC, tzinfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rt_predictor.features.asked import JOBS_AT_ONCE, Asked
 from rt_predictor.features.proposals import PROPOSALS, propose
@@ -24,6 +23,7 @@ from rt_predictor.features.request_features import (
     request_quantities,
     scale_of,
 )
+from rt_predictor.features.scalars import scalar
 from rt_predictor.features.site import site_figures
 from rt_predictor.features.token_features import (
     TOKEN_FEATURES,
@@ -34,7 +34,7 @@ from rt_predictor.features.token_features import (
     put_numbers,
     used_limits,
 )
-from rt_predictor.history.asked_tokens import AskedTokens
+from rt_predictor.history.asked_tokens import AskedTokens, some_tokens
 from rt_predictor.history.columns import COLUMN, Float
 from rt_predictor.history.token_keys import SLOTS
 from rt_predictor.jobs.rules import MAX_RUNTIME_S
@@ -76,6 +76,7 @@ ROWS = TOKEN_ROW + len(TOKEN_FEATURES)
 WIDTH = ROWS * SLOTS
 
 _LIMITS = np.array([PAST_LIMIT] * SLOTS + [1.0] * len(PROPOSALS), dtype=np.float32)
+_ABSENT, _LEAST_S, _LONGEST_S = scalar(ABSENT), scalar(LEAST_S), scalar(LONGEST_S)
 
 
 def assemble(asked: Asked, tokens: AskedTokens, zone: tzinfo = UTC) -> Float:
@@ -99,22 +100,9 @@ def assemble(asked: Asked, tokens: AskedTokens, zone: tzinfo = UTC) -> Float:
     return matrix
 
 
-def some_tokens(tokens: AskedTokens, jobs: slice | NDArray[np.integer]) -> AskedTokens:
-    """Return the answers for some jobs; the sets that stand for the site stay those of all."""
-    return tokens._replace(
-        site_of=tokens.site_of[jobs],
-        rows=tokens.rows[jobs],
-        columns=tokens.columns[jobs],
-        age_s=tokens.age_s[jobs],
-        gap_s=tokens.gap_s[jobs],
-        elapsed_s=tokens.elapsed_s[jobs],
-        in_flight=tokens.in_flight[jobs],
-    )
-
-
 def _put(matrix: Float, asked: Asked, tokens: AskedTokens, site: Float, zone: tzinfo) -> None:
     """Write the matrix of a few jobs: [n, WIDTH]."""
-    rows = matrix.reshape(len(asked), ROWS, SLOTS)
+    rows = matrix.reshape(-1, ROWS, SLOTS)
     features = rows[:, TOKEN_ROW:]
     missing = missing_columns(asked.columns)
     quantities = request_quantities(asked, missing, site, zone)
@@ -147,8 +135,10 @@ def _put_bounds(matrix: Float, limit_s: Float, scale: Float) -> None:
     scale_s = matrix[:, SCALE.start]
     np.exp(scale, out=scale_s)
     np.copyto(scale_s, limit_s, where=~np.isnan(limit_s))
-    cap_s = np.fmin(limit_s, np.float32(LONGEST_S), out=matrix[:, CAP.start])
+    cap_s = np.fmin(limit_s, _LONGEST_S, out=matrix[:, CAP.start])
     copies_s = matrix[:, PROPOSED]
-    np.multiply(np.isnan(copies_s), np.float32(ABSENT), out=matrix[:, MISSING])
+    missing = matrix[:, MISSING]
+    missing[:] = np.isnan(copies_s)
+    missing *= _ABSENT
     np.fmin(copies_s, cap_s[:, None] * _LIMITS, out=copies_s)
-    np.maximum(copies_s, LEAST_S, out=copies_s)
+    np.maximum(copies_s, _LEAST_S, out=copies_s)

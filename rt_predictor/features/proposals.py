@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.features.asked import JOBS_AT_ONCE
+from rt_predictor.features.scalars import scalar
 from rt_predictor.history.columns import COLUMN, COLUMNS, Float
 from rt_predictor.history.token_keys import FINISHED_SLOTS, SLOTS, slots_of
 
@@ -83,6 +84,7 @@ _WINDOWS = len(_KINDS)
 _FOUND = 2 + len(_ORDER)
 """What is read from each window: both middle runtimes, then those of `_ORDER`."""
 
+_NAN, _HALF, _LIKE_LIMIT = scalar(np.nan), scalar(0.5), scalar(LIKE_LIMIT)
 _FIRST_OWN = slots_of("own").start
 _SHARES = slice(_FIRST_OWN, _FIRST_OWN + PROPOSALS[_RATIO].jobs)
 _ALIKE = slice(_FIRST_OWN, _FIRST_OWN + PROPOSALS[_BACKOFF].jobs)
@@ -130,13 +132,15 @@ def propose(columns: Float, used: Float, log_limit: Float, limit_s: Float) -> Pr
     windows = columns.reshape(jobs, -1).take(_HELD, axis=1).reshape(jobs, _WINDOWS, _WIDTH)
     windows[:, _RATIO, : PROPOSALS[_RATIO].jobs] = used[:, _SHARES]
     apart = np.abs(columns[:, _ALIKE, COLUMN["log_limit"]] - log_limit[:, None])
-    np.copyto(windows[:, _BACKOFF], np.nan, where=~(apart <= LIKE_LIMIT))
-    count = np.add.reduce(~np.isnan(windows), axis=2, dtype=np.intp)
+    np.copyto(windows[:, _BACKOFF], _NAN, where=~(apart <= _LIKE_LIMIT))
+    known = np.equal(windows, windows)
+    count = np.bitwise_count(known.view(np.uint64))[:, :, 0]  # a window is eight bytes of 0 or 1
     windows.sort(axis=2)  # NaN comes last
-    places = _IN_ORDER[count] + _STARTS[:jobs]
-    found: Float = windows.reshape(-1)[places]
+    places = _IN_ORDER.take(count, axis=0)
+    places += _STARTS[:jobs]
+    found: Float = windows.reshape(-1).take(places)
     runtimes_s: Float = found[:, :rules, 0] + found[:, :rules, 1]
-    runtimes_s *= np.float32(0.5)
+    runtimes_s *= _HALF
     ratio = runtimes_s[:, _RATIO]
     np.exp(ratio, out=ratio)
     ratio *= limit_s

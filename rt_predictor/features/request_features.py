@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rt_predictor.features.asked import JOBS_AT_ONCE, Asked
 from rt_predictor.features.calendar import CALENDAR, calendar
 from rt_predictor.features.proposals import PROPOSALS, SPREADS, Proposed
+from rt_predictor.features.scalars import scalar
 from rt_predictor.features.site import SITE_FIGURES
 from rt_predictor.features.token_features import TOKEN_FEATURES, TYPICAL_LOG_S
 from rt_predictor.history.asked_tokens import AskedTokens
@@ -170,12 +170,13 @@ _SCALES = np.array([feature.scale for feature in REQUEST_FEATURES], dtype=np.flo
 _ROUND_S = np.array([seconds for _, seconds in ROUND])
 _ASKED_SIZES = slice(COLUMN["log_limit"], COLUMN["log_gpus"] + 1)
 _OWN = slots_of("own")
-_FIRST_SLOTS = [slots_of(kind).start for kind in TOKEN_KINDS]
+_ZERO, _ONE, _LEAST, _MOST = (scalar(value) for value in (0, 1, -BOUND, BOUND))
+_OF_KIND = np.zeros((SLOTS, len(TOKEN_KINDS)), dtype=np.float32)
+for _column, _kind in enumerate(TOKEN_KINDS):
+    _OF_KIND[slots_of(_kind), _column] = 1
 
 
-def request_quantities(
-    asked: Asked, missing: NDArray[np.bool_], site: Float, zone: tzinfo
-) -> Float:
+def request_quantities(asked: Asked, missing: Float, site: Float, zone: tzinfo) -> Float:
     """Return the quantities of n jobs: [n, len(QUANTITIES)]; those of history are not yet written.
 
     Args:
@@ -184,19 +185,20 @@ def request_quantities(
         site: [n, len(SITE_FIGURES)].
         zone: time zone of the site.
     """
-    quantities = np.empty((len(asked), len(QUANTITIES)), dtype=np.float32)
+    jobs = len(missing)
+    quantities = np.empty((jobs, len(QUANTITIES)), dtype=np.float32)
     parts = (
-        _CONSTANTS[: len(asked)],
+        _CONSTANTS[:jobs],
         asked.columns[:, _ASKED_SIZES],
         missing[:, : len(GROUPS["missing"])],
-        np.fmod(asked.limit_s[:, None], _ROUND_S) == 0,
+        np.fmod(asked.limit_s[:, None], _ROUND_S) == _ZERO,
         calendar(asked.submit_s, zone),
         site,
     )
     np.concatenate(parts, axis=1, out=quantities[:, :_SCALE], casting="same_kind")
     scale = quantities[:, _SCALE]
     scale[:] = quantities[:, _SITE_RUNTIME]
-    np.copyto(scale, quantities[:, _LIMIT], where=~missing[:, 0])
+    np.copyto(scale, quantities[:, _LIMIT], where=missing[:, 0] == _ZERO)
     return quantities
 
 
@@ -212,7 +214,8 @@ def anchors_of(quantities: Float) -> Float:
 
 def count_kinds(tokens: AskedTokens) -> Float:
     """Return how many tokens there are of each kind: [n, len(TOKEN_KINDS)]."""
-    return np.add.reduceat(tokens.rows >= 0, _FIRST_SLOTS, axis=1, dtype=np.float32)
+    counted: Float = (tokens.rows >= 0).astype(np.float32) @ _OF_KIND
+    return counted
 
 
 def put_history(
@@ -224,20 +227,22 @@ def put_history(
     """
     runtimes_s, spreads_s = proposed
     from_0 = (tokens.age_s, tokens.gap_s, counted, tokens.in_flight)
-    logs = np.concatenate([*from_0, runtimes_s - 1, spreads_s - 1], axis=1)
-    np.maximum(logs, 0, out=logs)
-    logs += 1
+    logs = np.concatenate([*from_0, runtimes_s, spreads_s], axis=1)
+    from_1 = logs[:, -len(PROPOSALS) - len(SPREADS) :]
+    from_1 -= _ONE
+    np.maximum(logs, _ZERO, out=logs)
+    logs += _ONE
     np.log(logs, out=logs)
     quantities[:, _HISTORY] = logs[:, 2 * SLOTS :]
     flagged = quantities.take(_FLAGGED, axis=1)
-    np.equal(flagged, flagged, out=quantities[:, _FLAGS])
+    quantities[:, _FLAGS] = np.equal(flagged, flagged)
     return logs[:, : 2 * SLOTS].reshape(-1, 2, SLOTS)
 
 
 def put_habits(quantities: Float, features: Float, counted: Float) -> None:
     """Write the means of features [n, len(TOKEN_FEATURES), SLOTS] over the user's last jobs."""
     sums = np.add.reduce(features[:, :, _OWN], axis=2)
-    np.divide(sums, np.maximum(counted[:, :1], 1), out=quantities[:, _COLUMNS["own"]])
+    np.divide(sums, np.maximum(counted[:, :1], _ONE), out=quantities[:, _COLUMNS["own"]])
 
 
 def request_features(quantities: Float) -> Float:
@@ -245,7 +250,7 @@ def request_features(quantities: Float) -> Float:
     found = quantities.take(_ABOVE, axis=1)
     found -= quantities.take(_BELOW, axis=1)
     found *= _SCALES
-    found[np.isnan(found)] = 0
-    np.maximum(found, -BOUND, out=found)
-    np.minimum(found, BOUND, out=found)
+    np.copyto(found, _ZERO, where=np.isnan(found))
+    np.maximum(found, _LEAST, out=found)
+    np.minimum(found, _MOST, out=found)
     return found

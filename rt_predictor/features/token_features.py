@@ -7,8 +7,8 @@ difference where either side is missing is 0; codes that are missing equal none.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rt_predictor.features.scalars import scalar
 from rt_predictor.history.asked_tokens import AskedTokens
 from rt_predictor.history.columns import COLUMN, Float
 from rt_predictor.history.token_keys import FINISHED_SLOTS, SLOTS
@@ -74,11 +74,18 @@ _SIZES = slice(_ROW["limit_to_asked"], _ROW["gpus_to_asked"] + 1)
 _EQUALITIES = slice(_ROW["same_partition"], _ROW["completed"] + 1)
 _SAME_SIZES = slice(_ROW["same_limit"], _ROW["same_gpus"] + 1)
 _ENDS = slice(_ROW["failed"], _ROW["unknown_end"] + 1)
-_RUNTIME, _LIMIT, _USED, _STATE, _AT_LIMIT = (
-    _ROW[name]
-    for name in ("runtime_to_scale", "limit_to_asked", "limit_used", "completed", "at_limit")
+_AT_LIMIT = slice(_ROW["at_limit"], _ROW["at_limit"] + 1)
+_RUNTIME, _LIMIT, _USED, _STATE = (
+    _ROW[name] for name in ("runtime_to_scale", "limit_to_asked", "limit_used", "completed")
 )
+_FIRST_FLAG = _EQUALITIES.start
+_ALIKE_FLAGS, _SIZE_FLAGS, _END_FLAGS, _LIMIT_FLAG = (
+    slice(rows.start - _FIRST_FLAG, rows.stop - _FIRST_FLAG)
+    for rows in (_EQUALITIES, _SAME_SIZES, _ENDS, _AT_LIMIT)
+)
+"""Among the flags alone."""
 _RUNNING = slice(FINISHED_SLOTS, SLOTS)
+_ZERO, _ONE, _THIRD = scalar(0), scalar(1), scalar(1 / 3)
 _FAILED_OR_UNKNOWN = np.array([[Ending.FAILED], [Ending.UNKNOWN]], dtype=np.float32)
 _LEAST = np.array(
     [0] * (_SIZES.stop - _SIZES.start) + [1] * (_STATE - _EQUALITIES.start), np.float32
@@ -86,12 +93,14 @@ _LEAST = np.array(
 """Of sizes and codes that are known."""
 
 
-def missing_columns(columns: Float) -> NDArray[np.bool_]:
-    """Return which sizes and codes of asked jobs [n, len(COLUMNS)] are missing: [n, 13]."""
-    return ~np.greater_equal(columns[:, _ASKED], _LEAST)
+def missing_columns(columns: Float) -> Float:
+    """Return 1 where sizes and codes of asked jobs [n, len(COLUMNS)] are missing: [n, 13]."""
+    known = columns[:, _ASKED] >= _LEAST  # of NaN this is false
+    missing: Float = (~known).astype(np.float32)
+    return missing
 
 
-def compared_with(columns: Float, missing: NDArray[np.bool_], scale: Float) -> Float:
+def compared_with(columns: Float, missing: Float, scale: Float) -> Float:
     """Return what tokens are compared with: [n, 15], for each of the columns from log runtime on.
 
     Args:
@@ -118,7 +127,7 @@ def put_columns(rows: Float, runtime_s: Float, tokens: AskedTokens) -> None:
     rows[:, _LIKE_COLUMNS] = columns[:, _COLUMNS]
     runtime_s[:] = columns[:, COLUMN["runtime_s"]]
     elapsed_s = runtime_s[:, _RUNNING]
-    np.maximum(tokens.elapsed_s[:, _RUNNING], 1, out=elapsed_s)
+    np.maximum(tokens.elapsed_s[:, _RUNNING], _ONE, out=elapsed_s)
     np.log(elapsed_s, out=rows[:, _RUNTIME, _RUNNING])
     np.subtract(rows[:, _RUNTIME], rows[:, _LIMIT], out=rows[:, _USED])
 
@@ -130,12 +139,13 @@ def put_flags(rows: Float, compared: Float) -> None:
         rows: as `put_columns` leaves them.
         compared: of `compared_with`.
     """
-    rows[:, _SAME_SIZES] = np.equal(rows[:, _SIZES], compared[:, 1:6, None])
+    flags = np.empty((len(rows), len(TOKEN_FEATURES) - _FIRST_FLAG, SLOTS), dtype=np.bool_)
+    np.equal(rows[:, _EQUALITIES], compared[:, 6:, None], out=flags[:, _ALIKE_FLAGS])
+    np.equal(rows[:, _SIZES], compared[:, 1:6, None], out=flags[:, _SIZE_FLAGS])
     state = rows[:, _STATE : _STATE + 1]
-    np.equal(state, _FAILED_OR_UNKNOWN, out=rows[:, _ENDS])
-    np.greater_equal(rows[:, _USED], 0, out=rows[:, _AT_LIMIT])
-    alike = rows[:, _EQUALITIES]
-    np.equal(alike, compared[:, 6:, None], out=alike)
+    np.equal(state, _FAILED_OR_UNKNOWN, out=flags[:, _END_FLAGS])
+    np.greater_equal(rows[:, _USED : _USED + 1], _ZERO, out=flags[:, _LIMIT_FLAG])
+    rows[:, _FIRST_FLAG:] = flags
 
 
 def used_limits(rows: Float) -> Float:
@@ -156,6 +166,6 @@ def put_numbers(rows: Float, compared: Float, anchors: Float, log_ages: Float) -
     np.subtract(rows[:, _RUNTIME : _RUNTIME + 1], anchors[:, :, None], out=rows[:, _ANCHORED])
     differences = rows[:, _DIFFERENCES]
     np.subtract(differences, compared[:, :6, None], out=differences)
-    np.multiply(log_ages, np.float32(1 / 3), out=rows[:, _AGES])
+    np.multiply(log_ages, _THIRD, out=rows[:, _AGES])
     numbers = rows[:, _NUMBERS]
-    numbers[np.isnan(numbers)] = 0
+    np.copyto(numbers, _ZERO, where=np.isnan(numbers))

@@ -1,5 +1,6 @@
-"""Which of the last jobs under a key are taken as tokens, for many asked jobs at once."""
+"""Which of the last jobs under a key are taken as tokens."""
 
+from math import isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -10,13 +11,14 @@ from rt_predictor.history.token_keys import NO_KEY, WALKED, TokenKey
 from rt_predictor.history.value_ids import Ids
 
 NO_PLACE = -1
-"""Stands where no job is taken."""
+"""Stands where no job is."""
 
-FAR: np.float32 = np.float32(1e9)
-"""How far a job with a time limit is from one without."""
+FAR: Float = np.array(1e9, dtype=np.float32)
+"""How far a job with a time limit is from one without; two without any are not apart."""
 
-_COLUMN_BITS = (WALKED - 1).bit_length()
-_LAST = np.iinfo(np.int64).max
+_COLUMNS = np.arange(WALKED)
+_COLUMN = (1 << (WALKED - 1).bit_length()) - 1
+_BEHIND_ALL = np.float64(np.inf).view(np.int64)
 
 
 class Traits(NamedTuple):
@@ -33,58 +35,56 @@ class Traits(NamedTuple):
 
 
 def choose(
-    key: TokenKey,
-    places: NDArray[np.integer],
-    inside: NDArray[np.bool_],
-    jobs: Traits,
-    asked: Traits,
-) -> NDArray[np.int64]:
+    key: TokenKey, places: NDArray[np.integer], jobs: Traits, asked: Traits
+) -> NDArray[np.integer]:
     """Return the places of the jobs that are taken: [n, key.slots], `NO_PLACE` where none is.
 
     Args:
         key: says which are.
-        places: [n, key.walked] the last jobs under the key, the latest first: places in `jobs`.
-        inside: [n, key.walked] where there is a job.
+        places: [n, key.walked] the last jobs under the key, the latest first: places in `jobs`;
+            `NO_PLACE` where there is none.
         jobs: all jobs that places speak of.
         asked: [n] the asked jobs.
     """
+    if key.walked == key.slots:
+        return places
     if key.by_others:
         user = asked.users[:, None]
-        inside = inside & ((jobs.users[places] != user) | (user == NO_KEY))
+        mine = (jobs.users.take(places) == user) & (user != NO_KEY)
+        places = np.where(mine, NO_PLACE, places)
+    apart = np.zeros(places.shape, dtype=np.float32)
     if key.nearest:
-        apart = _apart(jobs.log_limits[places], asked.log_limits[:, None])
-        return _nearest(places, inside, apart, key.slots)
-    if key.by_others:
-        return _first(places, inside, key.slots)
-    return np.where(inside, places, NO_PLACE)
+        theirs, own = jobs.log_limits[places], asked.log_limits
+        apart = _apart(theirs, own[:, None])
+        without = np.flatnonzero(np.isnan(own))
+        apart[without] = FAR * ~np.isnan(theirs[without])
+    return _first(places, apart)[:, : key.slots]
+
+
+def nearest_of_one(log_limits: Float, own: Float) -> NDArray[np.intp]:
+    """Return the places of the nearest limits of [w], the nearest first: [w], as `choose`.
+
+    own: [1] the limit that is asked for.
+    """
+    if isnan(own[0]):
+        return np.argsort(~np.isnan(log_limits), kind="stable")
+    return _apart(log_limits, own).argsort(kind="stable")
 
 
 def _apart(theirs: Float, own: Float) -> Float:
-    """Return how far limits are apart; those of two jobs without any are not."""
-    apart: Float = np.abs(theirs - own)
-    np.copyto(apart, FAR, where=np.isnan(apart))
-    apart[np.isnan(theirs) & np.isnan(own)] = 0
-    return apart
+    """Return how far limits are apart, where the asked job has one."""
+    apart: Float = theirs - own
+    np.abs(apart, out=apart)
+    return np.fmin(apart, FAR, out=apart)
 
 
-def _nearest(
-    places: NDArray[np.integer], inside: NDArray[np.bool_], apart: Float, slots: int
-) -> NDArray[np.int64]:
-    # What is not negative is ordered as its bits are; the column behind them settles ties.
-    order = apart.view(np.int32).astype(np.int64)
-    order <<= _COLUMN_BITS
-    order += np.arange(order.shape[1])
-    np.copyto(order, _LAST, where=~inside)
-    order.partition(slots - 1, axis=1)
-    order = order[:, :slots]
+def _first(places: NDArray[np.integer], apart: Float) -> NDArray[np.integer]:
+    """Return places [n, w] in the order of `apart`, and of the columns where that is equal."""
+    # Floats from 0 on are ordered as their bits are; the last bits say the column.
+    order = apart.astype(np.float64).view(np.int64)
+    order += _COLUMNS
+    np.bitwise_or(order, _BEHIND_ALL, out=order, where=places < 0)
     order.sort(axis=1)
-    taken = np.take_along_axis(places, order & (1 << _COLUMN_BITS) - 1, axis=1)
-    return np.where(order != _LAST, taken, NO_PLACE)
-
-
-def _first(places: NDArray[np.integer], inside: NDArray[np.bool_], slots: int) -> NDArray[np.int64]:
-    rank = inside.cumsum(axis=1, dtype=np.int16)
-    job, column = np.nonzero(inside & (rank <= slots))
-    first = np.full((len(places), slots), NO_PLACE)
-    first[job, rank[job, column] - 1] = places[job, column]
-    return first
+    order &= _COLUMN
+    order += np.arange(0, places.size, WALKED)[:, None]
+    return places.reshape(-1).take(order)

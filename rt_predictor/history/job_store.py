@@ -147,11 +147,11 @@ class JobStore:
         try:
             live = self._live
             rows, figures = rows_of_one(live, asked, at_s)
-            site = site_rows(live, site_place(live, at_s))
-            site_key = live, live.site_changes, site
+            place = site_place(live, at_s)
+            site_key = live, len(live.site), live.site_changes, place
             known = live.jobs.rows
             if self._site_key != site_key:
-                numbers = np.array(site, dtype=np.int32)[None]
+                numbers = np.array(site_rows(live, place), dtype=np.int32)[None]
                 self._site = numbers, known.columns.take(numbers, axis=0)
                 self._site_key = site_key
             site_answer = self._site

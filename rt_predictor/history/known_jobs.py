@@ -17,6 +17,7 @@ from rt_predictor.history.columns import (
     TOLD_ALL,
     Float,
     JobColumns,
+    Times,
     Told,
 )
 from rt_predictor.history.growth import FIRST_ROWS, GROWTH
@@ -92,7 +93,8 @@ class KnownJobs:
         # The same as numbers of Python, one at a time.
         times_s = cast("memoryview[float]", self.rows.times_s.reshape(-1).data)
         self.submit, self.start, self.end, self.patience = (times_s[k::4] for k in range(4))
-        self.since = cast("memoryview[float]", self._arrays["since_s"].data)
+        self.since_s: Times = self._arrays["since_s"]
+        self.since = cast("memoryview[float]", self.since_s.data)
         """From when on a job is told of before its end; NaN where never."""
         self.ident, self.user, self.told = (
             self._arrays[name].data for name in ("ident", "user", "told")

@@ -22,7 +22,7 @@ from rt_predictor.history.asked_tokens import (
     Rows,
     gather,
 )
-from rt_predictor.history.choice import Traits, choose
+from rt_predictor.history.choice import NO_PLACE, Traits, choose
 from rt_predictor.history.columns import COLUMN, Float, JobColumns, Times, Told
 from rt_predictor.history.in_flight import IN_FLIGHT, Open, in_flight, known_since
 from rt_predictor.history.token_keys import (
@@ -107,7 +107,8 @@ def log_tokens(
         for piece in _pieces(len(asked), lists):
             starts, ends = lists.find(asked.keys[piece, place], stops[piece])
             places, inside = _places_before(ends, starts, key.walked)
-            taken = choose(key, places, inside, jobs, asking.part(piece))
+            places = np.where(inside, places, NO_PLACE)
+            taken = choose(key, places, jobs, asking.part(piece))
             rows[piece, slots_of(key.name)] = lists.rows_at(taken)
     site_place = ((stops - 1) // SITE_STEP).astype(np.int32)
     return LogTokens(
@@ -143,7 +144,7 @@ class _Lists:
         entries.sort()
         return cls(distinct, entries, ordered[entries % max(len(ordered), 1)], len(ordered))
 
-    def rows_at(self, places: Places) -> Rows:
+    def rows_at(self, places: NDArray[np.integer]) -> Rows:
         """Return the rows of the jobs at places; `NO_ROW` where a place is `NO_PLACE`."""
         return np.where(places >= 0, self.rows[places], np.int32(NO_ROW))
 

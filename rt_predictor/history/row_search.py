@@ -6,16 +6,18 @@ list is searched for a time only where its last job is later than that.
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from math import isnan, nan
+from collections.abc import Callable, Sequence
+from itertools import islice
+from math import nan
 from operator import itemgetter
+from sys import maxsize
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.history.asked_tokens import END, PATIENCE, START, SUBMIT, Rows
-from rt_predictor.history.choice import FAR, Traits, choose
+from rt_predictor.history.choice import Traits, choose, nearest_of_one
 from rt_predictor.history.columns import COLUMN, PATIENCE_S, AskedJob, Float, Times
 from rt_predictor.history.in_flight import IN_FLIGHT, Open, in_flight
 from rt_predictor.history.known_jobs import KnownJobs
@@ -36,36 +38,45 @@ from rt_predictor.history.token_keys import (
 from rt_predictor.history.value_ids import Ids
 
 OneRows: TypeAlias = "array[int]"
+Places = NDArray[np.int64]
 Figures = Sequence[float]
 
 _KEYS = tuple((key.slots, key.walked, key.by_others, key.nearest) for key in TOKEN_KEYS)
+_NOBODY = -1
+"""Is the id of no user, nor of jobs without one."""
+
 _EMPTY = tuple(array("i", [NO_ROW]) * slots for slots in range(max(SLOTS, SITE_SLOTS) + 1))
 _REQUEST_ID, _LOG_LIMIT = COLUMN["request_id"], COLUMN["log_limit"]
+_ASKED_LIMIT = slice(_LOG_LIMIT, _LOG_LIMIT + 1)
 _NOTHING_KNOWN = (nan,) * len(IN_FLIGHT)
-_FAR = float(FAR)
 _FEW = 32
 """Jobs that are looked at one at a time: for more NumPy is quicker."""
 
+_REACH = 256
+"""Last rows of a list in which a time is searched at first: most ask for the present."""
+
+_WHOLE = maxsize
 _NONE_OPEN = (0.0, 0.0, 0.0, 0.0, nan, nan)
 
 
 def rows_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[OneRows, Figures]:
     """Return the rows [SLOTS] and the figures in flight [len(IN_FLIGHT)] of one asked job."""
-    jobs, lists, user = live.jobs, live.lists, asked.keys[USER]
-    end, users, end_of = jobs.end, jobs.user, jobs.end.__getitem__
+    jobs, lists, end = live.jobs, live.lists, live.jobs.end
     found = array("i")
     for key, (slots, walked, by_others, nearest) in zip(asked.keys, _KEYS, strict=True):
         rows = lists.rows(key)
         stop = len(rows)
         if stop and end[rows[-1]] > at_s:
-            stop = bisect_right(rows, at_s, key=end_of)
+            stop = bisect_right(rows, at_s, key=end.__getitem__)
         taken = rows[stop - walked if stop > walked else 0 : stop]
         taken.reverse()
-        if by_others and user:
-            taken = array("i", [row for row in taken if users[row] != user])
+        left_out = (by_others and asked.keys[USER]) or _NOBODY
         if nearest:
-            taken = _nearest_first(jobs, taken, float(asked.columns[_LOG_LIMIT]), slots)
-        found += taken[:slots]
+            taken = _nearest(jobs, taken, asked.columns[_ASKED_LIMIT], left_out, slots)
+        elif left_out != _NOBODY:
+            users = jobs.user
+            taken = array("i", islice((row for row in taken if users[row] != left_out), slots))
+        found += taken
         if len(taken) < slots:
             found += _EMPTY[slots - len(taken)]
     running, figures = _in_flight_of_one(live, asked, at_s)
@@ -73,17 +84,20 @@ def rows_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[OneRows, 
     return found, figures
 
 
-def _nearest_first(jobs: KnownJobs, rows: OneRows, log_limit: float, slots: int) -> OneRows:
-    """Return the rows whose limits are nearest, as `choice.choose`: [slots] or fewer."""
-    limits = [jobs.log_limit[row] for row in rows]
-    if isnan(log_limit):
-        apart = array("f", [0.0 if isnan(limit) else _FAR for limit in limits])
-    else:
-        # A difference of float32 that is rounded once more equals that of float32.
-        spans = [abs(limit - log_limit) for limit in limits]
-        apart = array("f", [_FAR if isnan(span) else span for span in spans])
-    order = sorted(range(len(rows)), key=apart.__getitem__)
-    return array("i", [rows[place] for place in order[:slots]])
+def _nearest(
+    jobs: KnownJobs, rows: OneRows, log_limit: Float, left_out: int, slots: int
+) -> OneRows:
+    """Return the rows whose limits are nearest, of users but one: [slots] or fewer."""
+    limits, users, own = jobs.log_limit, jobs.user, log_limit.item()
+    same = (row for row in rows[:_FEW] if limits[row] == own and users[row] != left_out)
+    taken = array("i", islice(same, slots))
+    if len(taken) == slots:
+        return taken
+    numbers = np.frombuffer(rows, dtype=np.int32)
+    if left_out != _NOBODY:
+        numbers = numbers[jobs.traits.users.take(numbers) != left_out]
+    order = nearest_of_one(jobs.traits.log_limits[numbers], log_limit)
+    return array("i", numbers[order[:slots]].tobytes())
 
 
 def _in_flight_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[OneRows, Figures]:
@@ -192,7 +206,7 @@ def rows_of_many(live: LiveJobs, keys: Ids, columns: Float, at_s: Times) -> tupl
     asking = Traits(keys[:, USER], columns[:, _LOG_LIMIT])
     for place, key in enumerate(TOKEN_KEYS):
         rows = _last_rows(live, keys[:, place], at_s, key.walked)
-        found[:, slots_of(key.name)] = choose(key, rows, rows >= 0, jobs.traits, asking)
+        found[:, slots_of(key.name)] = choose(key, rows, jobs.traits, asking)
     window = _last_rows(live, queue_ids(keys[:, USER]), at_s, QUEUED, queued=True)
     ended = jobs.rows.times_s[window, END] <= at_s[:, None]
     asked, column = np.nonzero((window >= 0) & ~ended)
@@ -210,26 +224,56 @@ def _open(
     return Open(asked, times_s[:, SUBMIT], times_s[:, START], times_s[:, PATIENCE], alike)
 
 
-def _last_rows(live: LiveJobs, keys: Ids, at_s: Times, width: int, *, queued: bool = False) -> Rows:
+def _last_rows(
+    live: LiveJobs,
+    keys: Ids,
+    at_s: Times,
+    width: int,
+    *,
+    queued: bool = False,
+    reach: int = _REACH,
+) -> Rows:
     """Return the last rows under each key that count by a time, the latest first: [n, width].
 
-    Lists are cut once a key, and once more for each job that asks for a time before their last row.
+    Of each list the last `reach` rows are searched; for jobs that ask for an earlier time, all.
     """
-    time_of = (live.jobs.since if queued else live.jobs.end).__getitem__
-    search = bisect_left if queued else bisect_right
     distinct, group = np.unique(keys, return_inverse=True)
     lists = live.lists.rows_of_all(distinct)
-    pieces = [rows[max(len(rows) - width, 0) :] for rows in lists]
-    last_s = np.array([time_of(rows[-1]) if rows else -np.inf for rows in lists])[group]
-    for job in np.flatnonzero(last_s >= at_s if queued else last_s > at_s).tolist():
-        rows = lists[group[job]]
-        stop = search(rows, at_s[job], key=time_of)
-        group[job] = len(pieces)
-        pieces.append(rows[max(stop - width, 0) : stop])
-    lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
-    flat = np.frombuffer(b"".join(pieces), dtype=np.int32)
-    stops = lengths.cumsum()
-    inside = np.arange(width) < lengths[:, None]
-    blocks = np.full(inside.shape, NO_ROW, dtype=np.int32)
-    blocks[inside] = flat[(stops[:, None] - 1 - np.arange(width))[inside]]
-    return blocks[group]
+    lengths = np.fromiter(map(len, lists), np.int64, len(lists))
+    held = np.minimum(lengths, reach)
+    flat = np.frombuffer(b"".join([*(rows[-reach:] for rows in lists), _EMPTY[1]]), dtype=np.int32)
+    stop = held.cumsum()
+    first = stop - held
+    times_s = live.jobs.since_s if queued else live.jobs.rows.times_s[:, END]
+    counts, is_late = (np.less, np.greater_equal) if queued else (np.less_equal, np.greater)
+    late = np.flatnonzero(is_late(times_s[flat[stop - 1]][group], at_s))
+    if len(late):
+        bounds = first[group[late]], stop[group[late]]
+        stops = _stops(lambda rows: counts(times_s[rows], at_s[late]), flat, *bounds)
+        cut = (held < lengths)[group[late]] & (stops - bounds[0] < width)
+        group[late] = np.arange(len(first), len(first) + len(late))
+        first, stop = np.append(first, bounds[0]), np.append(stop, stops)
+    places = stop[:, None] - np.arange(1, width + 1)
+    found = flat.take(places, mode="clip")
+    np.copyto(found, NO_ROW, where=places < first[:, None])
+    found = found.take(group, axis=0)
+    if len(late) and cut.any():
+        far = late[cut]
+        found[far] = _last_rows(live, keys[far], at_s[far], width, queued=queued, reach=_WHOLE)
+    return found
+
+
+def _stops(
+    counts: Callable[[Rows], NDArray[np.bool_]], flat: Rows, first: Places, stop: Places
+) -> Places:
+    """Return behind the last row that counts among flat[first:stop], for m such stretches: [m].
+
+    counts: says of m rows, one of each stretch, which of them count.
+    """
+    found = first
+    step = 1 << int((stop - first).max()).bit_length()
+    while step := step >> 1:
+        probe = found + step
+        counting = (probe <= stop) & counts(flat.take(probe - 1, mode="clip"))
+        found = np.where(counting, probe, found)
+    return found

@@ -180,6 +180,14 @@ def test_jobs_of_the_nearest_limit_are_taken_the_nearest_first() -> None:
         assert found[slots_of("strangers")].tolist() == nearest
 
 
+def test_few_jobs_are_all_taken_however_far_their_limits_are() -> None:
+    limits = [10.0, None, 90_000.0]
+    log = log_of(*(run(second, 1, time_req=limit) for second, limit in enumerate(limits)))
+    for user, kind in (("ann", "same_request"), ("bob", "strangers")):
+        asked = log_of(run(100, 1, time_req=200.0, user=user))
+        assert log_tokens(log, asked).rows[0, slots_of(kind)].tolist() == [0, 2, 1] + [NO_ROW] * 5
+
+
 def test_near_limits_are_looked_for_among_the_last_jobs_only() -> None:
     far = [run(second, 1, time_req=50.0) for second in range(1, WALKED + 1)]
     same = run(0, 1, time_req=900.0)

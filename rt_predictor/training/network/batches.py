@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.features.asked import Asked
-from rt_predictor.features.matrix import assemble, some_tokens
+from rt_predictor.features.matrix import assemble
+from rt_predictor.history.asked_tokens import some_tokens
 from rt_predictor.history.columns import Float, Times
 from rt_predictor.history.log_tokens import LogTokens
 from rt_predictor.training.network.knowledge import leave_out
