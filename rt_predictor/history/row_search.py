@@ -89,9 +89,10 @@ def _nearest(
 ) -> OneRows:
     """Return the rows whose limits are nearest, of users but one: [slots] or fewer."""
     limits, users, own = jobs.log_limit, jobs.user, log_limit.item()
+    # None is nearer than those of the same limit: often there are enough.
     same = (row for row in rows[:_FEW] if limits[row] == own and users[row] != left_out)
     taken = array("i", islice(same, slots))
-    if len(taken) == slots:
+    if len(taken) == slots or not rows:
         return taken
     numbers = np.frombuffer(rows, dtype=np.int32)
     if left_out != _NOBODY:
