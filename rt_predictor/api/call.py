@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from rt_predictor.jobs.events import UNNAMED
 from rt_predictor.observability.logging import one_line
 from rt_predictor.observability.spans import CallSpan, Tracer, use_span
 from rt_predictor.security.role import Role
@@ -64,7 +65,7 @@ class Call:
     @property
     def client(self) -> str:
         """Who calls, as events keep it: the caller, or how it is connected, e.g. "@ipv4"."""
-        return self.caller or f"@{self._context.peer().partition(':')[0]}"
+        return self.caller or f"{UNNAMED}{self._context.peer().partition(':')[0]}"
 
     def fields(self) -> dict[str, str]:
         """What a line of the log has of the call."""

@@ -10,9 +10,9 @@ import polars as pl
 
 from rt_predictor.client import Access, Client
 from rt_predictor.eventlog.files import open_log
-from rt_predictor.jobs.events import with_origin
+from rt_predictor.jobs.events import UNNAMED, with_origin
 
-IMPORT_CLIENT = "@import"
+IMPORT_CLIENT = f"{UNNAMED}import"
 """Who sent what was imported straight into the log."""
 _PIECE_EVENTS = 20_000
 """Jobs that are recorded in one commit or call."""

@@ -53,7 +53,7 @@ _TRUSTED = "whether what the client records counts without a bound"
 class TokenSettings(Section):
     """One of `security.tokens`: who shows the token with this hash, and what they may do."""
 
-    name: str = Field(min_length=1, description="whose token it is")
+    name: str = Field(min_length=1, pattern="^[^@]", description="whose token it is")
     hash: Annotated[str, BeforeValidator(_well_made_hash)] = Field(
         description="SHA-256 of the token"
     )
@@ -65,7 +65,9 @@ class TokenSettings(Section):
 class CertificateRoleSettings(Section):
     """One of `security.client_certificates`: what a client with a certificate may do."""
 
-    name: str = Field(min_length=1, description="common name or alternative name in it")
+    name: str = Field(
+        min_length=1, pattern="^[^@]", description="common name or alternative name in it"
+    )
     roles: tuple[Role, ...] = Field(min_length=1, description="predict, explain, record, admin")
     trusted: bool = Field(False, description=_TRUSTED)
 

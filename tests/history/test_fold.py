@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from rt_predictor.history import eviction
 from rt_predictor.history.columns import COLUMN, job_columns
-from rt_predictor.history.fold import Fold, event_columns
+from rt_predictor.history.fold import Fold, client_ids, event_columns
 from rt_predictor.history.job_store import JobStore
 from rt_predictor.history.learner import NothingLearned
+from rt_predictor.history.value_ids import NULL_ID, value_id
 from rt_predictor.jobs.events import ended_events, job_events
 from rt_predictor.traces.generate import generate_jobs
 from tests.history.event_logs import asked_of, event_logs
@@ -138,3 +139,8 @@ def test_a_short_piece_is_no_trouble(count: int) -> None:
     fold = empty()
     fold.take(ended_events(generate_jobs(5, seed=1)[:count]), 9)
     assert (len(fold.store), fold.position) == (count, 9)
+
+
+def test_callers_without_a_name_are_not_told_apart() -> None:
+    found = client_ids(pl.Series(["@ipv4", "hooks", None, "@import", "hooks"], dtype=pl.String))
+    assert found.tolist() == [NULL_ID, value_id("hooks"), NULL_ID, NULL_ID, value_id("hooks")]
