@@ -159,6 +159,8 @@ class AskedJob(NamedTuple):
     columns: Float
     """[len(COLUMNS)]"""
     keys: tuple[int, ...]
+    start_s: float = nan
+    """NaN where it has not started"""
 
 
 def job_columns(jobs: pl.DataFrame, told: int = TOLD_ALL) -> JobColumns:

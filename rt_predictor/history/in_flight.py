@@ -4,6 +4,8 @@ A job counts as of t where it is told of (`known_since`) before t: jobs that are
 very second of the question do not, and so no order among them matters. It is over by t where its
 end is at or before t, or where there has been no news of it for too long. It runs where its start
 is at or before t, else it waits.
+
+A question may be about a job that was submitted before: it is not among the others then.
 """
 
 from typing import NamedTuple
@@ -46,11 +48,51 @@ class Open(NamedTuple):
     alike: NDArray[np.bool_]
     """[e] whether it has the cores and limit of the asked job"""
 
+    def part(self, entries: NDArray[np.bool_]) -> "Open":
+        """Return some of the entries."""
+        return Open(
+            self.asked[entries],
+            self.submit_s[entries],
+            self.start_s[entries],
+            self.patience_s[entries],
+            self.alike[entries],
+        )
+
 
 def known_since(told: NDArray[np.uint8], submit_s: Times, start_s: Times) -> Times:
     """Return from when on jobs are told of before they end: [n]; NaN where never."""
     started = np.where(told & Told.STARTED, start_s, np.nan)
     return np.where(told & Told.SUBMITTED, submit_s, started)
+
+
+def are_others(jobs: Open, submit_s: Times, start_s: Times, at_s: Times) -> NDArray[np.bool_]:
+    """Return which entries are other jobs than the asked ones themselves: [e].
+
+    An asked job is the one of its user with its submit time, cores and limit; of several, that with
+    the nearest start.
+
+    Args:
+        jobs: e entries.
+        submit_s: [m] of the asked jobs.
+        start_s: [m] of the asked jobs; NaN for those that have not started.
+        at_s: [m] when each is asked for.
+    """
+    others = np.ones(len(jobs.asked), dtype=np.bool_)
+    places = np.flatnonzero(jobs.alike & (jobs.submit_s == submit_s[jobs.asked]))
+    if not len(places):
+        return others
+    asked = jobs.asked[places]
+    theirs_s, own_s = (
+        np.where(times_s <= at_s[asked], times_s, np.nan)
+        for times_s in (jobs.start_s[places], start_s[asked])
+    )
+    apart_s = np.abs(theirs_s - own_s)
+    apart_s[np.isnan(apart_s)] = np.inf
+    apart_s[np.isnan(theirs_s) & np.isnan(own_s)] = 0
+    order = np.lexsort((apart_s, asked))
+    nearest = order[np.unique(asked[order], return_index=True)[1]]
+    others[places[nearest]] = False
+    return others
 
 
 def in_flight(jobs: Open, at_s: Times) -> tuple[Float, NDArray[np.intp]]:

@@ -177,7 +177,7 @@ class JobStore:
         self._make_writer_wait()
         try:
             live = self._live
-            rows, queued = rows_of_many(live, asked.keys, asked.columns, at_s)
+            rows, queued = rows_of_many(live, asked, at_s)
             places, site_of = np.unique(site_places(live, at_s), return_inverse=True)
             sites = [site_rows(live, place) for place in places.tolist()]
             known = live.jobs.rows

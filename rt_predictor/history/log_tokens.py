@@ -24,7 +24,7 @@ from rt_predictor.history.asked_tokens import (
 )
 from rt_predictor.history.choice import NO_PLACE, Traits, choose
 from rt_predictor.history.columns import COLUMN, Float, JobColumns, Times, Told
-from rt_predictor.history.in_flight import IN_FLIGHT, Open, in_flight, known_since
+from rt_predictor.history.in_flight import IN_FLIGHT, Open, are_others, in_flight, known_since
 from rt_predictor.history.token_keys import (
     NO_KEY,
     NO_ROW,
@@ -190,6 +190,9 @@ def _fill_running(found: Rows, log: JobColumns, asked: JobColumns, at_s: Times) 
         rows = lists.rows[places[job, place]]
         alike = log.columns[rows, _REQUEST_ID] == asked.columns[piece, _REQUEST_ID][job]
         jobs = Open(job, log.submit_s[rows], start_s[rows], log.patience_s[rows], alike)
+        others = are_others(jobs, asked.submit_s[piece], asked.start_s[piece], at_s[piece])
+        if not others.all():
+            jobs, rows = jobs.part(others), rows[others]
         figures[piece], running = in_flight(jobs, at_s[piece])
         figures[piece][ends == starts] = np.nan
         job, slot = np.nonzero(running >= 0)

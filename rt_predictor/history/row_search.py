@@ -8,7 +8,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from itertools import islice
-from math import nan
+from math import inf, nan
 from operator import itemgetter
 from sys import maxsize
 from typing import NamedTuple, TypeAlias
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from rt_predictor.history.asked_tokens import END, PATIENCE, START, SUBMIT, Rows
 from rt_predictor.history.choice import Traits, choose, nearest_of_one
-from rt_predictor.history.columns import COLUMN, PATIENCE_S, AskedJob, Float, Times
-from rt_predictor.history.in_flight import IN_FLIGHT, Open, in_flight
+from rt_predictor.history.columns import COLUMN, PATIENCE_S, AskedJob, Float, JobColumns, Times
+from rt_predictor.history.in_flight import IN_FLIGHT, Open, are_others, in_flight
 from rt_predictor.history.known_jobs import KnownJobs
 from rt_predictor.history.live_jobs import LiveJobs
 from rt_predictor.history.token_keys import (
@@ -118,6 +118,8 @@ def _in_flight_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[One
     else:
         end = jobs.end
         left = [row for row in window if not end[row] <= at_s]
+    if left and at_s > asked.submit_s:
+        left = _without_itself(jobs, left, asked, at_s)
     if not left:
         return _EMPTY[RUNNING_SLOTS], _NONE_OPEN
     if len(left) <= _FEW:
@@ -126,6 +128,23 @@ def _in_flight_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[One
     counted, running = in_flight(opened, np.array([at_s]))
     last = array("i", [left[place] for place in running[0].tolist() if place >= 0])
     return last + _EMPTY[RUNNING_SLOTS - len(last)], counted[0].tolist()
+
+
+def _without_itself(jobs: KnownJobs, rows: list[int], asked: AskedJob, at_s: float) -> list[int]:
+    """Return the rows but that of the asked job, as `in_flight.are_others`."""
+    submit, request = jobs.submit, float(asked.columns[_REQUEST_ID])
+    own = [row for row in rows if submit[row] == asked.submit_s and jobs.request_id(row) == request]
+    if not own:
+        return rows
+
+    def apart_s(row: int) -> float:
+        theirs_s = jobs.start[row]
+        if theirs_s <= at_s and asked.start_s <= at_s:
+            return abs(theirs_s - asked.start_s)
+        return inf if theirs_s <= at_s or asked.start_s <= at_s else 0.0
+
+    itself = min(own, key=apart_s)
+    return [row for row in rows if row != itself]
 
 
 def _count(
@@ -197,22 +216,22 @@ class OpenJobs(NamedTuple):
         return figures, np.append(self.rows, np.int32(NO_ROW))[running]
 
 
-def rows_of_many(live: LiveJobs, keys: Ids, columns: Float, at_s: Times) -> tuple[Rows, OpenJobs]:
-    """Return the rows of n asked jobs, [n, SLOTS] without the running ones, and what is open.
-
-    keys: [n, len(TOKEN_KEYS)]; columns: [n, len(COLUMNS)].
-    """
-    jobs = live.jobs
+def rows_of_many(live: LiveJobs, asking: JobColumns, at_s: Times) -> tuple[Rows, OpenJobs]:
+    """Return the rows of n asked jobs, [n, SLOTS] without the running ones, and what is open."""
+    jobs, keys, columns = live.jobs, asking.keys, asking.columns
     found = np.full((len(keys), SLOTS), NO_ROW, dtype=np.int32)
-    asking = Traits(keys[:, USER], columns[:, _LOG_LIMIT])
+    traits = Traits(keys[:, USER], columns[:, _LOG_LIMIT])
     for place, key in enumerate(TOKEN_KEYS):
         rows = _last_rows(live, keys[:, place], at_s, key.walked)
-        found[:, slots_of(key.name)] = choose(key, rows, jobs.traits, asking)
+        found[:, slots_of(key.name)] = choose(key, rows, jobs.traits, traits)
     window = _last_rows(live, queue_ids(keys[:, USER]), at_s, QUEUED, queued=True)
     ended = jobs.rows.times_s[window, END] <= at_s[:, None]
     asked, column = np.nonzero((window >= 0) & ~ended)
     rows = window[asked, column]
     opened = _open(jobs, rows, asked, columns[asked, _REQUEST_ID])
+    others = are_others(opened, asking.submit_s, asking.start_s, at_s)
+    if not others.all():
+        opened, rows = opened.part(others), rows[others]
     return found, OpenJobs(opened, rows, window[:, 0] >= 0)
 
 

@@ -1,6 +1,6 @@
 """Jobs that are asked for, as history and features take them, whichever way they come."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -45,6 +45,8 @@ class AskedJobs:
         at_s = asked.submit_s
         if as_of_s is not None:
             at_s = np.where(np.isnan(as_of_s), at_s, as_of_s)
+        if elapsed_s is not None:
+            known = _started(known, at_s - elapsed_s)
         return cls(jobs, asked, at_s, elapsed_s, known)
 
     def __len__(self) -> int:
@@ -78,6 +80,13 @@ def _optional(jobs: Jobs, name: str) -> Float64 | None:
             return None
         values = np.array(given, dtype=np.float64)
     return None if np.isnan(values).all() else values
+
+
+def _started(known: AskedJob | JobColumns, start_s: Times) -> AskedJob | JobColumns:
+    """The jobs with their starts [n], by which history tells them from others."""
+    if isinstance(known, JobColumns):
+        return replace(known, start_s=start_s)
+    return known._replace(start_s=float(start_s[0]))
 
 
 def _rows_as_columns(rows: list[AskedJob]) -> JobColumns:

@@ -32,7 +32,7 @@ def test_there_are_none_before_the_first_job() -> None:
 
 
 def test_people_see_them_below_those_of_training(capsys) -> None:
-    show(model_info(pb.GetModelInfoResponse(live=encode_live(FIGURES, 0.9))), 0)
+    show(model_info(pb.GetModelInfoResponse(live=encode_live(FIGURES, 0.9))), 0, thanks=False)
     lines = capsys.readouterr().out.splitlines()
     place = next(n for n, line in enumerate(lines) if line.startswith("on later jobs"))
     assert lines[place + 1 : place + 3] == [
@@ -67,7 +67,7 @@ def test_people_see_a_candidate_below_the_model_that_answers(capsys) -> None:
     response = pb.GetModelInfoResponse(
         live=encode_live(FIGURES, 0.9), shadow=encode_shadow(REPORT, 0.9)
     )
-    show(model_info(response), 0)
+    show(model_info(response), 0, thanks=False)
     lines = capsys.readouterr().out.splitlines()
     place = next(n for n, line in enumerate(lines) if line.startswith("shadow"))
     assert lines[place : place + 3] == [
@@ -77,5 +77,5 @@ def test_people_see_a_candidate_below_the_model_that_answers(capsys) -> None:
         "  its answers   25 % of 4 differ by a tenth, 1 failed",
     ]
     response.shadow.CopyFrom(encode_shadow(ShadowReport(1.0, problem="damaged"), 0.9))
-    show(model_info(response), 0)
+    show(model_info(response), 0, thanks=False)
     assert "shadow         damaged" in capsys.readouterr().out.splitlines()

@@ -27,7 +27,10 @@ def told_by(log: JobColumns, rows: np.ndarray, kinds: np.ndarray) -> JobColumns:
 
 
 def asked_of(jobs: JobColumns, row: int) -> AskedJob:
-    return AskedJob(float(jobs.submit_s[row]), jobs.columns[row], tuple(map(int, jobs.keys[row])))
+    keys = tuple(map(int, jobs.keys[row]))
+    return AskedJob(
+        float(jobs.submit_s[row]), jobs.columns[row], keys, start_s=float(jobs.start_s[row])
+    )
 
 
 def ask_each(store: JobStore, asked: JobColumns, at_s: Sequence[float]) -> AskedTokens:

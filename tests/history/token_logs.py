@@ -127,17 +127,49 @@ def plain_state(log: JobColumns, r: int, at_s: float) -> str:
     return "waits" if at_s < log.submit_s[r] + 30 * DAY_S else "over"
 
 
-def _plain_running(log: JobColumns, asked: JobColumns, row: int, at_s: float) -> list[int]:
+def plain_itself(
+    queue: list[int], log: JobColumns, asked: JobColumns, row: int, at_s: float
+) -> int | None:
+    """The job of the queue that is the asked one itself: alike, with the nearest start."""
+    request = COLUMN["request_id"]
+    own = [
+        r
+        for r in queue
+        if not (log.told[r] & Told.ENDED and log.end_s[r] <= at_s)
+        and log.submit_s[r] == asked.submit_s[row]
+        and log.columns[r, request] == asked.columns[row, request]
+    ]
+
+    def start(jobs: JobColumns, r: int, told: bool) -> float | None:
+        return jobs.start_s[r] if told and jobs.start_s[r] <= at_s else None
+
+    def apart(r: int) -> float:
+        starts = start(log, r, bool(log.told[r] & Told.STARTED)), start(asked, row, True)
+        if None in starts:
+            return 0.0 if starts == (None, None) else float("inf")
+        return abs(starts[0] - starts[1])  # type: ignore[operator]
+
+    return min(own, key=apart, default=None)
+
+
+def plain_open(log: JobColumns, asked: JobColumns, row: int, at_s: float) -> list[int]:
+    """The queue without the asked job itself."""
     queue = plain_queue(log, asked, row, at_s)
+    itself = plain_itself(queue, log, asked, row, at_s)
+    return [r for r in queue if r != itself]
+
+
+def _plain_running(log: JobColumns, asked: JobColumns, row: int, at_s: float) -> list[int]:
+    queue = plain_open(log, asked, row, at_s)
     runs = [r for r in queue if plain_state(log, r, at_s) == "runs"]
     return sorted(runs, key=lambda r: -log.start_s[r])
 
 
 def plain_in_flight(log: JobColumns, asked: JobColumns, row: int, at_s: float) -> list[float]:
     """The figures of one asked job."""
-    queue = plain_queue(log, asked, row, at_s)
-    if not queue:
+    if not plain_queue(log, asked, row, at_s):
         return [float("nan")] * 6
+    queue = plain_open(log, asked, row, at_s)
     runs = [r for r in queue if plain_state(log, r, at_s) == "runs"]
     waits = [r for r in queue if plain_state(log, r, at_s) == "waits"]
     request = asked.columns[row, COLUMN["request_id"]]

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rt_predictor.errors import BundleError
+from rt_predictor.jobs.asked import NOTHING_ASKED, frame_of
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.serving import predictor as module
+from rt_predictor.serving.asked_jobs import AskedJobs
 from rt_predictor.serving.predictions import Flag, Predictions
 from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import Settings
-from tests.serving.plain import a_log, assert_same_rows, events_of, knowing, questions
+from tests.serving.plain import a_log, assert_same_rows, events_of, fold_of, knowing, questions
 
 LOG = a_log(1500)
 JOBS = questions(1500, LOG, seed=1)
@@ -78,6 +80,27 @@ def test_pieces_of_a_large_batch_give_the_answers_of_the_whole(
 def test_threads_give_the_answers_of_one(plain_bundle: Path, whole: Predictions) -> None:
     threaded = knowing(plain_bundle, events_of(LOG), threads=3)
     assert_same_rows(threaded.predict(JOBS), EVERY, whole)
+
+
+def test_a_running_job_is_not_told_what_it_is_told_itself(plain_bundle: Path) -> None:
+    """Its own start is no knowledge of another job that runs, and its wait of none that waits."""
+    user = LOG["user"].value_counts(sort=True)["user"][0]
+    alone = pl.col("submit_time").is_unique()
+    mine = LOG.filter(pl.col("user") == user).filter(alone).row(-1, named=True)
+    at_s = mine["start_time"] + 60
+    events = events_of(LOG).filter(pl.col("event_time") <= at_s)
+    itself = pl.col("job_id") == mine["job_id"]
+    assert events.filter(itself)["kind"].to_list() == ["submitted", "started"]
+    job = {name: mine[name] for name in REQUEST_SCHEMA} | NOTHING_ASKED | {"as_of": at_s}
+    for asked in ({**job, "elapsed": 60.0}, job):
+        with_it, without = (knowing(plain_bundle, some) for some in (events, events.remove(itself)))
+        whole = without.predict([asked])
+        assert_same_rows(with_it.predict([asked]), [0], whole)
+        assert_same_rows(with_it.predict(frame_of([asked, asked])), [0, 0], whole)
+        rows = AskedJobs.of([asked]).tokens(fold_of(with_it).store).in_flight
+        np.testing.assert_array_equal(
+            rows, AskedJobs.of([asked]).tokens(fold_of(without).store).in_flight
+        )
 
 
 def test_levels_that_are_asked_for_are_those_of_the_answer(predictor: Predictor) -> None:
