@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.history.asked_tokens import AskedTokens
-from rt_predictor.history.columns import COLUMN
+from rt_predictor.history.columns import COLUMN, Float, Times
 from rt_predictor.history.token_keys import FINISHED_SLOTS, SLOTS, TOKEN_KEYS, slots_of
+from rt_predictor.model.conditional import UNKNOWN_SHARE
 from rt_predictor.model.network import Weighed
 from rt_predictor.serving.explanation import MOST_JOBS, Explanation, OwnJob, Said
 
@@ -16,7 +17,11 @@ _OWN = np.setdiff1d(np.arange(SLOTS), _OTHERS)
 
 
 def explanations(
-    rows: NDArray[np.intp], tokens: AskedTokens, weighed: Weighed, proposals: Sequence[str]
+    rows: NDArray[np.intp],
+    tokens: AskedTokens,
+    weighed: Weighed,
+    elapsed_s: Times | None,
+    proposals: Sequence[str],
 ) -> dict[int, Explanation]:
     """Return the explanations of some of n jobs, by row.
 
@@ -24,17 +29,40 @@ def explanations(
         rows: of the jobs that ask for one.
         tokens: what history says of the n jobs.
         weighed: what the network says of them.
+        elapsed_s: [n] how long each has run, NaN for not started; None where none has.
         proposals: names of models and rules.
     """
-    return {row: _explanation(row, tokens, weighed, proposals) for row in rows.tolist()}
+    found = {}
+    for row in rows.tolist():
+        ran_s = np.nan if elapsed_s is None else float(elapsed_s[row])
+        weights = _shares(weighed.weights[row], weighed.support_s[row], ran_s)
+        found[row] = _explanation(row, tokens, weights, weighed.support_s[row], proposals)
+    return found
+
+
+def _shares(weights: Float, support_s: Float, elapsed_s: float) -> NDArray[np.float64]:
+    """Return the shares of the points: [S]. What has been outlived has none.
+
+    They add up to less than 1 where part of what is left is not of any known kind
+    (`given_elapsed`).
+    """
+    shares = weights.astype(np.float64)
+    shares /= shares.sum()
+    outlived = support_s <= elapsed_s
+    lost = float(shares[outlived].sum())
+    if lost:
+        shares[outlived] = 0.0
+        shares /= shares.sum() + UNKNOWN_SHARE * lost
+    return shares
 
 
 def _explanation(
-    row: int, tokens: AskedTokens, weighed: Weighed, proposals: Sequence[str]
+    row: int,
+    tokens: AskedTokens,
+    weights: NDArray[np.float64],
+    support_s: Float,
+    proposals: Sequence[str],
 ) -> Explanation:
-    weights = weighed.weights[row].astype(np.float64)
-    weights /= weights.sum()
-    support_s = weighed.support_s[row]
     said: Mapping[str, Said] = {
         name: Said(float(support_s[place]), float(weights[place]))
         for place, name in enumerate(proposals, SLOTS)
@@ -47,7 +75,7 @@ def _explanation(
         other_own_share=max(own_share - sum(job.share for job in own_jobs), 0.0),
         others_share=float(weights[_OTHERS].sum()),
         proposals=said,
-        grid_share=float(weights[SLOTS + len(proposals) :].sum()),
+        grid_share=max(1.0 - float(weights[: SLOTS + len(proposals)].sum()), 0.0),
     )
 
 

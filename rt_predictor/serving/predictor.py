@@ -165,7 +165,9 @@ class Predictor:
             view_of=view_of,
             member_names=self.member_names,
             model_version=self.model_version,
-            explanations=explanations(asked.explained, tokens, weighed, self.member_names),
+            explanations=explanations(
+                asked.explained, tokens, weighed, asked.elapsed_s, self.member_names
+            ),
         )
 
     def describe(self) -> ModelDescription:

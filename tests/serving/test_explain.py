@@ -77,6 +77,19 @@ def test_what_is_said_alone_is_what_is_said_in_a_batch(
         assert predictor.predict([job]).explanations == {0: told[row]}
 
 
+def test_what_a_job_has_outlived_has_no_share(predictor: Predictor) -> None:
+    asked = {**JOBS.row(0, named=True), **NOTHING_ASKED, "explain": True}
+    before = predictor.predict([asked]).explanations[0]
+    (shortest, *_, longest) = sorted(job.runtime_s for job in before.own_jobs)
+    assert shortest < longest
+    ran = {"elapsed": shortest, "as_of": asked["submit_time"]}
+    one = predictor.predict([{**asked, **ran}]).explanations[0]
+    assert min(job.runtime_s for job in one.own_jobs) > shortest
+    outlived = {**ran, "elapsed": 1e8}
+    one = predictor.predict([{**asked, **outlived}]).explanations[0]
+    assert (one.own_jobs, one.grid_share) == ((), 1.0)
+
+
 def test_who_is_not_known_rests_on_others_and_on_the_grid(predictor: Predictor) -> None:
     stranger = {**JOBS.row(0, named=True), **NOTHING_ASKED, "user": "nobody", "explain": True}
     one = predictor.predict([stranger]).explanations[0]
