@@ -76,7 +76,7 @@ def rows_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[OneRows, 
         elif left_out != _NOBODY:
             users = jobs.user
             taken = array("i", islice((row for row in taken if users[row] != left_out), slots))
-        found += taken
+        found += taken[:slots]
         if len(taken) < slots:
             found += _EMPTY[slots - len(taken)]
     running, figures = _in_flight_of_one(live, asked, at_s)

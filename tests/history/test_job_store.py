@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rt_predictor.history.asked_tokens import AskedTokens, joined
-from rt_predictor.history.columns import AskedJob, JobColumns, Told
+from rt_predictor.history.columns import AskedJob, JobColumns, Told, job_columns
 from rt_predictor.history.job_store import JobStore
 from rt_predictor.history.log_tokens import log_tokens
 from tests.history.test_log_tokens import assert_same
-from tests.history.token_logs import token_logs
+from tests.history.token_logs import frame, job, token_logs
 
 MANY = 1_000_000
 
@@ -58,6 +58,18 @@ def test_live_answers_are_those_of_the_whole_log(log: JobColumns, data: st.DataO
     assert_same(found, log_tokens(log).gather(slice(None)))
     if len(log):
         assert_same(ask_each(store, log, log.submit_s.tolist()), found)
+
+
+def test_a_job_without_a_user_is_shown_as_many_jobs_as_any_other() -> None:
+    times = (
+        {"submit_time": t, "start_time": t, "end_time": t + 1, "runtime": 1.0} for t in range(80)
+    )
+    log = job_columns(frame([job(job_id=str(n), **at) for n, at in enumerate(times)]))
+    asked = job_columns(frame([job(user=None, submit_time=100.0)]))
+    store = filled(log)
+    whole = log_tokens(log, asked).gather(slice(None))
+    assert_same(store.tokens_of(asked, asked.submit_s), whole)
+    assert_same(ask_each(store, asked, [100.0]), whole)
 
 
 @settings(max_examples=100, deadline=None)
