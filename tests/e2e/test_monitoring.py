@@ -14,11 +14,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rt_predictor.client import Access, Client, Job, Outcome
 from rt_predictor.errors import InvalidRequestError
+from rt_predictor.model.bundle import write_bundle
 from rt_predictor.security.tokens import hash_of, new_token
+from tests.model.plain_bundle import plain_bundle
 from tests.ports import free_port
 from tests.security.files import Place
 from tests.waiting import PATIENCE_S
@@ -92,13 +95,23 @@ def _secured(folder: Path) -> tuple[dict[str, str], Access]:
 
 
 @pytest.fixture(scope="module")
-def watched(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def of_a_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle tuned just now: a base model has no age, and no figures of a site."""
+    folder = tmp_path_factory.mktemp("tuned") / "plain"
+    tuned = plain_bundle(learned=np.arange(1, dtype=np.uint64))
+    info = tuned.info.model_copy(update={"trained_at": time.time()})
+    write_bundle(folder, replace(tuned, info=info), {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def watched(of_a_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     found("prometheus")
-    beside = ("--workers", "2", "--shadow", tiny_bundle)
+    beside = ("--workers", "2", "--shadow", of_a_site)
     folder = tmp_path_factory.mktemp("prometheus")
     settings, access = _secured(folder)
     with (
-        running(tiny_bundle, *beside, **settings) as service,
+        running(of_a_site, *beside, **settings) as service,
         scraping(service.metrics_url, folder, free_port()) as prometheus,
     ):
         _load(service, prometheus, access)

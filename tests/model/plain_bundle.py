@@ -59,7 +59,10 @@ def plain_bundle(version: str = VERSION, learned: Ids | None = None) -> Bundle:
             )
         ),
         metrics=TrainingMetrics(
-            evaluation={"models": {"ensemble": {"mae": 100.0}}},
+            evaluation={
+                "models": {"ensemble": {"mae": 100.0, "accuracy": 0.6, "underestimated": 0.4}},
+                "interval": {"level": 0.9, "coverage": 0.9, "winkler": 500.0},
+            },
             parity={},
             boosters={},
             seconds={},
