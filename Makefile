@@ -48,7 +48,7 @@ serve: setup-serve  ## run the service here, with BUNDLE=artifacts/production
 train: setup-train  ## tune the base model on TRACE, a job log, into TUNED
 	$(BIN)/rt-predictor train $(TRACE) -o $(TUNED)
 
-base: setup-train  ## train the base model, artifacts/production, on the public logs; about an hour
+base: setup-train  ## train the base model, artifacts/production, on the public logs; some ten minutes
 	$(BIN)/python tools/base.py $(BASE_ARGS)
 
 setup: setup-dev  ## make the environment for development, .venv
