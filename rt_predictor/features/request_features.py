@@ -19,7 +19,7 @@ from rt_predictor.features.token_features import TOKEN_FEATURES, TYPICAL_LOG_S
 from rt_predictor.history.asked_tokens import AskedTokens
 from rt_predictor.history.columns import COLUMN, Float
 from rt_predictor.history.in_flight import IN_FLIGHT
-from rt_predictor.history.token_keys import SLOTS, TOKEN_KEYS, slots_of
+from rt_predictor.history.token_keys import NO_ROW, SLOTS, TOKEN_KEYS, slots_of
 
 BOUND = 8.0
 """Features are cut at plus and minus so much."""
@@ -171,6 +171,7 @@ _ROUND_S = np.array([seconds for _, seconds in ROUND])
 _ASKED_SIZES = slice(COLUMN["log_limit"], COLUMN["log_gpus"] + 1)
 _OWN = slots_of("own")
 _ZERO, _ONE, _LEAST, _MOST = (scalar(value) for value in (0, 1, -BOUND, BOUND))
+_ZERO_S, _NO_ROW = np.array(0.0), np.array(NO_ROW, dtype=np.int32)
 _OF_KIND = np.zeros((SLOTS, len(TOKEN_KINDS)), dtype=np.float32)
 for _column, _kind in enumerate(TOKEN_KINDS):
     _OF_KIND[slots_of(_kind), _column] = 1
@@ -191,7 +192,7 @@ def request_quantities(asked: Asked, missing: Float, site: Float, zone: tzinfo) 
         _CONSTANTS[:jobs],
         asked.columns[:, _ASKED_SIZES],
         missing[:, : len(GROUPS["missing"])],
-        np.fmod(asked.limit_s[:, None], _ROUND_S) == _ZERO,
+        np.fmod(asked.limit_s[:, None], _ROUND_S) == _ZERO_S,
         calendar(asked.submit_s, zone),
         site,
     )
@@ -214,7 +215,7 @@ def anchors_of(quantities: Float) -> Float:
 
 def count_kinds(tokens: AskedTokens) -> Float:
     """Return how many tokens there are of each kind: [n, len(TOKEN_KINDS)]."""
-    counted: Float = (tokens.rows >= 0).astype(np.float32) @ _OF_KIND
+    counted: Float = (tokens.rows > _NO_ROW).astype(np.float32).dot(_OF_KIND)
     return counted
 
 

@@ -96,7 +96,7 @@ def _nearest(
         return taken
     numbers = np.frombuffer(rows, dtype=np.int32)
     if left_out != _NOBODY:
-        numbers = numbers[jobs.traits.users.take(numbers) != left_out]
+        numbers = numbers[jobs.traits.users.take(numbers) != np.array(left_out, np.uint64)]
     order = nearest_of_one(jobs.traits.log_limits[numbers], log_limit)
     return array("i", numbers[order[:slots]].tobytes())
 
