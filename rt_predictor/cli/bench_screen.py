@@ -19,7 +19,7 @@ _TITLES = {
     "bulk": "Many jobs a message",
     "history": "With a history",
     "inside": "In this process",
-    "native": "All models in their own libraries, and one of each, one after the other",
+    "native": "Boosters of as many trees in their own libraries, one after the other",
     "mlserver": "MLServer, one LightGBM of as many trees on ready features",
     "growth": "How cost grows",
     "service": "What a service costs",
