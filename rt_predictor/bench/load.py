@@ -5,9 +5,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any
 
+import grpc
+
 Call = Callable[[Any], Awaitable[Any]]
 Stream = Callable[[AsyncIterator[Any]], Any]
 """Gives something to iterate over asynchronously."""
+
+_TURNED_AWAY = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED)
+_AGAIN_S = 0.01
+"""Pause before a call that was turned away is made again."""
 
 
 async def at_once(call: Call, requests: Sequence[Any], in_flight: int) -> tuple[float, list[float]]:
@@ -30,12 +36,13 @@ async def a_second(call: Call, requests: Sequence[Any], rate: float) -> list[flo
     """Begins that many calls a second, whether or not others have been answered (open loop).
 
     Returns the latency of each in s, from when it was due: that the caller was late (timers here
-    have steps of 1 ms) counts against what is measured.
+    have steps of 1 ms) counts against what is measured, and so do attempts that were turned away.
     """
     latencies: list[float] = []
 
     async def one(request: Any, due: float) -> None:
-        await call(request)
+        while not await _is_answered(call, request):
+            await asyncio.sleep(_AGAIN_S)
         latencies.append(perf_counter() - due)
 
     started = perf_counter()
@@ -46,6 +53,17 @@ async def a_second(call: Call, requests: Sequence[Any], rate: float) -> list[flo
                 await asyncio.sleep(wait)
             calls.create_task(one(request, due))
     return latencies
+
+
+async def _is_answered(call: Call, request: Any) -> bool:
+    """Whether a call is not turned away for want of room, as gRPC or the service does."""
+    try:
+        await call(request)
+    except grpc.aio.AioRpcError as error:
+        if error.code() not in _TURNED_AWAY:
+            raise
+        return False
+    return True
 
 
 async def streamed(stream: Stream, requests: Sequence[Any]) -> float:
