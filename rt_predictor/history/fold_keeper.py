@@ -11,7 +11,8 @@ from rt_predictor.eventlog.snapshot_file import Json, Stored
 from rt_predictor.history.fingerprint import history_fingerprint
 from rt_predictor.history.fold import Fold
 from rt_predictor.history.job_store import JobStore
-from rt_predictor.history.learner import Arrays, Learner
+from rt_predictor.history.known_jobs import Arrays
+from rt_predictor.history.learner import Learner
 from rt_predictor.history.seen_names import SeenNames
 
 _STORE, _NAMES, _LEARNED = "jobs.", "names.", "learned."

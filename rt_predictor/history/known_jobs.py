@@ -20,8 +20,13 @@ from rt_predictor.history.columns import (
     Times,
     Told,
 )
-from rt_predictor.history.growth import FIRST_ROWS, GROWTH
 from rt_predictor.history.token_keys import NO_KEY, USER
+
+FIRST_ROWS = 1024
+"""Rows that there is room for at first."""
+
+GROWTH = 1.25
+"""How much more room there is each time it has run out."""
 
 Arrays = Mapping[str, NDArray[Any]]
 

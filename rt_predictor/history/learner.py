@@ -6,7 +6,7 @@ does not know what is learned from that.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from rt_predictor.eventlog.snapshot_file import Json
 from rt_predictor.history.asked_tokens import AskedTokens, some_tokens
 from rt_predictor.history.columns import JobColumns, Times
+from rt_predictor.history.known_jobs import Arrays
 from rt_predictor.history.value_ids import Ids
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,6 @@ Jobs: TypeAlias = pl.DataFrame | Rows
 """Jobs in a frame with the columns of `REQUEST_SCHEMA`, or a few of them in rows."""
 
 
-def as_frame(jobs: Jobs) -> pl.DataFrame:
-    """The jobs in a frame, whichever way they come."""
-    return jobs if isinstance(jobs, pl.DataFrame) else pl.from_dicts(jobs, schema=REQUEST_SCHEMA)
-
-
 def numbers(jobs: Jobs, name: str) -> NDArray[np.float64]:
     """A column of numbers: [n], NaN where it is missing."""
     if isinstance(jobs, pl.DataFrame):

@@ -1,11 +1,10 @@
 """Named arrays of the parts of a state, side by side in one mapping: what a snapshot holds."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
-Arrays = Mapping[str, NDArray[Any]]
+from rt_predictor.history.known_jobs import Arrays
 
 
 def named_parts(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:

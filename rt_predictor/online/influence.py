@@ -17,10 +17,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_predictor.online.arrays import Arrays, named_parts, part_of
-from rt_predictor.online.outcome_weights import greatest_count
+from rt_predictor.history.known_jobs import Arrays
+from rt_predictor.online.arrays import named_parts, part_of
+from rt_predictor.online.outcome_weights import SHARE, greatest_count
 
-LEAST_SHARE: Final = 0.05
+LEAST_SHARE: Final = SHARE
 """Share of the moving weight that any user, and any client, may have."""
 
 HALF_SIBLINGS: Final = 30.0

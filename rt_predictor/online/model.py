@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from rt_predictor.eventlog.snapshot_file import Json
 from rt_predictor.features.asked import Asked
 from rt_predictor.history.columns import COLUMN, Times
-from rt_predictor.history.learner import Arrays, EndedJobs
+from rt_predictor.history.known_jobs import Arrays
+from rt_predictor.history.learner import EndedJobs
 from rt_predictor.history.token_keys import USER
 from rt_predictor.history.value_ids import NULL_ID, Ids, value_id
 from rt_predictor.model.bundle import Bundle

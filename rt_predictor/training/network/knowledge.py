@@ -7,14 +7,11 @@ alone. What is left out is gone before features are made, with all that follows 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rt_predictor.features.asked import Asked
 from rt_predictor.history.asked_tokens import NO_JOB, AskedTokens
 from rt_predictor.history.columns import COLUMN
 from rt_predictor.history.token_keys import NO_ROW, slots_of
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
