@@ -7,9 +7,9 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from rt_predictor.jobs.events import UNNAMED
 from rt_predictor.observability.logging import one_line
 from rt_predictor.observability.spans import CallSpan, Tracer, use_span
+from rt_predictor.security.peers import unnamed_client
 from rt_predictor.security.role import Role
 from rt_predictor.security.roles import Caller
 
@@ -64,8 +64,8 @@ class Call:
 
     @property
     def client(self) -> str:
-        """Who calls, as events keep it: the caller, or how it is connected, e.g. "@ipv4"."""
-        return self.caller or f"{UNNAMED}{self._context.peer().partition(':')[0]}"
+        """Who calls, as events keep it: the caller, or how it is connected, as `Unnamed` says."""
+        return self.caller or unnamed_client(self._context.peer())
 
     def fields(self) -> dict[str, str]:
         """What a line of the log has of the call."""

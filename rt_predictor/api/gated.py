@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 
 from rt_predictor.api.call import use_caller
-from rt_predictor.security.client_limits import peer_key
 from rt_predictor.security.gate import Gate
+from rt_predictor.security.peers import peer_key
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 _Behaviour = Callable[[Any, _Context], Awaitable[Any]]

@@ -10,10 +10,9 @@ import polars as pl
 
 from rt_predictor.client import Access, Client
 from rt_predictor.eventlog.files import open_log
-from rt_predictor.jobs.events import UNNAMED, with_origin
+from rt_predictor.jobs.events import with_origin
+from rt_predictor.jobs.unnamed import Unnamed
 
-IMPORT_CLIENT = f"{UNNAMED}import"
-"""Who sent what was imported straight into the log."""
 _PIECE_EVENTS = 20_000
 """Jobs that are recorded in one commit or call."""
 
@@ -37,7 +36,7 @@ def import_into_log(events: pl.DataFrame, path: Path, progress: Progress) -> Imp
     whole = Imported()
     try:
         for piece in events.iter_slices(_PIECE_EVENTS):
-            part = log.append(with_origin(piece, IMPORT_CLIENT, time.time()))
+            part = log.append(with_origin(piece, Unnamed.IMPORT.value, time.time()))
             whole = Imported(whole.recorded + part.recorded, whole.duplicates + part.duplicates)
             progress((whole.recorded + whole.duplicates) / len(events))
     finally:

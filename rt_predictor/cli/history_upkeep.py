@@ -28,7 +28,8 @@ def clients(*, history: LogFile = None, config: Config = None) -> None:
     """Says who sent the events of a log.
 
     A client is known by the name of its token or certificate; one without by the way it came
-    (`@ipv4`, `@ipv6`, `@unix`), and what was imported into the file by `@import`.
+    (`@local` from this host, `@ipv4`, `@ipv6`, `@unix`), and what was imported into the file by
+    `@import`.
 
     Example:
 

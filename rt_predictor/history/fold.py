@@ -19,7 +19,7 @@ from rt_predictor.history.learner import EndedJobs, Learned
 from rt_predictor.history.seen_names import SeenNames
 from rt_predictor.history.value_ids import Ids, column_ids
 from rt_predictor.jobs.event_kind import EventKind
-from rt_predictor.jobs.events import UNNAMED, broken_events
+from rt_predictor.jobs.events import broken_events
 
 _TOLD = {
     EventKind.SUBMITTED.value: Told.SUBMITTED,
@@ -59,7 +59,7 @@ class Fold:
             events = events.filter(kept)
         if len(events):
             limit_s = events["time_req"].fill_null(np.nan).to_numpy()
-            self._take(event_columns(events), limit_s, client_ids(events["client"]))
+            self._take(event_columns(events), limit_s, column_ids(events["client"]))
         self.position = position
 
     def _take(self, events: JobColumns, limit_s: Times, clients: Ids) -> None:
@@ -77,16 +77,6 @@ class Fold:
                 self.learned.learn(
                     EndedJobs(jobs, limit_s[piece][rows], tokens, clients[piece][rows])
                 )
-
-
-def client_ids(clients: pl.Series) -> Ids:
-    """Return the ids of who sent n events: [n]; `NULL_ID` for callers that have no name.
-
-    Those are not told apart: where callers need no credentials, anybody may be anyone, and who
-    imports into the log may write all of it.
-    """
-    named = clients.set(clients.str.starts_with(UNNAMED).fill_null(value=True), None)
-    return column_ids(named)
 
 
 def event_columns(events: pl.DataFrame) -> JobColumns:

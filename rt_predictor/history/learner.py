@@ -29,7 +29,7 @@ class EndedJobs:
     tokens: AskedTokens
     """What was known of them at their submit."""
     clients: Ids
-    """[n] ids of the clients that told of their ends; `NULL_ID` where clients are not told apart"""
+    """[n] ids of the clients that told of their ends; `NULL_ID` where that is not known"""
 
     def __len__(self) -> int:
         return len(self.jobs)

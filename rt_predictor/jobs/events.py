@@ -41,12 +41,9 @@ EVENT_SCHEMA: Mapping[str, type[pl.DataType]] = {
 """One event: column name -> Polars type.
 
 event_time: when it happened: the submit, start or end time of the job, or when it was cancelled.
-client: who sent it: the name of a caller, or `UNNAMED` and the way it came in; null where unknown.
+client: who sent it: the name of a caller, or the way it came in (`Unnamed`); null where unknown.
 arrived_s: when it came in, Unix s by our clock.
 """
-
-UNNAMED = "@"
-"""What clients begin with that are no callers by name: none has credentials, or it is an import."""
 
 _COLUMN_OF_KIND: Mapping[EventKind, str] = {
     EventKind.SUBMITTED: "submit_time",

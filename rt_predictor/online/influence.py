@@ -2,12 +2,14 @@
 
 A state is a moving mean: each outcome has a weight, and the sum of all weights does not grow beyond
 a window, so that old ones fade. A user may have at most `LEAST_SHARE` of that sum, or one part in
-the number of active users where that is more; a client that is not trusted at most `LEAST_SHARE`,
-whoever it claims to speak for. What would exceed that weighs less, or nothing.
+the number of active users where that is more. So may a client, whoever it claims to speak for; but
+where a trusted client has told of any job lately, one that is not trusted has `LEAST_SHARE` at
+most. What would exceed that weighs less, or nothing.
 
-Weights fade only as others come in, so that a flood does not wash away what others taught. Users
+Weights fade only as others come in, so that a flood does not wash away what others taught. Those
 who are equally active would so hold each other fast once each has his part; therefore nobody is cut
-below what all others offer (`greatest_count`), and what a user has is also forgotten with time.
+below what all others offer (`greatest_count`), and what one has is also forgotten with time. Only
+beside a trusted client, what the others have is not.
 """
 
 import math
@@ -22,13 +24,13 @@ from rt_predictor.online.arrays import named_parts, part_of
 from rt_predictor.online.outcome_weights import SHARE, greatest_count
 
 LEAST_SHARE: Final = SHARE
-"""Share of the moving weight that any user, and any client, may have."""
+"""Share of the moving weight that any user, and any client, may have in any case."""
 
 HALF_SIBLINGS: Final = 30.0
 """Siblings with which a job counts half."""
 
-USER_HALF_LIFE_S: Final = 7 * 86400.0
-"""Time after which what a user has counts half against him."""
+HALF_LIFE_S: Final = 7 * 86400.0
+"""Time after which what a user or a client has counts half against it."""
 
 _KEPT_ENDS = 256
 """Ends of each user that are remembered: with more siblings a job does not count less."""
@@ -88,16 +90,22 @@ class Shares:
         """
         self.weight = weight
         self.outcomes = 0
-        self.user_share = 1.0
-        """Of the weight that a user may have."""
-        self.user_most = math.inf
-        """Weight that a user may have in any case: what he has where all are as active as he."""
+        self.users, self.clients = Bound(), Bound()
+        self.held = Faded()
+        """What each client that is not trusted has of the weight."""
         self.seen_s = -math.inf
-        """Time up to which what users have has faded."""
-        self.used, self.offered, self.clients = Faded(), Faded(), Faded()
+        """Time up to which what users and clients have has faded."""
         self._window = window
 
-    def step(self, weight: float, user: int, untrusted_client: int | None, now_s: float) -> float:
+    def step(
+        self,
+        weight: float,
+        user: int,
+        untrusted_client: int | None,
+        now_s: float,
+        *,
+        beside_trusted: bool,
+    ) -> float:
         """Take an outcome in, and return how far the mean moves towards it: 0 to 1.
 
         Args:
@@ -105,16 +113,20 @@ class Shares:
             user: id of its user.
             untrusted_client: id of the client that told it; None where that is trusted.
             now_s: latest end of a job, Unix s.
+            beside_trusted: whether a trusted client has told of any job lately.
         """
         self.outcomes += 1
         if self.outcomes % _RECOUNT_OUTCOMES == 1:
             self._recount(now_s)
-        self.offered.add(user, weight)
-        most = max(self.user_share * self.weight, self.user_most)
-        weight = min(weight, most - self.used.get(user))
+        self.users.offered.add(user, weight)
+        room = self.users.room(user, self.weight)
         if untrusted_client is not None:
-            used = self.clients.get(untrusted_client)
-            weight = min(weight, LEAST_SHARE * self.weight - used)
+            self.clients.offered.add(untrusted_client, weight)
+            if beside_trusted:
+                room = min(room, LEAST_SHARE * self.weight - self.held.get(untrusted_client))
+            else:
+                room = min(room, self.clients.room(untrusted_client, self.weight))
+        weight = min(weight, room)
         if weight <= 0:
             return 0.0
         if self.weight + weight > self._window:
@@ -123,14 +135,17 @@ class Shares:
                 known.scale *= kept
             self.weight = self._window - weight
         self.weight += weight
-        self.used.add(user, weight)
+        self.users.used.add(user, weight)
         if untrusted_client is not None:
-            self.clients.add(untrusted_client, weight)
+            self.clients.used.add(untrusted_client, weight)
+            self.held.add(untrusted_client, weight)
         return weight / self.weight
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what a snapshot holds."""
-        numbers = [self.weight, self.outcomes, self.user_share, self.user_most, self.seen_s]
+        numbers = [self.weight, self.outcomes, self.seen_s]
+        for bound in (self.users, self.clients):
+            numbers += [bound.share, bound.most]
         found: dict[str, NDArray[Any]] = {"numbers": np.array(numbers)}
         for number, known in enumerate(self.faded):
             found |= named_parts(f"faded{number}.", known.arrays())
@@ -138,34 +153,61 @@ class Shares:
 
     def restore(self, arrays: Arrays) -> None:
         """Go on where another's `arrays` were taken."""
-        self.weight, outcomes, *limits = arrays["numbers"].tolist()
+        self.weight, outcomes, self.seen_s, *limits = arrays["numbers"].tolist()
         self.outcomes = int(outcomes)
-        self.user_share, self.user_most, self.seen_s = limits
-        self.used, self.offered, self.clients = (
-            Faded.of(part_of(f"faded{number}.", arrays)) for number in range(3)
+        self.users.share, self.users.most, self.clients.share, self.clients.most = limits
+        found = (Faded.of(part_of(f"faded{number}.", arrays)) for number in range(len(self.faded)))
+        self.users.used, self.users.offered, self.clients.used, self.clients.offered, self.held = (
+            found
         )
 
     @property
-    def faded(self) -> "tuple[Faded, Faded, Faded]":
+    def faded(self) -> "tuple[Faded, ...]":
         """Return all that fades as the mean moves on."""
-        return self.used, self.offered, self.clients
+        bounds = self.users, self.clients
+        return *(known for bound in bounds for known in (bound.used, bound.offered)), self.held
 
     def _recount(self, now_s: float) -> None:
-        """Find how much a user may have now, and forget those whose weight has faded."""
-        if now_s > self.seen_s > -math.inf:
-            kept = 0.5 ** ((now_s - self.seen_s) / USER_HALF_LIFE_S)
-            self.used.scale *= kept
-            self.offered.scale *= kept
+        """Find how much each may have now, and forget those whose weight has faded."""
+        fades = now_s > self.seen_s > -math.inf
+        kept = 0.5 ** ((now_s - self.seen_s) / HALF_LIFE_S) if fades else 1.0
         self.seen_s = max(now_s, self.seen_s)
-        for known in self.faded:
+        self.held.forget(_FORGOTTEN_WEIGHT)
+        for bound in (self.users, self.clients):
+            bound.recount(self.weight, kept)
+
+
+class Bound:
+    """How much of a moving weight each of some may have: of the users, or of the clients."""
+
+    def __init__(self) -> None:
+        self.share = 1.0
+        """Of the weight that one may have."""
+        self.most = math.inf
+        """Weight that one may have in any case: what each has where all are equally active."""
+        self.used, self.offered = Faded(), Faded()
+
+    def room(self, name: int, weight: float) -> float:
+        """Return how much more of a weight one may have; at most 0 for nothing."""
+        return max(self.share * weight, self.most) - self.used.get(name)
+
+    def recount(self, weight: float, kept: float) -> None:
+        """Find how much of a weight one may have now.
+
+        Args:
+            weight: the moving weight, all together.
+            kept: what time has left of what was used and offered, 0 to 1.
+        """
+        for known in (self.used, self.offered):
+            known.scale *= kept
             known.forget(_FORGOTTEN_WEIGHT)
         offered = self.offered.values()
         active = int((offered >= _ACTIVE_WEIGHT).sum())
-        self.user_share = max(LEAST_SHARE, 1 / max(active, 1))
-        others = max(self.weight - float(self.used.values().sum()), 0.0)
-        self.user_most = greatest_count(offered, self.user_share, others)
-        if active > 1 and math.isinf(self.user_most):
-            self.user_most = self.user_share * (others + float(offered.sum()))
+        self.share = max(LEAST_SHARE, 1 / max(active, 1))
+        others = max(weight - float(self.used.values().sum()), 0.0)
+        self.most = greatest_count(offered, self.share, others)
+        if active > 1 and math.isinf(self.most):
+            self.most = self.share * (others + float(offered.sum()))
 
 
 class Faded:

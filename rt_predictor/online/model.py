@@ -172,12 +172,12 @@ class OnlineState:
             )
         )
         told = self._recalibrated(raw, jobs.submit_s)
-        weights = self._weights.weigh(users, ended.clients)
+        weights = self._weights.weigh(users, ended.clients, jobs.end_s)
         members_s = self.model.network.proposed_s(weighed).astype(np.float64)
         self._live = self._live.after(told, members_s, runtime_s, weights)
 
     def _untrusted(self, clients: Ids) -> Ids:
-        """[n] the clients that are not trusted, 0 in place of those that are."""
+        """[n] the clients that are not trusted, 0 in place of those that are or are not known."""
         trusted = [client == NULL_ID or self.model.trusts(client) for client in clients.tolist()]
         return np.where(trusted, np.uint64(0), clients)
 

@@ -1,11 +1,12 @@
 """How much an outcome may count in what all are told, so that nobody has too much say.
 
 In every state that is shared, one user has at most a twentieth of the weight, or an equal share
-where fewer than twenty are active, and so has one client that is not trusted. Outcomes are counted
-as they fade: one counts half after so many others. Who has too many of them has each count less,
-just as much as keeps his share; the factor is found anew at set places of the log, so that it does
-not depend on the pieces in which the log was read. Of a client that is not trusted, also what has
-counted is kept, so that it stays within its share however suddenly it tells of many.
+where fewer than twenty are active, and so has one client; but where a trusted client has told of
+any job lately, one that is not trusted has a twentieth at most. Outcomes are counted as they fade:
+one counts half after so many others. Who has too many of them has each count less, just as much as
+keeps his share; the factor is found anew at set places of the log, so that it does not depend on
+the pieces in which the log was read. Of a client that is not trusted, also what has counted is
+kept, so that beside a trusted one it stays within its share however suddenly it tells of many.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,13 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_predictor.history.columns import Times
 from rt_predictor.history.token_keys import NO_KEY
 from rt_predictor.history.value_ids import NULL_ID, Ids
 
 Array = NDArray[np.float64]
 
 SHARE = 0.05
-"""Of the weight that one user, or one client that is not trusted, has at most."""
+"""Of the weight that one user, or one client that is not trusted, may have in any case."""
+
+TRUSTED_S = 14 * 86400.0
+"""Time for which a trusted client that has told of a job bounds those that are not trusted."""
 
 HALF_LIFE_JOBS = 2000
 """Outcomes after which one counts half."""
@@ -36,6 +41,24 @@ _FORGOTTEN = 1e-2
 """Faded outcomes with fewer of which nobody is remembered."""
 
 
+class Trusted:
+    """When a trusted client last told of a job."""
+
+    def __init__(self, last_s: float = -np.inf) -> None:
+        self.last_s = last_s
+
+    def is_near(self, *, told_by_it: bool, now_s: float) -> bool:
+        """Return whether one has told of any job lately, that of this call included.
+
+        Args:
+            told_by_it: whether a trusted client tells of a job now.
+            now_s: latest end of a job, Unix s.
+        """
+        if told_by_it:
+            self.last_s = now_s
+        return now_s - self.last_s <= TRUSTED_S
+
+
 class OutcomeWeights:
     """Faded counts of outcomes by user and by client. One thread counts."""
 
@@ -48,29 +71,41 @@ class OutcomeWeights:
         self._clients: dict[int, float] = {}
         self._counted: dict[int, float] = {}
         """By client: what its outcomes have counted together."""
-        self._most = {"user": np.inf, "client": SHARE * START_JOBS}
+        self._most = {"user": np.inf, "client": np.inf, "beside": SHARE * START_JOBS}
+        """Beside: that one client may have where a trusted one told of any job lately."""
+        self._latest_s = -np.inf
+        """Latest end of a job."""
+        self._near = Trusted()
 
-    def weigh(self, users: Ids, clients: Ids) -> Array:
+    def weigh(self, users: Ids, clients: Ids, end_s: Times) -> Array:
         """Return how much n more outcomes count, one after the other: [n], 0 to 1.
 
         Args:
             users: [n] ids of the key "own"; `NO_KEY` for no user.
-            clients: [n] ids of who told of them; `NULL_ID` where clients are not told apart.
+            clients: [n] ids of who told of them; `NULL_ID` where that is not known.
+            end_s: [n] when they ended, Unix s.
         """
-        each = map(self._weigh, users.tolist(), clients.tolist())
+        each = map(self._weigh, users.tolist(), clients.tolist(), end_s.tolist())
         return np.fromiter(each, np.float64, len(users))
 
-    def _weigh(self, user: int, client: int) -> float:
+    def _weigh(self, user: int, client: int, end_s: float) -> float:
         weight = 1.0
+        self._latest_s = max(self._latest_s, end_s)
         if user != NO_KEY:
             count = self._users[user] = self._users.get(user, 0.0) + 1
             weight = min(weight, self._most["user"] / count)
-        if client == NULL_ID or self._trusts(client):
+        trusted = client == NULL_ID or self._trusts(client)
+        beside_trusted = self._near.is_near(told_by_it=trusted, now_s=self._latest_s)
+        if trusted:
             self._trusted += 1
         else:
             count = self._clients[client] = self._clients.get(client, 0.0) + 1
-            most, counted = self._most["client"], self._counted.get(client, 0.0)
-            weight = min(weight, most / count, max(most - counted, 0.0))
+            counted = self._counted.get(client, 0.0)
+            if beside_trusted:
+                most = self._most["beside"]
+                weight = min(weight, most / count, max(most - counted, 0.0))
+            else:
+                weight = min(weight, self._most["client"] / count)
             self._counted[client] = counted + weight
         self._jobs += 1
         if self._jobs % _BLOCK_JOBS == 0:
@@ -85,13 +120,13 @@ class OutcomeWeights:
             known.update((one, count) for one, count in faded.items() if count >= _FORGOTTEN)
         self._trusted *= _KEPT
         users = np.array([*self._users.values()])
-        share = max(SHARE, 1 / max(len(users), 1))
         clients = np.array([*self._clients.values()])
         others = max(START_JOBS, self._trusted)
         most = greatest_count(clients, SHARE, others)
         self._most = {
-            "user": greatest_count(users, share, 0.0),
-            "client": min(most, SHARE * (others + float(clients.sum()))),
+            "user": greatest_count(users, _equal_share(users), 0.0),
+            "client": greatest_count(clients, _equal_share(clients), 0.0),
+            "beside": min(most, SHARE * (others + float(clients.sum()))),
         }
 
     @property
@@ -103,7 +138,15 @@ class OutcomeWeights:
         """Return what a snapshot holds."""
         known = {"user": self._users, "client": self._clients, "counted": self._counted}
         return {
-            "numbers": np.array([self._jobs, self._trusted, *self._most.values()]),
+            "numbers": np.array(
+                [
+                    self._jobs,
+                    self._trusted,
+                    self._latest_s,
+                    self._near.last_s,
+                    *self._most.values(),
+                ]
+            ),
             **{f"{name}_ids": np.array([*counts], np.uint64) for name, counts in known.items()},
             **{f"{name}_counts": np.array([*counts.values()]) for name, counts in known.items()},
         }
@@ -114,14 +157,19 @@ class OutcomeWeights:
     ) -> "OutcomeWeights":
         """Return what `arrays` of another gave."""
         found = cls(trusts)
-        jobs, found._trusted, *most = arrays["numbers"].tolist()
-        found._jobs = int(jobs)
+        jobs, found._trusted, found._latest_s, near_s, *most = arrays["numbers"].tolist()
+        found._jobs, found._near = int(jobs), Trusted(near_s)
         found._most = dict(zip(found._most, most, strict=True))
         all_known = {"user": found._users, "client": found._clients, "counted": found._counted}
         for name, known in all_known.items():
             ids, counts = arrays[f"{name}_ids"].tolist(), arrays[f"{name}_counts"].tolist()
             known.update(zip(ids, counts, strict=True))
         return found
+
+
+def _equal_share(counts: Array) -> float:
+    """The share that each of some may have."""
+    return max(SHARE, 1 / max(len(counts), 1))
 
 
 def greatest_count(counts: Array, share: float, others: float) -> float:

@@ -30,6 +30,7 @@ from rt_predictor.model.level_maps import KNOTS, LevelMaps
 from rt_predictor.online.arrays import named_parts, part_of
 from rt_predictor.online.groups import SHAPES, Groups, shape_groups
 from rt_predictor.online.influence import Shares, Siblings
+from rt_predictor.online.outcome_weights import Trusted
 
 Float64 = NDArray[np.float64]
 Ids = NDArray[np.uint64]
@@ -161,6 +162,7 @@ class Recalibration:
         self._values = learned.values.copy()
         self._shares = [Shares(weight, WINDOW_OUTCOMES) for weight in learned.weights.tolist()]
         self._siblings = Siblings()
+        self._trusted = Trusted()
         self._folded = 0
         self._latest_s = -np.inf
         self._kept_rows = kept_rows
@@ -202,8 +204,11 @@ class Recalibration:
             weight = self._siblings.weight(user, submit_s, end_s)
             self._folded += 1
             self._latest_s = max(self._latest_s, end_s)
+            beside_trusted = self._trusted.is_near(told_by_it=not client, now_s=self._latest_s)
             for scope in (_ALL, 1 + group):
-                step = self._shares[scope].step(weight, user, client or None, self._latest_s)
+                step = self._shares[scope].step(
+                    weight, user, client or None, self._latest_s, beside_trusted=beside_trusted
+                )
                 if step:
                     self._values[scope] += step * (seen - self._values[scope])
             if self._folded < _FIRST or self._folded % PUBLISHED_OUTCOMES == 0:
@@ -267,6 +272,7 @@ class Recalibration:
             "maps": self._maps[: self._rows].copy(),
             "folded": np.array([self._folded]),
             "latest_s": np.array([self._latest_s]),
+            "trusted_s": np.array([self._trusted.last_s]),
             **named_parts("siblings.", self._siblings.arrays()),
         }
         for scope, shares in enumerate(self._shares):
@@ -281,6 +287,7 @@ class Recalibration:
         found = cls(kept_rows=kept_rows)
         found._values = state["values"].copy()
         found._folded, found._latest_s = int(state["folded"][0]), float(state["latest_s"][0])
+        found._trusted = Trusted(float(state["trusted_s"][0]))
         found._rows = rows = min(len(state["visible_s"]), 2 * kept_rows)
         found._visible_s[:rows] = state["visible_s"][-rows:]
         found._maps[:rows] = state["maps"][-rows:]

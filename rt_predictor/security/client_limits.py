@@ -3,15 +3,11 @@
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network, ip_address
-from urllib.parse import unquote
 
 from rt_predictor.errors import ClientLimitError
 
 _BUSY_RETRY_S = 1.0
 """What a client with too many calls in progress is told to wait."""
-_IPV6_CLIENT_BITS = 64
-"""Whoever has one IPv6 address has the others of its network."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +90,3 @@ class ClientLimits:
             idle = (key for key, client in self._clients.items() if not client.in_progress)
             for key in [key for key, _ in zip(idle, range(excess), strict=False)]:
                 del self._clients[key]
-
-
-def peer_key(peer: str) -> str:
-    """Which client a peer of gRPC is, e.g. "ipv4:192.0.2.7:47" or "ipv6:%5B2001:db8::1%5D:47"."""
-    kind, _, rest = unquote(peer).partition(":")
-    if kind not in ("ipv4", "ipv6"):
-        return peer
-    host = rest.rpartition(":")[0].strip("[]").partition("%")[0]
-    address = ip_address(host)
-    if not isinstance(address, IPv6Address):
-        return host
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(IPv6Network((address, _IPV6_CLIENT_BITS), strict=False))

@@ -112,7 +112,7 @@ class Predictor:
             prediction=settings.prediction,
             threads=optimization.n_jobs,
             caching=optimization.enable_caching,
-            trusted=settings.security.trusted_clients,
+            trusted=settings.security.trusted,
         )
 
     def predict(self, jobs: Jobs) -> Predictions:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from rt_predictor.jobs.unnamed import Unnamed
 from rt_predictor.security.role import Role
 from rt_predictor.settings.section import Section
 
@@ -95,6 +96,11 @@ class SecuritySettings(Section):
     client_certificates: tuple[CertificateRoleSettings, ...] = Field(
         (), description="whose client certificates are good for what; the same"
     )
+    trusted_clients: tuple[Unnamed, ...] = Field(
+        (Unnamed.LOCAL,),
+        description="clients without credentials whose records count without a bound: @local (on "
+        "the host itself), @ipv4, @ipv6, @unix; @import always does",
+    )
     open_health: bool = Field(
         True, description="let everybody ask grpc.health.v1, whoever may ask the rest"
     )
@@ -120,11 +126,13 @@ class SecuritySettings(Section):
     )
 
     @property
-    def trusted_clients(self) -> frozenset[str]:
-        """Names of the clients whose outcomes count without a bound."""
-        tokens = [client.name for client in self.tokens if client.trusted]
-        certificates = [client.name for client in self.client_certificates if client.trusted]
-        return frozenset([*tokens, *certificates])
+    def trusted(self) -> frozenset[str]:
+        """Clients, as events name them, whose outcomes count without a bound."""
+        tokens = [one.name for one in self.tokens if one.trusted]
+        certificates = [one.name for one in self.client_certificates if one.trusted]
+        # Who writes into the file of the log could say that anybody had sent it.
+        unnamed = [one.value for one in (Unnamed.IMPORT, *self.trusted_clients)]
+        return frozenset([*tokens, *certificates, *unnamed])
 
     @model_validator(mode="after")
     def _whole(self) -> "SecuritySettings":

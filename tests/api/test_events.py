@@ -206,7 +206,7 @@ async def test_events_are_on_disk_once_they_are_acknowledged(service, path: Path
     found = log.read_after(0, 100).events
     log.close()
     assert found.drop("client", "arrived_s").equals(events.drop("client", "arrived_s"))
-    assert found["client"].unique().to_list() == ["@ipv4"]
+    assert found["client"].unique().to_list() == ["@local"]
     assert found["arrived_s"].null_count() == 0
     again = await service.stub.RecordEvents(codec.event_messages(events, 50))
     assert (again.recorded, again.duplicates, again.conflicts) == (0, 90, 0)

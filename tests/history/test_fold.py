@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rt_predictor.history import eviction
 from rt_predictor.history.columns import COLUMN, job_columns
-from rt_predictor.history.fold import Fold, client_ids, event_columns
+from rt_predictor.history.fold import Fold, event_columns
 from rt_predictor.history.job_store import JobStore
 from rt_predictor.history.learner import NothingLearned
 from rt_predictor.history.value_ids import NULL_ID, value_id
@@ -141,6 +141,11 @@ def test_a_short_piece_is_no_trouble(count: int) -> None:
     assert (len(fold.store), fold.position) == (count, 9)
 
 
-def test_callers_without_a_name_are_not_told_apart() -> None:
-    found = client_ids(pl.Series(["@ipv4", "hooks", None, "@import", "hooks"], dtype=pl.String))
-    assert found.tolist() == [NULL_ID, value_id("hooks"), NULL_ID, NULL_ID, value_id("hooks")]
+def test_every_way_in_is_a_client_of_its_own() -> None:
+    clients = ["@ipv4", "hooks", None, "@import"]
+    learned = FakeLearned()
+    fold = Fold(JobStore(1000, 1000), learned)
+    jobs = ended_events(generate_jobs(4, seed=1)).with_columns(client=pl.Series(clients))
+    fold.take(jobs, 4)
+    told = [row[2] for row in learned.seen]
+    assert told == [float(NULL_ID if one is None else value_id(one)) for one in clients]

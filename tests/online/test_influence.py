@@ -1,5 +1,7 @@
 """Nobody moves a shared state further than his share, and nobody holds it fast."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,11 +13,17 @@ WINDOW = 1000.0
 DAY_S = 86400.0
 
 
+def step(
+    shares: Shares, weight: float, user: int, client: int | None, now_s: float, *, beside: bool
+) -> float:
+    return shares.step(weight, user, client, now_s, beside_trusted=beside)
+
+
 def moved(shares: Shares, users: np.ndarray, first_s: float = 0.0, gap_s: float = 60.0) -> float:
     """Return how far from 0 to 1 a mean has gone after outcomes of 1 by these users."""
     mean = 0.0
     for place, user in enumerate(users.tolist()):
-        mean += shares.step(1.0, user, None, first_s + place * gap_s) * (1 - mean)
+        mean += step(shares, 1.0, user, None, first_s + place * gap_s, beside=True) * (1 - mean)
     return mean
 
 
@@ -37,7 +45,7 @@ def test_users_who_are_equally_active_count_in_full(users: int) -> None:
 def test_a_busy_user_counts_no_more_than_the_few_others_and_they_do_count() -> None:
     rng = np.random.default_rng(0)
     shares = settled(rng.choice([1, 2, 3], 20_000, p=[0.9, 0.05, 0.05]))
-    used = [shares.used.get(user) for user in (1, 2, 3)]
+    used = [shares.users.used.get(user) for user in (1, 2, 3)]
     assert used[0] <= 1.1 * shares.weight / 3
     assert min(used) > 0.15 * shares.weight
 
@@ -54,14 +62,72 @@ def test_a_flood_by_one_of_many_users_moves_a_twentieth() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(0.01, 1)), min_size=1, max_size=300))
-def test_an_untrusted_client_never_has_more_than_a_twentieth(
+def test_an_untrusted_client_never_has_more_than_a_twentieth_beside_a_trusted_one(
     told: list[tuple[int, float]],
 ) -> None:
     shares = Shares(50.0, 60.0)
     for place, (user, weight) in enumerate(told):
-        shares.step(weight, user, 7 if user % 2 else None, place * DAY_S)
-        assert shares.clients.get(7) <= LEAST_SHARE * shares.weight * (1 + 1e-9)
+        step(shares, weight, user, 7 if user % 2 else None, place * DAY_S, beside=True)
+        assert shares.held.get(7) <= LEAST_SHARE * shares.weight * (1 + 1e-9)
         assert shares.weight <= 60.0 + 1e-9
+
+
+def flooded(shares: Shares, client: int, first_s: float, *, beside: bool) -> float:
+    """Return how far from 0 to 1 a mean has gone after 5,000 outcomes of many users at once."""
+    mean = 0.0
+    for place in range(5000):
+        moved_by = step(shares, 1.0, 1 + place % 200, client, first_s + place / 10, beside=beside)
+        mean += moved_by * (1 - mean)
+    return mean
+
+
+def told_by(clients: Sequence[int | None], outcomes: int = 20_000) -> Shares:
+    """Return shares after that many outcomes of many users, told by clients in turn."""
+    shares = Shares(200.0, WINDOW)
+    for place in range(outcomes):
+        client = clients[place % len(clients)]
+        step(shares, 1.0, 1 + place % 200, client, place * 60.0, beside=client is None)
+    return shares
+
+
+def test_the_only_client_of_a_site_is_learned_from_as_if_it_were_trusted() -> None:
+    alone, trusted = Shares(200.0, WINDOW), Shares(200.0, WINDOW)
+    users = np.random.default_rng(3).integers(1, 100, 5000).tolist()
+    for place, user in enumerate(users):
+        alike = step(trusted, 1.0, user, None, place * 60.0, beside=True)
+        assert step(alone, 1.0, user, 7, place * 60.0, beside=False) == alike
+
+
+def test_a_flood_beside_a_trusted_client_moves_a_twentieth() -> None:
+    assert flooded(told_by([None]), 7, 20_000 * 60.0, beside=True) <= LEAST_SHARE + 1e-9
+
+
+def test_a_flood_that_came_before_the_first_trusted_outcome_goes_no_further() -> None:
+    shares = told_by([7], 3000)
+    assert shares.held.get(7) > 0.5 * shares.weight
+    assert flooded(shares, 7, 3000 * 60.0, beside=True) == 0
+
+
+def test_where_no_trusted_client_is_left_the_only_other_one_teaches() -> None:
+    shares = told_by([None])
+    assert flooded(shares, 7, 20_000 * 60.0, beside=False) > 0.9 * (1 - np.exp(-5000 / WINDOW))
+
+
+@pytest.mark.parametrize("clients", [2, 3, 10])
+def test_a_sudden_flood_of_one_of_few_clients_has_no_more_than_an_equal_share(clients: int) -> None:
+    shares = told_by(range(1, 1 + clients))
+    assert flooded(shares, 1, 20_000 * 60.0, beside=False) <= 1 / clients + 0.05
+
+
+@pytest.mark.parametrize("clients", [2, 3, 19, 30])
+def test_clients_who_tell_as_much_as_each_other_count_in_full(clients: int) -> None:
+    shares = told_by(range(1, 1 + clients))
+    mean = 0.0
+    for place in range(20_000, 21_000):
+        client = 1 + place % clients
+        moved_by = step(shares, 1.0, 1 + place % 200, client, place * 60.0, beside=False)
+        mean += moved_by * (1 - mean)
+    assert mean > 0.9 * (1 - np.exp(-1000 / WINDOW))
 
 
 def test_what_is_restored_goes_on_as_before() -> None:
@@ -69,8 +135,9 @@ def test_what_is_restored_goes_on_as_before() -> None:
     shares, other = settled(rng.integers(1, 30, 3000)), Shares(1.0, WINDOW)
     other.restore(shares.arrays())
     for user in rng.integers(1, 30, 500).tolist():
-        step = shares.step(0.7, user, user % 3 or None, 1e6)
-        assert step == other.step(0.7, user, user % 3 or None, 1e6)
+        beside = user % 2 == 0
+        found = step(shares, 0.7, user, user % 3 or None, 1e6, beside=beside)
+        assert found == step(other, 0.7, user, user % 3 or None, 1e6, beside=beside)
 
 
 def test_jobs_under_way_together_count_less_than_jobs_one_after_the_other() -> None:

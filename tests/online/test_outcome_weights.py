@@ -11,8 +11,9 @@ from rt_predictor.history.value_ids import NULL_ID
 from rt_predictor.online.outcome_weights import (
     HALF_LIFE_JOBS,
     SHARE,
-    START_JOBS,
+    TRUSTED_S,
     OutcomeWeights,
+    Trusted,
     greatest_count,
 )
 
@@ -26,6 +27,23 @@ def ids(numbers: np.ndarray) -> np.ndarray:
 def nobody(_: int) -> bool:
     """Trust no client."""
     return False
+
+
+def ends(count: int, gap_s: float = 60.0) -> np.ndarray:
+    return np.arange(count) * gap_s
+
+
+def test_a_trusted_client_is_near_for_a_fortnight() -> None:
+    near = Trusted()
+    assert not near.is_near(told_by_it=False, now_s=0.0)
+    assert near.is_near(told_by_it=True, now_s=0.0)
+    assert near.is_near(told_by_it=False, now_s=TRUSTED_S)
+    assert not near.is_near(told_by_it=False, now_s=TRUSTED_S + 1)
+
+
+def beside_a_trusted_one(users: np.ndarray, clients: np.ndarray) -> np.ndarray:
+    """Weights where client 8 is trusted."""
+    return OutcomeWeights(lambda client: client == 8).weigh(users, clients, ends(len(users)))
 
 
 def told_by(client: int, count: int) -> np.ndarray:
@@ -51,12 +69,12 @@ def test_no_count_is_above_its_share_and_none_is_cut_without_need(
 def test_weights_do_not_depend_on_the_pieces(seed: int, cuts: list[int]) -> None:
     rng = np.random.default_rng(seed)
     users = ids(rng.geometric(0.3, 1500))
-    clients = np.where(rng.random(1500) < 0.5, NULL, np.uint64(7))
-    whole = OutcomeWeights(nobody).weigh(users, clients)
+    clients = np.array([NULL, 7, 8], np.uint64)[rng.integers(0, 3, 1500)]
+    whole = OutcomeWeights(nobody).weigh(users, clients, ends(1500))
     cut, found = OutcomeWeights(nobody), []
     for start, stop in pairwise(sorted({0, 1500, *cuts})):
         cut = OutcomeWeights.of(cut.arrays(), nobody)
-        found.append(cut.weigh(users[start:stop], clients[start:stop]))
+        found.append(cut.weigh(users[start:stop], clients[start:stop], ends(1500)[start:stop]))
     np.testing.assert_array_equal(np.concatenate(found), whole)
 
 
@@ -64,7 +82,7 @@ def test_one_of_many_users_has_at_most_a_twentieth() -> None:
     rng = np.random.default_rng(0)
     loud = rng.random(20_000) < 0.9
     users = ids(np.where(loud, 0, rng.integers(1, 60, 20_000)))
-    weights = OutcomeWeights(nobody).weigh(users, np.full(20_000, NULL))[10_000:]
+    weights = OutcomeWeights(nobody).weigh(users, np.full(20_000, NULL), ends(20_000))[10_000:]
     share = weights[loud[10_000:]].sum() / weights.sum()
     assert SHARE / 2 < share < SHARE * 1.1
 
@@ -72,16 +90,16 @@ def test_one_of_many_users_has_at_most_a_twentieth() -> None:
 @pytest.mark.parametrize("users", [1, 2, 5])
 def test_few_users_of_equal_weight_count_in_full(users: int) -> None:
     numbers = np.arange(10_000) % users
-    weights = OutcomeWeights(nobody).weigh(ids(numbers), np.full(10_000, NULL))
+    weights = OutcomeWeights(nobody).weigh(ids(numbers), np.full(10_000, NULL), ends(10_000))
     assert weights[5000:].mean() > 0.95
 
 
-def test_a_client_that_is_not_trusted_has_at_most_a_twentieth() -> None:
+def test_a_flood_beside_a_trusted_client_has_at_most_a_twentieth() -> None:
     rng = np.random.default_rng(1)
     users = ids(rng.integers(0, 100, 20_000))
     flood = rng.random(20_000) < 0.8
     clients = np.where(flood, told_by(9, 20_000), told_by(8, 20_000))
-    weights = OutcomeWeights(lambda client: client == 8).weigh(users, clients)[10_000:]
+    weights = beside_a_trusted_one(users, clients)[10_000:]
     assert weights[flood[10_000:]].sum() / weights.sum() < SHARE * 1.1
     assert (weights[~flood[10_000:]] > 0.9).all()
 
@@ -89,7 +107,7 @@ def test_a_client_that_is_not_trusted_has_at_most_a_twentieth() -> None:
 def test_a_client_that_suddenly_floods_stays_within_its_share() -> None:
     users = ids(np.arange(6000) % 100)
     clients = np.where(np.arange(6000) < 3000, told_by(8, 6000), told_by(9, 6000))
-    weights = OutcomeWeights(lambda client: client == 8).weigh(users, clients)
+    weights = beside_a_trusted_one(users, clients)
     kept = 0.5 ** (np.arange(6000)[::-1] / HALF_LIFE_JOBS)
     told = 0.0
     for stop in range(3000, 6001, 500):
@@ -98,14 +116,25 @@ def test_a_client_that_suddenly_floods_stays_within_its_share() -> None:
     assert SHARE / 3 < told < SHARE * 1.3
 
 
-def test_a_lone_client_that_is_not_trusted_moves_little() -> None:
+@pytest.mark.parametrize("clients", [1, 2, 4])
+def test_few_clients_of_equal_weight_count_in_full_where_none_is_trusted(clients: int) -> None:
     users = ids(np.arange(10_000) % 100)
-    weights = OutcomeWeights(nobody).weigh(users, told_by(9, 10_000))
-    counted = (weights * 0.5 ** (np.arange(10_000)[::-1] / HALF_LIFE_JOBS)).sum()
-    assert counted / (counted + START_JOBS) < 1.1 * SHARE
+    numbers = ids(np.arange(10_000) % clients)
+    weights = OutcomeWeights(nobody).weigh(users, numbers, ends(10_000))
+    assert weights[5000:].mean() > 0.95
+
+
+def test_a_client_counts_again_once_no_trusted_one_has_told_for_long() -> None:
+    users, clients = ids(np.arange(6000) % 100), told_by(9, 6000)
+    clients[:1000] = 8
+    end_s = ends(6000)
+    end_s[3500:] += TRUSTED_S
+    weights = OutcomeWeights(lambda client: client == 8).weigh(users, clients, end_s)
+    assert weights[1000:3500].sum() < 0.05 * 3500
+    assert (weights[3500:] == 1).all()
 
 
 def test_outcomes_of_nobody_in_particular_count_in_full() -> None:
     users = np.zeros(3000, dtype=np.uint64)
-    weights = OutcomeWeights(nobody).weigh(users, np.full(3000, NULL))
+    weights = OutcomeWeights(nobody).weigh(users, np.full(3000, NULL), ends(3000))
     assert (weights == 1).all()

@@ -10,6 +10,7 @@ from rt_predictor.model.distribution import Distribution
 from rt_predictor.model.level_maps import KNOTS
 from rt_predictor.online.groups import SHAPES
 from rt_predictor.online.influence import LEAST_SHARE
+from rt_predictor.online.outcome_weights import TRUSTED_S
 from rt_predictor.online.recalibration import (
     LEARNED_OUTCOMES,
     LearnedLevels,
@@ -117,12 +118,29 @@ def test_one_outcome_is_a_bounded_step() -> None:
     )
 
 
-def test_a_client_that_is_not_trusted_moves_little() -> None:
-    honest = _folded(random_outcomes(0, 3000))
+def _within(outcomes: Outcomes, first_s: float, span_s: float) -> Outcomes:
+    """The same outcomes in so many seconds after the first."""
+    scale = span_s / outcomes.end_s.max()
+    return replace(
+        outcomes,
+        submit_s=first_s + outcomes.submit_s * scale,
+        end_s=first_s + outcomes.end_s * scale,
+    )
+
+
+def test_a_client_that_is_not_trusted_moves_little_beside_one_that_is() -> None:
+    others = random_outcomes(0, 3000)
+    honest = _folded(others)
     liar = random_outcomes(1, 20_000, power=30.0, users=10_000, client=7)
     honest_values = _values(honest)
-    honest.fold(replace(liar, submit_s=liar.submit_s + 1e8, end_s=liar.end_s + 1e8))
+    honest.fold(_within(liar, others.end_s.max(), 0.9 * TRUSTED_S))
     assert np.abs(_values(honest) - honest_values).max() <= LEAST_SHARE + 1e-9
+
+
+def test_the_only_client_of_a_site_teaches_as_one_that_is_trusted() -> None:
+    trusted = random_outcomes(0, 3000, power=2.0)
+    alone = random_outcomes(0, 3000, power=2.0, client=7)
+    assert np.array_equal(_values(_folded(alone)), _values(_folded(trusted)))
 
 
 def test_a_user_among_many_moves_little() -> None:
@@ -130,15 +148,7 @@ def test_a_user_among_many_moves_little() -> None:
     honest = _folded(others)
     honest_values = _values(honest)
     one = random_outcomes(1, 5000, power=30.0, users=1)
-    last_s = others.end_s.max()
-    of_a_day = 86400 / one.end_s.max()
-    honest.fold(
-        replace(
-            one,
-            submit_s=last_s + one.submit_s * of_a_day,
-            end_s=last_s + one.end_s * of_a_day,
-        )
-    )
+    honest.fold(_within(one, others.end_s.max(), 86400.0))
     assert np.abs(_values(honest) - honest_values).max() <= LEAST_SHARE + 0.01
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_predictor.errors import ClientLimitError
-from rt_predictor.security.client_limits import ClientLimits, peer_key
+from rt_predictor.security.client_limits import ClientLimits
 
 
 def _limits(**settings: float) -> ClientLimits:
@@ -97,19 +97,3 @@ def test_the_table_never_grows_beyond_its_bound_and_those_who_were_busy(
         assert len(limits) <= 5 + busiest
     for key in busy:
         limits.leave(key)
-
-
-@pytest.mark.parametrize(
-    ("peer", "key"),
-    [
-        ("ipv4:192.0.2.7:4711", "192.0.2.7"),
-        ("ipv6:%5B2001:db8:1:2:3:4:5:6%5D:4711", "2001:db8:1:2::/64"),
-        ("ipv6:[2001:db8:1:2::9]:4711", "2001:db8:1:2::/64"),
-        ("ipv6:%5B::ffff:192.0.2.7%5D:4711", "192.0.2.7"),
-        ("ipv6:%5Bfe80::1%25eth0%5D:4711", "fe80::/64"),
-        ("unix:/run/rt.sock", "unix:/run/rt.sock"),
-        ("unix:", "unix:"),
-    ],
-)
-def test_a_client_is_its_address_or_its_network(peer: str, key: str) -> None:
-    assert peer_key(peer) == key

@@ -95,3 +95,19 @@ def test_the_environment_can_bring_tokens(monkeypatch: pytest.MonkeyPatch) -> No
     value = f'[{{"name": "a", "hash": "{HASH}", "roles": ["admin"]}}]'
     monkeypatch.setenv("RT_PREDICTOR_SECURITY__TOKENS", value)
     assert load_settings().security.tokens[0].name == "a"
+
+
+def test_callers_on_the_host_and_imports_are_trusted_and_no_others(
+    write: Callable[[str], Path],
+) -> None:
+    assert load_settings().security.trusted == {"@import", "@local"}
+    text = f"""
+trusted_clients = ["@ipv4"]
+tokens = [{{ name = "accounting", hash = "{HASH}", roles = ["record"], trusted = true }}]
+"""
+    assert load_settings(write(text)).security.trusted == {"@import", "@ipv4", "accounting"}
+
+
+def test_a_token_is_not_trusted_by_a_list_of_names(write: Callable[[str], Path]) -> None:
+    with pytest.raises(SettingsError, match=r"trusted_clients.*'@import', '@local'"):
+        load_settings(write('trusted_clients = ["accounting"]'))
