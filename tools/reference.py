@@ -42,9 +42,16 @@ def _settings(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, s
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _settings(kind, f"{prefix}{name}.")
         else:
-            default = field.default
-            shown = str(default).lower() if isinstance(default, bool) else str(default)
-            yield f"{prefix}{name}", _EMPTY.get(shown, shown), field.description or ""
+            yield f"{prefix}{name}", _shown(field.default), field.description or ""
+
+
+def _shown(default: object) -> str:
+    """A default as TOML has it."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, tuple) and default:
+        return "[" + ", ".join(f'"{value}"' for value in default) + "]"
+    return _EMPTY.get(str(default), str(default))
 
 
 def metrics_table() -> str:
