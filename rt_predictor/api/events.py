@@ -185,6 +185,7 @@ class EventTally(Generic[_Response]):
         answer.recorded += appended.recorded
         answer.duplicates += appended.duplicates
         answer.conflicts += appended.conflicts
+        answer.quarantined += appended.quarantined
         answer.invalid += len(events.errors)
         room = MAX_ERRORS - len(answer.errors)
         for place, error in sorted(events.errors.items())[:room]:

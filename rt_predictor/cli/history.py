@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rt_predictor.cli.access_options import takes_access
+from rt_predictor.cli.history_quarantine import quarantine_app
 from rt_predictor.cli.history_upkeep import (
     LogFile,
     backup,
@@ -55,6 +56,7 @@ history_app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
+history_app.add_typer(quarantine_app)
 for _command in (clients, withdraw, forget, prune, backup, restore):
     history_app.command()(_command)
 
@@ -95,9 +97,12 @@ def import_(
     """
     if history is not None and target is not None:
         raise UsageError("give --history or --target, not both: the jobs go to one of them")
+    import polars as pl
+
     from rt_predictor.cli.history_import import import_into_log, import_into_service
     from rt_predictor.cli.progress_bar import ProgressBar
     from rt_predictor.cli.train_log import show_log
+    from rt_predictor.jobs.events import with_doubts
     from rt_predictor.jobs.log_events import log_events
     from rt_predictor.settings import load_settings
 
@@ -108,8 +113,11 @@ def import_(
     options = replace(options, may_be_empty=True)
     with ProgressBar(reading=0.5) as bar:
         log = bar.read(traces, format_, options)
-        events, broken = log_events(log.jobs, log.cancelled, log.open, now_s=time.time())
+        # Those in quarantine come in as such, for somebody to look at.
+        finished = pl.concat([log.jobs, log.quarantined])
+        events, broken = log_events(finished, log.cancelled, log.open, now_s=time.time())
         if target is None:
+            events = with_doubts(events, limits_enforced=enforced)
             imported = import_into_log(events, path, lambda share: bar.show("recording", share))
         else:
             imported = import_into_service(
@@ -229,3 +237,8 @@ def _say(imported: "Imported", broken: Sequence[InvalidJobError], where: str) ->
         f"{imported.recorded:,} jobs recorded in {where}, {imported.duplicates:,} known already, "
         f"{len(broken) + imported.invalid:,} skipped that break a rule{example}"
     )
+    if imported.quarantined:
+        typer.echo(
+            f"{imported.quarantined:,} in quarantine: `rt-predictor history quarantine list` says "
+            "why"
+        )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from rt_predictor.client import Access, Client
+from rt_predictor.client import Access, Client, Recorded
 from rt_predictor.eventlog.files import open_log
+from rt_predictor.eventlog.port import Appended
 from rt_predictor.jobs.events import with_origin
 from rt_predictor.jobs.unnamed import Unnamed
 
@@ -28,17 +29,28 @@ class Imported:
     duplicates: int = 0
     invalid: int = 0
     """Jobs that the service refused."""
+    quarantined: int = 0
+    """Doubtful ones, which an operator should look at."""
+
+    def and_(self, part: Appended | Recorded, invalid: int = 0) -> "Imported":
+        """What became of these jobs and of more."""
+        return Imported(
+            self.recorded + part.recorded,
+            self.duplicates + part.duplicates,
+            self.invalid + invalid,
+            self.quarantined + part.quarantined,
+        )
 
 
 def import_into_log(events: pl.DataFrame, path: Path, progress: Progress) -> Imported:
     """Writes into the outcome log. Raises HistoryError where it cannot be written."""
     log = open_log(path)
-    whole = Imported()
+    whole, written = Imported(), 0
     try:
         for piece in events.iter_slices(_PIECE_EVENTS):
             part = log.append(with_origin(piece, Unnamed.IMPORT.value, time.time()))
-            whole = Imported(whole.recorded + part.recorded, whole.duplicates + part.duplicates)
-            progress((whole.recorded + whole.duplicates) / len(events))
+            whole, written = whole.and_(part), written + len(piece)
+            progress(written / len(events))
     finally:
         log.close()
     return whole
@@ -58,11 +70,7 @@ async def _send(
     async with Client(target, timeout_s=timeout_s, access=access) as client:
         for piece in events.iter_slices(_PIECE_EVENTS):
             part = await client.record_events(piece)
-            whole = Imported(
-                whole.recorded + part.recorded,
-                whole.duplicates + part.duplicates,
-                whole.invalid + part.invalid,
-            )
+            whole = whole.and_(part, part.invalid)
             sent += len(piece)
             progress(sent / len(events))
     return whole

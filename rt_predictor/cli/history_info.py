@@ -15,6 +15,8 @@ class LogDescription:
 
     path: str
     events: int
+    quarantined: int
+    """Doubtful events, which are not among those."""
     bytes: int
     """Size of the log, with what is written ahead of it."""
     snapshot_age_s: float | None
@@ -29,12 +31,13 @@ def describe_log(path: Path) -> LogDescription:
         raise HistoryError(f"there is no history log {path}: name another with --history")
     log = open_log(path)
     try:
-        events = log.count()
+        events, quarantined = log.count(), log.count_quarantined()
     finally:
         log.close()
     return LogDescription(
         path=str(path),
         events=events,
+        quarantined=quarantined,
         bytes=_size(path),
         snapshot_age_s=snapshot_age_s(path),
         set_aside=tuple(file.name for file in logs_set_aside(path)),
@@ -52,6 +55,7 @@ def log_lines(log: LogDescription) -> str:
     rows = [
         ("log", log.path),
         ("events", f"{log.events:,}"),
+        *([("quarantine", f"{log.quarantined:,}")] if log.quarantined else []),
         ("size", f"{log.bytes / 1e6:.1f} MB"),
         ("snapshot", "none" if age_s is None else f"{duration(age_s)} old"),
         *(("set aside", f"{name}: damaged") for name in log.set_aside),

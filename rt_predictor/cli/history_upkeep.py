@@ -37,7 +37,7 @@ def clients(*, history: LogFile = None, config: Config = None) -> None:
     """
     from rt_predictor.cli.words import moment
 
-    with _log(history, config) as log:
+    with opened_log(history, config) as log:
         shares = log.clients()
     for one in shares:
         name = one.client or "(not known)"
@@ -84,9 +84,9 @@ def withdraw(
     selection = Selection(client=client, user=user, since_s=since, until_s=until)
     if selection.is_everything:
         raise UsageError("say what to withdraw: --client, --user, --since or --until")
-    with _log(history, config) as log:
+    with opened_log(history, config) as log:
         removed = log.count_selected(selection) if dry_run else log.remove(selection)
-    _say(removed, "withdrawn", dry_run)
+    say_removed(removed, "withdrawn", dry_run)
 
 
 def forget(
@@ -110,11 +110,11 @@ def forget(
 
     path = _existing(_path(history, config))
     if dry_run:
-        with _log(path, None) as log:
-            _say(log.count_selected(Selection(user=user)), "forgotten", dry_run)
+        with opened_log(path, None) as log:
+            say_removed(log.count_selected(Selection(user=user)), "forgotten", dry_run)
         return
     forgotten = forget_user(path, user)
-    _say(forgotten.removed, "forgotten", dry_run)
+    say_removed(forgotten.removed, "forgotten", dry_run)
     for what, files in (("cleaned", forgotten.cleaned), ("deleted", forgotten.deleted)):
         for file in files:
             typer.echo(f"{what} {file}")
@@ -154,14 +154,14 @@ def prune(
     """
     from rt_predictor.eventlog.removing import Selection
 
-    with _log(history, config) as log:
+    with opened_log(history, config) as log:
         if dry_run:
             removed = log.count_selected(Selection(before_s=before))
         else:
             removed = log.prune(before)
             if compact:
                 log.compact()
-    _say(removed, "pruned", dry_run)
+    say_removed(removed, "pruned", dry_run)
 
 
 def backup(
@@ -218,7 +218,7 @@ def _existing(path: Path) -> Path:
 
 
 @contextmanager
-def _log(history: Path | None, config: Path | None) -> "Iterator[SQLiteEventLog]":
+def opened_log(history: Path | None, config: Path | None) -> "Iterator[SQLiteEventLog]":
     """The log, which must be there. Raises HistoryError."""
     from rt_predictor.eventlog.files import open_log
 
@@ -226,7 +226,7 @@ def _log(history: Path | None, config: Path | None) -> "Iterator[SQLiteEventLog]
         yield log
 
 
-def _say(removed: "Removed", what: str, dry_run: bool) -> None:
+def say_removed(removed: "Removed", what: str, dry_run: bool) -> None:
     would = "would be " if dry_run else ""
     typer.echo(f"{removed.events:,} events {would}{what}")
     if removed.versions:

@@ -124,7 +124,12 @@ def recorded(response: pb.RecordOutcomesResponse | pb.RecordEventsResponse, firs
     """What became of what a call brought; `first` is the place of its first one."""
     errors = tuple(InvalidOutcome(first + e.index, e.message, e.field) for e in response.errors)
     return Recorded(
-        response.recorded, response.duplicates, response.invalid, errors, response.conflicts
+        response.recorded,
+        response.duplicates,
+        response.invalid,
+        errors,
+        response.conflicts,
+        response.quarantined,
     )
 
 

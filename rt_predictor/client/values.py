@@ -121,6 +121,8 @@ class Recorded:
     """Why, for the first of those."""
     conflicts: int = 0
     """Those of `duplicates` that say something else than what is recorded, which stands."""
+    quarantined: int = 0
+    """Those that are new and doubtful: they count for nothing until an operator releases them."""
 
     def __add__(self, more: "Recorded") -> "Recorded":
         """What became of both."""
@@ -130,6 +132,7 @@ class Recorded:
             self.invalid + more.invalid,
             self.errors + more.errors,
             self.conflicts + more.conflicts,
+            self.quarantined + more.quarantined,
         )
 
 

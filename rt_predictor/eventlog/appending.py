@@ -10,11 +10,11 @@ import polars as pl
 from rt_predictor.eventlog import tables
 from rt_predictor.eventlog.port import Appended, Fate
 from rt_predictor.eventlog.reading import pruned_before_s
-from rt_predictor.jobs.events import EVENT_IDENTITY
+from rt_predictor.jobs.events import EVENT_IDENTITY, QUARANTINE
 from rt_predictor.jobs.states import normal_state
 
 Row: TypeAlias = tuple[Any, ...]
-"""One event, as `EVENT_COLUMNS`."""
+"""One event, as `STORED_COLUMNS`."""
 
 
 def _picks(names: Sequence[str]) -> "itemgetter[Any]":
@@ -30,12 +30,15 @@ _KIND = tables.EVENT_COLUMNS.index("kind")
 _EVENT_TIME = tables.EVENT_COLUMNS.index("event_time")
 _CLIENT = tables.EVENT_COLUMNS.index("client")
 _STATE = tables.CONTENT_COLUMNS.index("state")
+_DOUBT = tables.STORED_COLUMNS.index(QUARANTINE)
 
 
 def rows_of(events: pl.DataFrame) -> list[Row]:
-    """Events (`EVENT_SCHEMA`) as rows that the statements take: an identity holds no null."""
-    filled = pl.col("cluster", "client").fill_null(""), pl.col("attempt").fill_null(0.0)
-    return events.with_columns(*filled).select(tables.EVENT_COLUMNS).rows()
+    """Events, as `EventLog.append` takes them, for the statements: an identity holds no null."""
+    filled = [pl.col("cluster", "client").fill_null(""), pl.col("attempt").fill_null(0.0)]
+    if QUARANTINE not in events.columns:
+        filled.append(pl.lit(None, pl.String).alias(QUARANTINE))
+    return events.with_columns(filled).select(tables.STORED_COLUMNS).rows()
 
 
 class Appending:
@@ -72,16 +75,17 @@ class Appending:
             same = cursor.execute(tables.SELECT_SAME_EVENT, _identity_of(row)).fetchone()
             if same is not None:
                 return self._known(row, same[1:])
-        cursor.execute(tables.INSERT_OUTCOME, _outcome_of(row))
-        if cursor.rowcount:
-            self._last_outcome = position = int(cursor.lastrowid or 0)
-            self._sources.append((position, *_source_of(row)))
-            return Fate.RECORDED
+        if row[_DOUBT] is None:
+            cursor.execute(tables.INSERT_OUTCOME, _outcome_of(row))
+            if cursor.rowcount:
+                self._last_outcome = position = int(cursor.lastrowid or 0)
+                self._sources.append((position, *_source_of(row)))
+                return Fate.RECORDED
         self._write_sources()
         same = cursor.execute(tables.SELECT_SAME_OUTCOME, _job_of(row)).fetchone()
         if same is not None and _identity_of(same[1:]) == _identity_of(row):
             return self._known(row, same[1:])
-        # Another cluster's job, or another attempt, has the place in `outcome`.
+        # This is doubtful, or another cluster's job or another attempt has the place in `outcome`.
         self._has_ended_event = True
         return self._add_event(row)
 
@@ -96,7 +100,7 @@ class Appending:
         cursor.execute(tables.INSERT_EVENT, (*row, self._last_outcome + ordinal, ordinal))
         if cursor.rowcount:
             self._last_ordinal = ordinal
-            return Fate.RECORDED
+            return Fate.RECORDED if row[_DOUBT] is None else Fate.QUARANTINED
         same = cursor.execute(tables.SELECT_SAME_EVENT, _identity_of(row)).fetchone()
         return self._known(row, same[1:])
 

@@ -176,7 +176,7 @@ class LogFollower(Generic[F]):
                 tail = log.read_after(self._reading.position, _READ_EVENTS)
                 if tail.log_id != self._log_id:
                     self._begin(log, tail.log_id)
-                elif len(tail.events):
+                elif tail.position > self._reading.position:
                     self._take(tail)
                     self._folded(len(tail.events), log.last_position() - tail.position)
                 else:

@@ -26,6 +26,8 @@ class Fate(IntEnum):
     """The log holds one of the same identity that says something else, which stands."""
     PRUNED = 3
     """It is older than what was pruned from the log."""
+    QUARANTINED = 4
+    """It is new and doubtful: in the log, but read by nobody until an operator releases it."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,17 @@ class Appended:
     @property
     def duplicates(self) -> int:
         """Events that were not recorded because the log knows of them, conflicts among them."""
-        return len(self.fates) - self.recorded
+        return len(self.fates) - self.recorded - self.quarantined
 
     @property
     def conflicts(self) -> int:
         """Events of which the log holds another version, which stands."""
         return self.fates.count(Fate.CONFLICT)
+
+    @property
+    def quarantined(self) -> int:
+        """New events that are in quarantine now."""
+        return self.fates.count(Fate.QUARANTINED)
 
 
 @dataclass(frozen=True)
@@ -56,9 +63,9 @@ class Tail:
     """A piece of the log in the order of arrival."""
 
     events: pl.DataFrame
-    """[n] `EVENT_SCHEMA`"""
+    """[n] `EVENT_SCHEMA`, without those in quarantine, so that there may be fewer than are left"""
     position: int
-    """Where to go on reading."""
+    """Where to go on reading; as far as there is more, it moves on."""
     log_id: str
     """Of the log at the time of reading; positions of another one mean nothing."""
 
@@ -76,7 +83,11 @@ class EventLog(Protocol):
         ...
 
     def append(self, events: pl.DataFrame) -> Appended:
-        """Adds valid events (`EVENT_SCHEMA`). After a HistoryError none of them is in the log."""
+        """Adds valid events. After a HistoryError none of them is in the log.
+
+        events: `EVENT_SCHEMA`; those with a reason in the column `QUARANTINE`, if there is one,
+        come into quarantine.
+        """
         ...
 
     def append_all(self, batches: Sequence[pl.DataFrame]) -> list[Appended]:

@@ -13,11 +13,13 @@ from rt_predictor.eventlog.port import Tail
 from rt_predictor.jobs.events import EVENT_SCHEMA
 
 Row: TypeAlias = tuple[Any, ...]
-"""An event as it is read: its position in its table, `EVENT_COLUMNS`, and the ordinal it has."""
+"""An event as it is read: its position in its table, `STORED_COLUMNS`, and the ordinal it has."""
 
 _POSITION = "position"
 _ALL = (1 << 63) - 1
 """The largest integer of SQLite."""
+_DOUBT = -2
+"""Place of the reason of quarantine in a row."""
 _READ_SCHEMA: Mapping[str, type[pl.DataType]] = {_POSITION: pl.Int64, **EVENT_SCHEMA}
 
 
@@ -38,6 +40,8 @@ def last_position(connection: sqlite3.Connection) -> int:
 def read_after(connection: sqlite3.Connection, position: int, limit: int) -> Tail:
     """At most `limit` events after a position, within the transaction that a connection is in.
 
+    Those in quarantine count, and are left out.
+
     Raises what Polars raises for values that are not of their column's type.
     """
     run = connection.execute
@@ -53,9 +57,10 @@ def read_after(connection: sqlite3.Connection, position: int, limit: int) -> Tai
             np.array([row[0] for row in events], dtype=np.int64),
         )
     )
-    rows = [row[:-1] for row in (*outcomes, *events)]
+    rows = [*outcomes, *events]
     order = np.argsort(positions)[:limit]
-    found = pl.DataFrame([rows[place] for place in order], schema=_READ_SCHEMA, orient="row")
+    plain = [row[:_DOUBT] for row in (rows[place] for place in order) if row[_DOUBT] is None]
+    found = pl.DataFrame(plain, schema=_READ_SCHEMA, orient="row")
     last = int(positions[order[-1]]) if len(order) else position
     return Tail(found.drop(_POSITION), last, str(log_id))
 

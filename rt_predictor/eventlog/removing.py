@@ -1,4 +1,5 @@
-"""Events out of the tables for good: withdrawn, forgotten with their user, or pruned.
+"""Events out of the tables for good: withdrawn, forgotten with their user, or pruned; and those out
+of quarantine that an operator believes.
 
 The log gets a new id, so that every process folds all of it again, and no snapshot of before is
 used: what is known then equals what a log would tell that never had these events. So what another
@@ -10,9 +11,12 @@ import uuid
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import polars as pl
+
 from rt_predictor.eventlog import tables
 from rt_predictor.eventlog.appending import Appending
 from rt_predictor.eventlog.reading import pruned_before_s
+from rt_predictor.jobs.events import EVENT_SCHEMA, QUARANTINE
 
 _Values: TypeAlias = list[str | float]
 
@@ -31,6 +35,10 @@ class Selection:
     """It came in before this time."""
     before_s: float | None = None
     """It happened before this time, Unix s."""
+    job_ids: tuple[str, ...] = ()
+    """It is of one of these jobs; none means any."""
+    quarantined: bool = False
+    """It is in quarantine."""
 
     @property
     def is_everything(self) -> bool:
@@ -47,7 +55,13 @@ class Selection:
             (f"{columns.event_time} < ?", self.before_s),
         )
         given = [(text, value) for text, value in parts if value is not None]
-        return " AND ".join(["1", *(text for text, _ in given)]), [value for _, value in given]
+        texts, values = [text for text, _ in given], [value for _, value in given]
+        if self.job_ids:
+            texts.append(f"job_id IN ({', '.join('?' for _ in self.job_ids)})")
+            values += self.job_ids
+        if self.quarantined:
+            texts.append(columns.quarantined)
+        return " AND ".join(["1", *texts]), values
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,7 @@ class _Columns:
     user: str = "user"
     event_time: str = "event_time"
     arrived_s: str = "coalesce(arrived_s, event_time)"
+    quarantined: str = f"{QUARANTINE} IS NOT NULL"
 
 
 _OF_EVENTS = _Columns()
@@ -75,6 +90,7 @@ _OF_OUTCOMES = _Columns(
     client="coalesce(client, '')",
     event_time="end_time",
     arrived_s="coalesce(arrived_s, end_time)",
+    quarantined="0",
 )
 _SOURCED = "outcome LEFT JOIN outcome_source USING (position)"
 _HAS_EVENT = (
@@ -102,7 +118,7 @@ def count_selected(connection: sqlite3.Connection, selection: Selection) -> Remo
 def remove(connection: sqlite3.Connection, selection: Selection) -> Removed:
     """Takes events out, within the transaction that a connection is in."""
     removed = _delete(connection, selection)
-    columns = ", ".join(tables.EVENT_COLUMNS)
+    columns = ", ".join(tables.STORED_COLUMNS)
     orphans = connection.execute(
         f"SELECT {columns} FROM version WHERE {_ORPHANED} ORDER BY number"
     ).fetchall()
@@ -121,6 +137,22 @@ def prune(connection: sqlite3.Connection, before_s: float) -> Removed:
     connection.execute(tables.PUT_FACT, (tables.PRUNED_FACT, mark_s))
     begin_anew(connection)
     return removed
+
+
+def quarantined(connection: sqlite3.Connection, selection: Selection) -> pl.DataFrame:
+    """Selected events in quarantine, in the order of arrival: `EVENT_SCHEMA` and the reason."""
+    where, values = selection.condition(_OF_EVENTS)
+    found = connection.execute(tables.SELECT_QUARANTINED.format(where), values).fetchall()
+    return pl.DataFrame(found, schema={**EVENT_SCHEMA, QUARANTINE: pl.String}, orient="row")
+
+
+def release(connection: sqlite3.Connection, selection: Selection) -> int:
+    """Takes events out of quarantine, within the transaction that a connection is in."""
+    where, values = selection.condition(_OF_EVENTS)
+    released = connection.execute(tables.RELEASE.format(where), values).rowcount
+    if released:
+        begin_anew(connection)
+    return released
 
 
 def _count(connection: sqlite3.Connection, table: str, where: str, values: _Values) -> int:

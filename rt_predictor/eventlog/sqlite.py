@@ -25,6 +25,8 @@ from rt_predictor.eventlog.removing import (
     begin_anew,
     count_selected,
     prune,
+    quarantined,
+    release,
     remove,
 )
 
@@ -77,6 +79,9 @@ class SQLiteEventLog:
         if not found or not run(tables.HAS_FACTS).fetchone():
             with self._transaction():
                 self._create()
+        if not run(tables.HAS_QUARANTINE).fetchone():
+            with self._transaction():
+                self._add_quarantine()
         (format_,) = run(tables.SELECT_FACT, (tables.FORMAT_FACT,)).fetchone()
         if format_ != tables.FORMAT:
             raise self._foreign(f"{tables.FORMAT_OF_1_0}.{format_}", tables.FORMAT)
@@ -88,9 +93,18 @@ class SQLiteEventLog:
         run = self._connection.execute
         for statement in (*tables.CREATE_AS_1_0, *tables.CREATE):
             run(statement)
+        if run(tables.HAS_QUARANTINE).fetchone():
+            run(tables.INDEX_QUARANTINE)
         run(tables.INSERT_ID, (uuid.uuid4().hex,))
         run(tables.PUT_FACT, (tables.FORMAT_FACT, tables.FORMAT))
         run(f"PRAGMA user_version = {tables.FORMAT_OF_1_0}")
+
+    def _add_quarantine(self) -> None:
+        """Makes room for reasons in a log that was made without, unless another just has."""
+        run = self._connection.execute
+        if not run(tables.HAS_QUARANTINE).fetchone():
+            for statement in (*tables.ADD_QUARANTINE, tables.INDEX_QUARANTINE):
+                run(statement)
 
     def _foreign(self, found: object, known: object) -> HistoryError:
         return HistoryError(
@@ -151,6 +165,28 @@ class SQLiteEventLog:
         with self._reporting("read"):
             (found,) = self._connection.execute(tables.COUNT_CONFLICTS).fetchone()
         return int(found)
+
+    def count_quarantined(self) -> int:
+        """Events that wait for an operator to look at them."""
+        with self._reporting("read"):
+            (found,) = self._connection.execute(tables.COUNT_QUARANTINED).fetchone()
+        return int(found)
+
+    def quarantined(self, selection: Selection) -> pl.DataFrame:
+        """Selected events in quarantine, in the order of arrival: `EVENT_SCHEMA` and the reason."""
+        with self._reporting("read"):
+            return quarantined(self._connection, selection)
+
+    def release(self, selection: Selection) -> int:
+        """Takes selected events out of quarantine, as if they had come in without doubt.
+
+        Returns how many; where it is any, the log has another id then.
+        """
+        with self._reporting("changed"):
+            with self._transaction():
+                released = release(self._connection, selection)
+            (self.log_id,) = self._connection.execute(tables.SELECT_ID).fetchone()
+        return released
 
     def clients(self) -> list[ClientShare]:
         """Clients that sent the events, those who sent most first."""

@@ -6,6 +6,9 @@ Other kinds lie in `event`, and so does the end of a job for which `outcome` has
 jobs apart by id and submit time, not by cluster and attempt. What other clients than the first said
 of the same event lies in `version`: it takes the place of one that is withdrawn.
 
+An event in quarantine lies in `event` too, at its place in the order of arrival, with the reason;
+readers pass it over. So a released one stands where it would have stood.
+
 **One order of arrival.** An outcome's `position` is the number of outcomes up to it. An event's
 `ordinal` is the number of events up to it, and its `position` is that of the last outcome before it
 plus its ordinal. So the common position of an outcome is its own plus the ordinal of the last event
@@ -13,12 +16,12 @@ that came before it: a log of edition 1.0 keeps its positions, and an outcome th
 comes after all that is there, without any table having been told of it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import polars as pl
 
 from rt_predictor.jobs.event_kind import EventKind
-from rt_predictor.jobs.events import EVENT_IDENTITY, EVENT_SCHEMA
+from rt_predictor.jobs.events import EVENT_IDENTITY, EVENT_SCHEMA, QUARANTINE
 
 FORMAT_OF_1_0 = 1
 """`user_version`, by which edition 1.0 knows its own logs."""
@@ -47,6 +50,8 @@ OUTCOME_COLUMNS = (
 _REQUIRED_OF_OUTCOME = frozenset({"job_id", "submit_time", "end_time", "runtime"})
 
 EVENT_COLUMNS = tuple(EVENT_SCHEMA)
+STORED_COLUMNS = (*EVENT_COLUMNS, QUARANTINE)
+"""What `event` and `version` hold; the reason is null where there is none to doubt."""
 SOURCE_COLUMNS = tuple(
     name for name in EVENT_COLUMNS if name not in {*OUTCOME_COLUMNS, "kind", "event_time"}
 )
@@ -59,12 +64,13 @@ _FILLED = {"cluster": "''", "attempt": "0", "client": "''"}
 """Null is no value of an identity in SQLite: what stands for it."""
 _REQUIRED = frozenset({"kind", "event_time", "submit_time", "job_id", *_FILLED})
 _TYPES = {pl.Float64: "REAL", pl.String: "TEXT"}
+_SCHEMA: Mapping[str, type[pl.DataType]] = {**EVENT_SCHEMA, QUARANTINE: pl.String}
 ENDED = EventKind.ENDED.value
 
 
 def _declared(columns: Iterable[str], required: frozenset[str]) -> str:
     return ", ".join(
-        f"{name} {_TYPES[EVENT_SCHEMA[name]]}{' NOT NULL' if name in required else ''}"
+        f"{name} {_TYPES[_SCHEMA[name]]}{' NOT NULL' if name in required else ''}"
         for name in columns
     )
 
@@ -99,10 +105,19 @@ CREATE = (
     f"CREATE TABLE IF NOT EXISTS outcome_source (position INTEGER PRIMARY KEY, "
     f"{_declared(SOURCE_COLUMNS, _REQUIRED)})",
     f"CREATE TABLE IF NOT EXISTS event (position INTEGER PRIMARY KEY, ordinal INTEGER NOT NULL, "
-    f"{_declared(EVENT_COLUMNS, _REQUIRED)}, UNIQUE ({_UNIQUE_EVENT}))",
+    f"{_declared(STORED_COLUMNS, _REQUIRED)}, UNIQUE ({_UNIQUE_EVENT}))",
     f"CREATE INDEX IF NOT EXISTS event_ended ON event (kind) WHERE kind = '{ENDED}'",
     "CREATE TABLE IF NOT EXISTS version (number INTEGER PRIMARY KEY, contradicts INTEGER NOT NULL, "
-    f"{_declared(EVENT_COLUMNS, _REQUIRED)}, UNIQUE ({_UNIQUE_EVENT}, client))",
+    f"{_declared(STORED_COLUMNS, _REQUIRED)}, UNIQUE ({_UNIQUE_EVENT}, client))",
+)
+HAS_QUARANTINE = f"SELECT 1 FROM pragma_table_info('event') WHERE name = '{QUARANTINE}'"
+ADD_QUARANTINE = tuple(
+    f"ALTER TABLE {table} ADD COLUMN {QUARANTINE} TEXT" for table in ("event", "version")
+)
+"""For a log that was made before there was a quarantine."""
+INDEX_QUARANTINE = (
+    f"CREATE INDEX IF NOT EXISTS event_quarantine ON event ({QUARANTINE}) "
+    f"WHERE {QUARANTINE} IS NOT NULL"
 )
 HAS_FACTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'fact'"
 SELECT_ID = "SELECT id FROM log"
@@ -126,12 +141,12 @@ INSERT_SOURCE = (
     f"VALUES ({_marks(('position', *SOURCE_COLUMNS))})"
 )
 INSERT_EVENT = (
-    f"INSERT INTO event ({_listed(EVENT_COLUMNS)}, position, ordinal) "
-    f"VALUES ({_marks(EVENT_COLUMNS)}, ?, ?) ON CONFLICT DO NOTHING"
+    f"INSERT INTO event ({_listed(STORED_COLUMNS)}, position, ordinal) "
+    f"VALUES ({_marks(STORED_COLUMNS)}, ?, ?) ON CONFLICT DO NOTHING"
 )
 INSERT_VERSION = (
-    f"INSERT INTO version ({_listed(EVENT_COLUMNS)}, contradicts) "
-    f"VALUES ({_marks(EVENT_COLUMNS)}, ?) "
+    f"INSERT INTO version ({_listed(STORED_COLUMNS)}, contradicts) "
+    f"VALUES ({_marks(STORED_COLUMNS)}, ?) "
     "ON CONFLICT DO UPDATE SET contradicts = max(contradicts, excluded.contradicts)"
 )
 """The first version of each client is kept; that it contradicted later on is kept too."""
@@ -146,13 +161,12 @@ def _ended(of_source: Callable[[str], str]) -> str:
         **{name: of_source(name) for name in SOURCE_COLUMNS},
     }
     columns = _listed(expressions[name] for name in EVENT_COLUMNS)
-    return (
-        f"outcome.position, {columns}, NULL FROM outcome LEFT JOIN outcome_source USING (position)"
-    )
+    source = "outcome LEFT JOIN outcome_source USING (position)"
+    return f"outcome.position, {columns}, NULL, NULL FROM {source}"
 
 
 SELECT_SAME_OUTCOME = f"SELECT {_ended(_filled)} WHERE job_id = ? AND submit_time = ?"
-SELECT_SAME_EVENT = f"SELECT position, {_listed(EVENT_COLUMNS)} FROM event WHERE {_SAME_EVENT}"
+SELECT_SAME_EVENT = f"SELECT position, {_listed(STORED_COLUMNS)} FROM event WHERE {_SAME_EVENT}"
 
 SELECT_LAST_OUTCOME = "SELECT max(position) FROM outcome"
 SELECT_LAST_EVENT = "SELECT position, ordinal FROM event ORDER BY position DESC LIMIT 1"
@@ -162,13 +176,19 @@ SELECT_OUTCOMES = (
     "ORDER BY outcome.position LIMIT ?"
 )
 SELECT_EVENTS = (
-    f"SELECT position, {_listed(map(_read, EVENT_COLUMNS))}, ordinal FROM event "
+    f"SELECT position, {_listed(map(_read, STORED_COLUMNS))}, ordinal FROM event "
     "WHERE position > ? ORDER BY position LIMIT ?"
 )
 COUNT_BY_KIND = (
     f"SELECT '{ENDED}', count(*) FROM outcome UNION ALL "
-    "SELECT kind, count(*) FROM event GROUP BY kind"
+    f"SELECT kind, count(*) FROM event WHERE {QUARANTINE} IS NULL GROUP BY kind"
 )
+COUNT_QUARANTINED = f"SELECT count(*) FROM event WHERE {QUARANTINE} IS NOT NULL"
+SELECT_QUARANTINED = (
+    f"SELECT {_listed(map(_read, STORED_COLUMNS))} FROM event WHERE {QUARANTINE} IS NOT NULL "
+    "AND {} ORDER BY position"
+)
+RELEASE = f"UPDATE event SET {QUARANTINE} = NULL WHERE {QUARANTINE} IS NOT NULL AND {{}}"
 COUNT_CONFLICTS = "SELECT count(*) FROM version WHERE contradicts"
 COUNT_BY_CLIENT = (
     "SELECT client, count(*), min(arrived_s), max(arrived_s) FROM ("

@@ -129,6 +129,7 @@ async def _step(feed: Feed, client: RecorderPort) -> bool:
             conflicts=recorded.conflicts,
             skipped=len(broken) + recorded.invalid,
             unread=unread,
+            **({"quarantined": recorded.quarantined} if recorded.quarantined else {}),
             **({"left_out": dict(left_out)} if left_out else {}),
             **({"example": str(first or refused)} if first or refused else {}),
         )

@@ -15,6 +15,7 @@ from rt_predictor.eventlog.snapshots import snapshot_age_s
 from rt_predictor.history.fold import Fold
 from rt_predictor.history.fold_keeper import FoldKeeper
 from rt_predictor.history.learner import Learner, NoLearner
+from rt_predictor.jobs.events import with_doubts
 from rt_predictor.settings import HistorySettings
 
 
@@ -63,12 +64,19 @@ IN_STEP_S = 5.0
 class History:
     """Events and what is known from them, in one process. Any thread may ask; none waits long."""
 
-    def __init__(self, settings: HistorySettings, name: str = "") -> None:
+    def __init__(
+        self, settings: HistorySettings, name: str = "", *, limits_enforced: bool = False
+    ) -> None:
         """History that knows nothing: it reads nothing before `start`.
 
-        `name` is "" in what serves; another keeps a snapshot of its own (`snapshot_path`).
+        Args:
+            settings: of the log.
+            name: "" in what serves; another keeps a snapshot of its own (`snapshot_path`).
+            limits_enforced: whether jobs are ended at their time limit, so that one that is said to
+                have run for far longer comes into quarantine.
         """
         self._name = name
+        self._limits_enforced = limits_enforced
         self._settings = settings
         self._started_s = time.monotonic()
         self._follower: LogFollower[Fold] = LogFollower(settings, self._keeper(NoLearner()), name)
@@ -126,10 +134,11 @@ class History:
     def record(self, events: pl.DataFrame) -> "Future[Appended]":
         """Has valid events (`EVENT_SCHEMA`) recorded; they are on disk once there is an answer.
 
+        Doubtful ones come into quarantine.
         The future raises HistoryError where the log cannot be written. Raises HistoryOffError.
         """
         self.check_on()
-        return self._recorder.record(events)
+        return self._recorder.record(with_doubts(events, limits_enforced=self._limits_enforced))
 
     def check_on(self) -> None:
         """Raises HistoryOffError where no events are taken in."""

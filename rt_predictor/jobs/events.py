@@ -17,6 +17,7 @@ from rt_predictor.jobs.outcomes import (
     CLOCK_TOLERANCE_S,
     MAX_AHEAD_S,
     broken_outcomes,
+    quarantine_reason,
 )
 from rt_predictor.jobs.rules import (
     MAX_TIME_S,
@@ -44,6 +45,9 @@ event_time: when it happened: the submit, start or end time of the job, or when 
 client: who sent it: the name of a caller, or the way it came in (`Unnamed`); null where unknown.
 arrived_s: when it came in, Unix s by our clock.
 """
+
+QUARANTINE = "quarantine"
+"""Column that events have beside, where some are doubtful: `Quarantine`, or null."""
 
 _COLUMN_OF_KIND: Mapping[EventKind, str] = {
     EventKind.SUBMITTED: "submit_time",
@@ -190,6 +194,16 @@ def broken_events(
             rule = f"must not be in the future: it is {now_s:.0f} (Unix s, UTC)"
             errors.setdefault(row, InvalidJobError("event_time", time[row], rule))
     return errors
+
+
+def with_doubts(events: pl.DataFrame, *, limits_enforced: bool) -> pl.DataFrame:
+    """Adds why events (`EVENT_SCHEMA`, valid) are doubtful, as column `QUARANTINE`.
+
+    `limits_enforced` says whether the site ends jobs at their time limit.
+    """
+    reason = quarantine_reason(limits_enforced=limits_enforced)
+    ended = pl.col("kind") == EventKind.ENDED.value
+    return events.with_columns(pl.when(ended).then(reason).alias(QUARANTINE))
 
 
 def _add(errors: dict[int, InvalidJobError], more: Mapping[int, InvalidJobError]) -> None:

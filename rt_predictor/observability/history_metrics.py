@@ -16,6 +16,7 @@ _RESULTS = {
     Fate.DUPLICATE: "duplicate",
     Fate.CONFLICT: "conflict",
     Fate.PRUNED: "pruned",
+    Fate.QUARANTINED: "quarantined",
 }
 
 
@@ -26,17 +27,19 @@ class HistoryMetrics:
         self._registry = registry
         outcomes = Counter(
             "rt_predictor_outcomes",
-            "Finished jobs that clients have sent: recorded, duplicate or invalid.",
+            "Finished jobs that clients have sent: recorded, duplicate, quarantined or invalid.",
             ("result",),
             registry=registry,
         )
         self._recorded = outcomes.labels("recorded")
         self._duplicates = outcomes.labels("duplicate")
+        self._quarantined = outcomes.labels("quarantined")
         self._invalid = outcomes.labels("invalid")
         self._events = Counter(
             "rt_predictor_events",
             "Events of jobs that clients have sent, by kind: recorded, duplicate, conflict (unlike "
-            "what is recorded), pruned (older than what the log keeps) or invalid.",
+            "what is recorded), pruned (older than what the log keeps), quarantined (doubtful, "
+            "until an operator releases it) or invalid.",
             ("kind", "result"),
             registry=registry,
         )
@@ -80,11 +83,20 @@ class HistoryMetrics:
         for (kind, fate), count in fates.items():
             self._events.labels(kind, _RESULTS[Fate(fate)]).inc(count)
             if kind == _ENDED:
-                (self._recorded if fate == Fate.RECORDED else self._duplicates).inc(count)
+                self._outcomes_of(Fate(fate)).inc(count)
         for kind, count in invalid_kinds.items():
             self._events.labels(kind, "invalid").inc(count)
             if kind == _ENDED:
                 self._invalid.inc(count)
+
+    def _outcomes_of(self, fate: Fate) -> Counter:
+        match fate:
+            case Fate.RECORDED:
+                return self._recorded
+            case Fate.QUARANTINED:
+                return self._quarantined
+            case _:
+                return self._duplicates
 
     def sample(self, state: HistoryState) -> None:
         """Shows how history is."""

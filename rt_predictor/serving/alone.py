@@ -44,7 +44,7 @@ async def serve(
         tracer = tracer_of(settings.tracing)
         if tracer is not None:
             stack.callback(tracer.close)
-        history = History(settings.history)
+        history = History(settings.history, limits_enforced=settings.prediction.limits_enforced)
         stack.callback(history.stop)
         metrics, predictor = Metrics(registry), predictor_factory(settings, history)
         metrics.live.watched(predictor.views.level, settings.watching)

@@ -103,7 +103,8 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
         tracer = tracer_of(task.settings.tracing, worker=task.number)
         if tracer is not None:
             stack.callback(tracer.close)
-        history = History(_patient(task).history)
+        enforced = task.settings.prediction.limits_enforced
+        history = History(_patient(task).history, limits_enforced=enforced)
         predictor = _load(task, history)
         line = SupervisorLine(to_supervisor, task.start.note)
         metrics = Metrics(CollectorRegistry(), worker=task.number)

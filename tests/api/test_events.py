@@ -23,6 +23,7 @@ from rt_predictor.client import Event, EventKind, Job, codec
 from rt_predictor.errors import HistoryError, TooLargeError
 from rt_predictor.eventlog.files import open_log
 from rt_predictor.eventlog.port import Appended
+from rt_predictor.eventlog.removing import Selection
 from rt_predictor.history.history import History
 from rt_predictor.jobs.events import ended_events, finished_jobs, with_origin
 from rt_predictor.jobs.schema import JOB_SCHEMA
@@ -239,6 +240,25 @@ async def test_what_contradicts_a_recorded_event_is_counted_and_changes_nothing(
     assert service.metric("events_total", kind="ended", result="conflict") == 2
     log = open_log(path)
     assert log.read_after(0, 9).events["runtime"].to_list() == [30.0]
+    log.close()
+
+
+async def test_a_doubtful_end_is_on_disk_and_counts_for_nothing(path: Path) -> None:
+    history = History(HistorySettings(path=path), limits_enforced=True)
+    asked = job(submit_time=10.0, time_req=3600.0)
+    plain, doubtful = (
+        outcome(job=asked, job_id=name, runtime=runtime, end_time=9e4)
+        for name, runtime in (("1", 3600.0), ("2", 8000.0))
+    )
+    async with running(FakePredictor(), history) as service:
+        answer = await service.stub.RecordOutcomes(iter([message(plain, doubtful)]))
+        assert (answer.recorded, answer.quarantined, answer.duplicates) == (1, 1, 0)
+        assert service.metric("events_total", kind="ended", result="quarantined") == 1
+        assert service.metric("outcomes_total", result="quarantined") == 1
+    history.stop()
+    log = open_log(path)
+    assert log.read_after(0, 9).events["job_id"].to_list() == ["1"]
+    assert log.quarantined(Selection(quarantined=True))["job_id"].to_list() == ["2"]
     log.close()
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -493,3 +494,39 @@ def test_a_start_does_not_wait_longer_than_it_may(start: Start, path: Path) -> N
     assert not history.wait_until_read()
     held.set()
     folded(history, 300)
+
+
+def test_released_events_are_known_as_if_nobody_had_doubted_them(
+    path: Path, tmp_path: Path
+) -> None:
+    some = pl.int_range(pl.len()) % 7 == 3
+    too_long_s = 3 * pl.col("time_req") + 7200.0
+    events = EVENTS.with_columns(
+        pl.when(some).then(too_long_s).otherwise("runtime").alias("runtime"),
+        pl.when(some)
+        .then(pl.max_horizontal("end_time", pl.col("submit_time") + too_long_s))
+        .otherwise("end_time")
+        .alias("end_time"),
+    )
+    plain = History(HistorySettings(path=tmp_path / "plain.sqlite"))
+    plain.use_learner(FakeLearner())
+    plain.start()
+    doubting = History(HistorySettings(path=path), limits_enforced=True)
+    doubting.use_learner(FakeLearner())
+    doubting.start()
+    try:
+        assert record(plain, events).recorded == 300
+        appended = record(doubting, events)
+        assert (appended.recorded, appended.quarantined) == (257, 43)
+        folded(plain, 300)
+        until(lambda: doubting.state().position == 300)
+        assert doubting.state().events == 257
+        with closing(open_log(path)) as log:
+            assert log.release(Selection(quarantined=True)) == 43
+        until(lambda: doubting.state().events == 300)
+        np.testing.assert_array_equal(known(doubting, LATER), known(plain, LATER))
+        seen = (history.fold.learned.arrays()["seen"] for history in (doubting, plain))
+        np.testing.assert_array_equal(*seen)
+    finally:
+        plain.stop()
+        doubting.stop()

@@ -178,8 +178,15 @@ def _state(**changes: object) -> HistoryState:
 def test_events_are_counted_by_kind_and_by_what_became_of_them(
     metrics: Metrics, registry: CollectorRegistry
 ) -> None:
-    kinds = ["submitted", "ended", "ended", "ended", "ended"]
-    fates = [Fate.RECORDED, Fate.RECORDED, Fate.DUPLICATE, Fate.CONFLICT, Fate.PRUNED]
+    kinds = ["submitted", *["ended"] * 5]
+    fates = [
+        Fate.RECORDED,
+        Fate.RECORDED,
+        Fate.DUPLICATE,
+        Fate.CONFLICT,
+        Fate.PRUNED,
+        Fate.QUARANTINED,
+    ]
     metrics.events(
         pl.DataFrame({"kind": kinds}), Appended(bytes(fates)), {"ended": 2, "unknown": 1}
     )
@@ -187,13 +194,19 @@ def test_events_are_counted_by_kind_and_by_what_became_of_them(
     def found(series: str, **labels: str) -> float | None:
         return registry.get_sample_value(f"rt_predictor_{series}_total", labels)
 
-    for result, count in (("recorded", 1), ("duplicate", 3), ("invalid", 2)):
+    for result, count in (
+        ("recorded", 1),
+        ("duplicate", 3),
+        ("quarantined", 1),
+        ("invalid", 2),
+    ):
         assert found("outcomes", result=result) == count
     for result, count in (
         ("recorded", 1),
         ("duplicate", 1),
         ("conflict", 1),
         ("pruned", 1),
+        ("quarantined", 1),
         ("invalid", 2),
     ):
         assert found("events", kind="ended", result=result) == count

@@ -839,6 +839,7 @@ class RecordOutcomesResponse(_message.Message):
     INVALID_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
     CONFLICTS_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     recorded: _builtins.int
     """Outcomes that are new."""
     duplicates: _builtins.int
@@ -848,6 +849,10 @@ class RecordOutcomesResponse(_message.Message):
     conflicts: _builtins.int
     """Those of `duplicates` that say something else than what is recorded, which stands. They are kept
     apart, for an operator to look at.
+    """
+    quarantined: _builtins.int
+    """Outcomes that are new and doubtful: of jobs that ran for far longer than a limit that is enforced.
+    They are on disk, and count for nothing until an operator releases them.
     """
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemError]:
@@ -861,10 +866,11 @@ class RecordOutcomesResponse(_message.Message):
         invalid: _builtins.int = ...,
         errors: _abc.Iterable[Global___ItemError] | None = ...,
         conflicts: _builtins.int = ...,
+        quarantined: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "duplicates", b"duplicates", "errors", b"errors", "invalid", b"invalid", "recorded", b"recorded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "duplicates", b"duplicates", "errors", b"errors", "invalid", b"invalid", "quarantined", b"quarantined", "recorded", b"recorded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -988,6 +994,7 @@ class RecordEventsResponse(_message.Message):
     CONFLICTS_FIELD_NUMBER: _builtins.int
     INVALID_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
     recorded: _builtins.int
     """Events that are new."""
     duplicates: _builtins.int
@@ -998,6 +1005,10 @@ class RecordEventsResponse(_message.Message):
     """
     invalid: _builtins.int
     """Events that break a rule; they are not recorded."""
+    quarantined: _builtins.int
+    """Events that are new and doubtful: ends of jobs that ran for far longer than a limit that is
+    enforced. They are on disk, and count for nothing until an operator releases them.
+    """
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemError]:
         """Why, for the first 100 of `invalid`; each has its `index`."""
@@ -1010,10 +1021,11 @@ class RecordEventsResponse(_message.Message):
         conflicts: _builtins.int = ...,
         invalid: _builtins.int = ...,
         errors: _abc.Iterable[Global___ItemError] | None = ...,
+        quarantined: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "duplicates", b"duplicates", "errors", b"errors", "invalid", b"invalid", "recorded", b"recorded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "duplicates", b"duplicates", "errors", b"errors", "invalid", b"invalid", "quarantined", b"quarantined", "recorded", b"recorded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
