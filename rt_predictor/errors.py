@@ -12,6 +12,7 @@ RTPredictorError
 ├── FeedError               a source of finished jobs does not give them
 ├── TrainingError           a model cannot be trained on the jobs given
 │   └── ParityError         the exported graph does not equal the native boosters
+├── RenewalError            a model cannot be renewed now
 ├── HistoryError            the outcome log cannot be read or written
 │   ├── DamagedLogError     its file is damaged
 │   └── HistoryOffError     history is switched off
@@ -103,6 +104,10 @@ class TrainingError(RTPredictorError):
 
 class ParityError(TrainingError):
     """The exported graph does not equal the native boosters."""
+
+
+class RenewalError(RTPredictorError):
+    """A model that is in service cannot be renewed now; it may be later."""
 
 
 class HistoryError(RTPredictorError):

@@ -37,7 +37,16 @@ def command(unit: Path) -> list[str]:
 
 
 def test_there_are_units() -> None:
-    assert {unit.stem.removeprefix("rt-predictor") for unit in UNITS} == {"", "-agent", "-follow"}
+    named = {unit.stem.removeprefix("rt-predictor") for unit in UNITS}
+    assert named == {"", "-agent", "-follow", "-renew"}
+
+
+def test_every_timer_is_of_a_unit_that_is_there() -> None:
+    timers = sorted(UNITS[0].parent.glob("*.timer"))
+    assert [timer.stem for timer in timers] == ["rt-predictor-renew"]
+    for timer in timers:
+        assert timer.with_suffix(".service") in UNITS
+        assert {"OnCalendar", "Persistent", "WantedBy"} <= dict(settings(timer)).keys()
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
@@ -66,7 +75,7 @@ def test_systemd_has_nothing_to_say_of_it(unit: Path, tmp_path: Path) -> None:
     assert (found.returncode, about_it) == (0, [])
 
 
-@pytest.mark.parametrize("page", ["install.md", "slurm.md"])
+@pytest.mark.parametrize("page", ["install.md", "renewal.md", "slurm.md"])
 def test_the_pages_name_files_that_are_there(page: str) -> None:
     root = UNITS[0].parents[2]
     lines = (root / "docs" / page).read_text().splitlines()

@@ -1,0 +1,245 @@
+"""One round of renewal: the candidate that waits is judged, and the next one trained.
+
+Every step is done in a way that a process killed before, in or after it leaves something that the
+next round can tell from what is on disk: a round can be begun again at any time.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from loguru import logger
+
+from rt_predictor.errors import RenewalError
+from rt_predictor.history.columns import job_columns
+from rt_predictor.model.bundle import read_bundle
+from rt_predictor.renew.judge import jobs_that_followed, judge
+from rt_predictor.renew.places import Places
+from rt_predictor.renew.put_in_place import copy_bundle, finish, put_in_place, remove
+from rt_predictor.renew.state import Candidate, Outcome, State, read_state, write_state
+from rt_predictor.renew.window import Window, check_log, read_events, window_of
+from rt_predictor.serving.served_model import digest_of
+from rt_predictor.settings import Settings
+from rt_predictor.training.prepare import prepare_log
+from rt_predictor.training.progress import Plan
+from rt_predictor.training.site import start_of, train_site
+from rt_predictor.training.split import ran
+
+DAY_S = 86400.0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """When a model is renewed, and from what."""
+
+    every_s: float
+    """Time between two trainings."""
+    least_jobs: int
+    """Jobs that must be new for a training, and have followed for a verdict."""
+    base: Path
+    """Folder of the base model, where every training starts."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where jobs come from."""
+
+    event_log: Path
+    more_names: Sequence[str] = ()
+    more_events: Callable[[], pl.DataFrame] | None = None
+    """Reads those of job logs that are given beside it, `EVENT_SCHEMA`."""
+
+
+class Renewer:
+    """Renews the bundle in service. One process at a time: `run` holds the lock."""
+
+    def __init__(
+        self,
+        places: Places,
+        terms: Terms,
+        sources: Sources,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.places = places
+        self._terms = terms
+        self._sources = sources
+        self._settings = settings
+        self._clock = clock
+
+    def check(self) -> None:
+        """Find out whether renewal can be done at all, before it is due.
+
+        Raises StartupError and what comes of it, HistoryError and TrainingError.
+        """
+        with _reported():
+            self._mended()
+        read_bundle(self.places.served)
+        check_log(self._sources.event_log)
+        start_of(self._terms.base, self._settings, self.places.candidate, from_scratch=False)
+
+    def wait_s(self) -> float:
+        """Return the time until something is due; 0 or less where it is."""
+        last = read_state(self.places.state).candidate
+        return 0.0 if last is None else last.trained_at_s + self._terms.every_s - self._clock()
+
+    def round(self) -> None:
+        """Do what is due.
+
+        Raises HistoryError, TrainingError, BundleError, TraceError and RenewalError; what was done
+        until then stays done.
+        """
+        with _reported():
+            state = self._mended()
+            if (wait_s := self.wait_s()) > 0:
+                logger.info("the next renewal is not due yet", due_in_days=_days(wait_s))
+                return
+            window = self._window()
+            if state.candidate is not None and state.candidate.waits:
+                state = self._judged(state, state.candidate, window)
+            if state.candidate is None or not state.candidate.waits:
+                self._train(state, window)
+
+    def _mended(self) -> State:
+        """Finish what the last round was cut off in, and return how things stand."""
+        places = self.places
+        remove(places.work)
+        places.work.mkdir(parents=True)
+        state = read_state(places.state)
+        last = state.candidate
+        finish(places.promoted, places.served, places.previous, last.digest if last else "")
+        if last is None or not last.waits:
+            return state
+        if digest_of(places.served) == last.digest:
+            return self._decide(state, "promoted", "it is in service already")
+        if digest_of(places.candidate) != last.digest:
+            return self._decide(state, "lost", f"{places.candidate} holds another bundle now")
+        return state
+
+    def _window(self) -> Window:
+        settings = self._settings
+        most = settings.training.max_jobs
+        events = [read_events(self._sources.event_log, most)]
+        if self._sources.more_events is not None:
+            events.append(self._sources.more_events())
+        window = window_of(
+            pl.concat(events),
+            most,
+            trusted=settings.security.trusted_clients,
+            limits_enforced=settings.prediction.limits_enforced,
+        )
+        if window.left_out:
+            logger.info("jobs are left out of the renewal", **window.left_out)
+        return window
+
+    def _judged(self, state: State, last: Candidate, window: Window) -> State:
+        """Promote or drop the candidate that waits, if enough jobs have followed."""
+        places, settings = self.places, self._settings
+        candidate, served = read_bundle(places.candidate), read_bundle(places.served)
+        digest = digest_of(places.served)
+        log = prepare_log(window.jobs, self._name)
+        rows = jobs_that_followed(log, last.learned_until_s, candidate, served)
+        if len(rows) < self._terms.least_jobs:
+            logger.info(
+                f"the candidate waits: {len(rows):,} of {self._terms.least_jobs:,} jobs that it is "
+                "to be judged by were submitted after its training and have ended",
+                model_version=last.model_version,
+            )
+            return state
+        report = Plan({"judging": 1.0}, _Steps()).step("judging")
+        verdict = judge(log, rows, candidate, served, settings, report=report)
+        if not verdict.is_no_worse:
+            return self._decide(state, "dropped", f"it is worse: {verdict}")
+        copy_bundle(places.candidate, places.promoted)
+        if digest_of(places.served) != digest:
+            raise RenewalError(
+                f"{places.served} was replaced while the candidate was judged: it is judged again"
+            )
+        put_in_place(places.promoted, places.served, places.previous)
+        return self._decide(state, "promoted", f"it is no worse: {verdict}")
+
+    def _train(self, state: State, window: Window) -> None:
+        """Train a candidate from the base, if enough jobs are new, and put it before the shadow."""
+        new = self._new_jobs(state, window)
+        if new < self._terms.least_jobs:
+            logger.info(
+                f"no renewal: {new:,} jobs are new since the last one, "
+                f"{self._terms.least_jobs:,} are needed"
+            )
+            return
+        places, settings = self.places, self._settings
+        logger.info("a candidate is trained from the base model", jobs=window.ended, new_jobs=new)
+        fresh = places.work / "candidate"
+        start = start_of(self._terms.base, settings, fresh, from_scratch=False)
+        report = train_site(window.jobs, [self._name], start, fresh, settings, progress=_Steps())
+        for note in report.notes:
+            logger.info(note)
+        span, digest = report.bundle.info.training_span, digest_of(fresh)
+        if span is None:
+            raise RenewalError("the bundle that was trained does not say what it learned from")
+        put_in_place(fresh, places.candidate, places.work / "old")
+        remove(places.work / "old")
+        trained = Candidate(
+            model_version=report.model_version,
+            digest=digest,
+            trained_at_s=self._clock(),
+            learned_until_s=span.end,
+            jobs=report.bundle.info.training_samples,
+            waits=True,
+        )
+        write_state(places.state, state.model_copy(update={"candidate": trained}))
+        logger.info(
+            "a candidate is before the shadow, and will be judged by the jobs that follow",
+            model_version=trained.model_version,
+            folder=str(places.candidate),
+            judged_in_days=_days(self._terms.every_s),
+        )
+
+    def _new_jobs(self, state: State, window: Window) -> int:
+        """Count the jobs that the last candidate has not learned from."""
+        places, last = self.places, state.candidate
+        if last is None or digest_of(places.candidate) != last.digest:
+            return window.ended
+        ended = job_columns(window.jobs.filter(ran(window.jobs)))
+        learned = read_bundle(places.candidate).info.fingerprints()
+        return int((~learned.hold(ended.ident)).sum())
+
+    def _decide(self, state: State, outcome: Outcome, reason: str) -> State:
+        decided = state.decided(outcome, reason, self._clock())
+        write_state(self.places.state, decided)
+        decision = decided.decisions[-1]
+        logger.info(f"the candidate is {outcome}: {reason}", model_version=decision.model_version)
+        return decided
+
+    @property
+    def _name(self) -> str:
+        """Name of what is learned from, for the record."""
+        return " + ".join([self._sources.event_log.name, *self._sources.more_names])
+
+
+def _days(seconds: float) -> float:
+    return round(seconds / DAY_S, 2)
+
+
+class _Steps:
+    """Logs each step of a run once, as it begins."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, step: str, share: float) -> None:
+        if step != self._last:
+            self._last = step
+            logger.info(f"renewal: {step}", done=f"{share:.0%}")
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Raise RenewalError for files that cannot be written or put in place."""
+    try:
+        yield
+    except OSError as error:
+        raise RenewalError(f"the renewal cannot put its files in place: {error}") from error

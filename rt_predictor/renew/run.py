@@ -1,0 +1,106 @@
+"""Runs a renewer: once, or again and again until the process is told to stop."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+from loguru import logger
+
+from rt_predictor.errors import RTPredictorError, StartupError
+from rt_predictor.eventlog.files import try_lock
+from rt_predictor.observability.logging import configure_logging
+from rt_predictor.renew.places import Places
+from rt_predictor.renew.renewer import Renewer
+from rt_predictor.settings import Settings
+
+LOOK_S = 3600.0
+"""Time between two looks at most: a round that is due may lack jobs, or have failed."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class _Stopped(BaseException):
+    """The process was told to stop; rounds are safe to be left anywhere."""
+
+
+def run(
+    renewer: Renewer,
+    settings: Settings,
+    *,
+    once: bool,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Renew until SIGTERM or SIGINT, or do what is due and return if `once`.
+
+    Raises StartupError where renewal cannot be done as asked or another process does it; if `once`
+    also every error of a round, which else is logged and the round tried again.
+    """
+    configure_logging(settings.logging)
+    if not settings.model.watch:
+        logger.warning(
+            "model.watch is off: a bundle that is promoted is served once the service is told to "
+            "reload"
+        )
+    with _until_stopped(), _alone(renewer.places):
+        renewer.check()
+        while True:
+            if once or renewer.wait_s() <= 0:
+                _round(renewer, once=once)
+            if once:
+                return
+            sleep(_pause_s(renewer.wait_s()))
+
+
+def _round(renewer: Renewer, *, once: bool) -> None:
+    try:
+        renewer.round()
+    except RTPredictorError as error:
+        if once:
+            raise
+        logger.warning("the renewal will be tried again", reason=str(error), retry_in_s=LOOK_S)
+
+
+def _pause_s(wait_s: float) -> float:
+    """Return the time until the next look: clocks may be set meanwhile."""
+    return min(wait_s, LOOK_S) if wait_s > 0 else LOOK_S
+
+
+@contextmanager
+def _alone(places: Places) -> Iterator[None]:
+    """Hold the lock of the renewal. Raises StartupError where another process does."""
+    with ExitStack() as stack:
+        try:
+            places.own.mkdir(parents=True, exist_ok=True)
+            held = stack.enter_context(try_lock(places.lock))
+        except OSError as error:
+            raise StartupError(f"{places.own} cannot be written: {error.strerror}") from error
+        if not held:
+            raise StartupError(
+                f"another process renews {places.served} already: it holds {places.lock}"
+            )
+        yield
+
+
+@contextmanager
+def _until_stopped() -> Iterator[None]:
+    """Leave the context at once when the process is told to stop, wherever it is."""
+    asked = False
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        raise _Stopped
+
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    try:
+        yield
+    except BaseException:
+        if not asked:
+            raise
+        # Whatever a library made of it: the next round begins where this one was cut off.
+        logger.info("stopped")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,158 @@
+"""The window that a renewal learns from: the sound jobs that ended last."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from rt_predictor.errors import HistoryError, StartupError
+from rt_predictor.eventlog.files import open_log
+from rt_predictor.eventlog.port import EventLog
+from rt_predictor.jobs.event_kind import EventKind
+from rt_predictor.jobs.events import EVENT_SCHEMA, UNNAMED
+from rt_predictor.jobs.identity import JOB_IDENTITY
+from rt_predictor.jobs.outcomes import screened
+from rt_predictor.jobs.schema import JOB_SCHEMA
+from rt_predictor.online.influence import LEAST_SHARE
+from rt_predictor.online.outcome_weights import greatest_count
+from rt_predictor.training.split import ran
+
+UNTRUSTED = "more than a twentieth from a client that is not trusted"
+"""Why jobs are left out of a window, beside the reasons of `jobs.outcomes`."""
+
+_PIECE_EVENTS = 100_000
+_EVENTS_A_JOB = 3
+_LAST_FIRST = (EventKind.ENDED, EventKind.CANCELLED, EventKind.STARTED, EventKind.SUBMITTED)
+_ATTEMPT = " attempt "
+_KEY = (*(name for name in JOB_IDENTITY if name != "attempt"), _ATTEMPT)
+_FIRST_ATTEMPT = pl.col("attempt").fill_null(0.0).alias(_ATTEMPT)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What history tells of the jobs that ended last."""
+
+    jobs: pl.DataFrame
+    """[n] `JOB_SCHEMA`; jobs that wait, run or never started are among them."""
+    left_out: Mapping[str, int]
+    """Why other jobs are not in it -> how many"""
+
+    @property
+    def ended(self) -> int:
+        """Jobs that can be learned from."""
+        return int(ran(self.jobs).sum())
+
+
+def check_log(path: Path) -> None:
+    """Raise StartupError where there is no event log."""
+    if not path.exists():
+        raise StartupError(
+            f"there is no history log {path}: start the service first, or set history.path"
+        )
+
+
+def read_events(path: Path, most_jobs: int) -> pl.DataFrame:
+    """Read the events (`EVENT_SCHEMA`) of an event log that so many jobs need: the latest.
+
+    Raises HistoryError where it cannot be read.
+    """
+    log = open_log(path)
+    try:
+        return _latest(log, most_jobs * _EVENTS_A_JOB)
+    finally:
+        log.close()
+
+
+def _latest(log: EventLog, most: int) -> pl.DataFrame:
+    """Read the events that happened last, at most so many; bounds memory to twice as many."""
+    log_id, position = log.log_id, 0
+    known = pl.DataFrame(schema=dict(EVENT_SCHEMA))
+    pieces: list[pl.DataFrame] = []
+    while True:
+        tail = log.read_after(position, _PIECE_EVENTS)
+        if tail.log_id != log_id:
+            raise HistoryError("events were taken out of the history log meanwhile: try again")
+        if tail.events.is_empty():
+            return pl.concat([known, *pieces])
+        position = tail.position
+        pieces.append(tail.events)
+        if len(known) + sum(map(len, pieces)) > 2 * most:
+            known = pl.concat([known, *pieces]).sort("event_time", maintain_order=True).tail(most)
+            pieces = []
+
+
+def window_of(
+    events: pl.DataFrame, most_jobs: int, *, trusted: Collection[str], limits_enforced: bool
+) -> Window:
+    """Return the sound jobs of events that ended last, and what waits or runs beside them.
+
+    Jobs that contradict enforced limits are left out, and of what one client says that is not
+    trusted all but its latest twentieth of the whole.
+
+    Args:
+        events: `EVENT_SCHEMA`, in any order; an event that is there again changes nothing.
+        most_jobs: ended jobs at most.
+        trusted: names of clients.
+        limits_enforced: whether jobs are ended at their limit.
+    """
+    known = _newest(_known(events), most_jobs)
+    has_ended = pl.col("kind") == EventKind.ENDED.value
+    ended = known.filter(has_ended)
+    fine = screened(ended, limits_enforced=limits_enforced)
+    bounded = _bounded(fine.plausible, trusted)
+    left_out = Counter(fine.reasons)
+    if unheard := len(fine.plausible) - len(bounded):
+        left_out[UNTRUSTED] = unheard
+    jobs = pl.concat([bounded, known.filter(~has_ended)]).select(*JOB_SCHEMA)
+    return Window(jobs.sort("submit_time", maintain_order=True), dict(left_out))
+
+
+def _known(events: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a job: its last event, which has from the earlier ones what it lacks."""
+    keyed = events.with_columns(_FIRST_ATTEMPT)
+    known, *earlier = (
+        keyed.filter(pl.col("kind") == kind.value).unique(_KEY, keep="first", maintain_order=True)
+        for kind in _LAST_FIRST
+    )
+    for told in earlier:
+        known = _completed(known, told)
+    return known.drop(_ATTEMPT)
+
+
+def _completed(known: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
+    """Return what is known of jobs with what events of an earlier kind tell beside it."""
+    if known.is_empty() or earlier.is_empty():
+        return pl.concat([known, earlier])
+    both = known.join(
+        earlier, on=_KEY, how="left", nulls_equal=True, suffix=" earlier", maintain_order="left"
+    )
+    told = both.select(
+        name if name in _KEY else pl.coalesce(name, f"{name} earlier") for name in known.columns
+    )
+    return pl.concat([told, earlier.join(known, on=_KEY, how="anti", nulls_equal=True)])
+
+
+def _newest(known: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Return the jobs that ended last, at most so many, and the others from their time on."""
+    has_ended = pl.col("kind") == EventKind.ENDED.value
+    ends = known.filter(has_ended)
+    if len(ends) <= most:
+        return known
+    kept = ends.sort("event_time", maintain_order=True).tail(most)
+    since_s = kept["event_time"][0]
+    return pl.concat([kept, known.filter(~has_ended & (pl.col("event_time") >= since_s))])
+
+
+def _bounded(ended: pl.DataFrame, trusted: Collection[str]) -> pl.DataFrame:
+    """Leave out the earlier jobs of clients by whom too many of them are told."""
+    client = pl.col("client")
+    bounded = client.is_not_null() & ~client.str.starts_with(UNNAMED) & ~client.is_in(list(trusted))
+    doubted = ended.filter(bounded)
+    counts = doubted["client"].value_counts()["count"].cast(pl.Float64).to_numpy()
+    most = greatest_count(counts, LEAST_SHARE, float(len(ended) - len(doubted)))
+    if doubted.is_empty() or most >= counts.max():
+        return ended
+    latest_first = pl.col("event_time").rank("ordinal", descending=True).over("client")
+    return pl.concat([ended.filter(~bounded), doubted.filter(latest_first <= int(most))])
