@@ -24,9 +24,14 @@ def calendar(submit_s: Times, zone: tzinfo) -> Float:
         submit_s: [n] Unix s; NaN gives NaN.
         zone: time zone of the site.
     """
-    times = [_minute(second // _MINUTE_S, zone) for second in submit_s.tolist()]
+    times = [calendar_at(second, zone) for second in submit_s.tolist()]
     found = np.array(times, dtype=np.float32)
     return found.reshape(-1, len(CALENDAR))
+
+
+def calendar_at(second: float, zone: tzinfo) -> tuple[float, float, float]:
+    """Return the same for one time, in float64."""
+    return _minute(second // _MINUTE_S, zone)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -75,7 +75,8 @@ TOKEN_ROW = _ABSENT_ROW + 1 + _REQUEST_ROWS
 ROWS = TOKEN_ROW + len(TOKEN_FEATURES)
 WIDTH = ROWS * SLOTS
 
-_LIMITS = np.array([PAST_LIMIT] * SLOTS + [1.0] * len(PROPOSALS), dtype=np.float32)
+LIMITS: Float = np.array([PAST_LIMIT] * SLOTS + [1.0] * len(PROPOSALS), dtype=np.float32)
+"""[COPIES] how many limits each copy says at most."""
 _ABSENT, _LEAST_S, _LONGEST_S = scalar(ABSENT), scalar(LEAST_S), scalar(LONGEST_S)
 
 
@@ -140,5 +141,5 @@ def _put_bounds(matrix: Float, limit_s: Float, scale: Float) -> None:
     missing = matrix[:, MISSING]
     missing[:] = np.isnan(copies_s)
     missing *= _ABSENT
-    np.fmin(copies_s, cap_s[:, None] * _LIMITS, out=copies_s)
+    np.fmin(copies_s, cap_s[:, None] * LIMITS, out=copies_s)
     np.maximum(copies_s, _LEAST_S, out=copies_s)

@@ -6,6 +6,8 @@ from the same order.
 """
 
 from dataclasses import dataclass
+from itertools import compress, filterfalse
+from math import isnan, nan
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +77,7 @@ class Proposed(NamedTuple):
 
 _NAMES = [proposal.name for proposal in PROPOSALS]
 _RATIO, _BACKOFF = _NAMES.index(RATIO), _NAMES.index(BACKOFF)
-_BACKS_OFF_TO = np.array([_NAMES.index(name) for name in BACKS_OFF_TO])
+_BACKS_OFF_TO = [_NAMES.index(name) for name in BACKS_OFF_TO]
 _WIDTH = 8
 """Tokens of a window, at most."""
 
@@ -84,6 +86,9 @@ _WINDOWS = len(_KINDS)
 _FOUND = 2 + len(_ORDER)
 """What is read from each window: both middle runtimes, then those of `_ORDER`."""
 
+_RUNTIME, _LOG_RUNTIME, _LIMIT = (
+    COLUMN[name] for name in ("runtime_s", "log_runtime", "log_limit")
+)
 _NAN, _HALF, _LIKE_LIMIT = scalar(np.nan), scalar(0.5), scalar(LIKE_LIMIT)
 _FIRST_OWN = slots_of("own").start
 _SHARES = slice(_FIRST_OWN, _FIRST_OWN + PROPOSALS[_RATIO].jobs)
@@ -92,12 +97,12 @@ _ALIKE = slice(_FIRST_OWN, _FIRST_OWN + PROPOSALS[_BACKOFF].jobs)
 
 def _places_of_windows() -> NDArray[np.intp]:
     """Return which of the flat columns of all tokens the windows hold."""
-    runtime, width = COLUMN["runtime_s"], len(COLUMNS)
-    none = FINISHED_SLOTS * width + runtime  # that of a running job
+    width = len(COLUMNS)
+    none = FINISHED_SLOTS * width + _RUNTIME  # that of a running job
     places = np.full((_WINDOWS, _WIDTH), none, dtype=np.intp)
     for row, (kind, jobs) in zip(places, _KINDS, strict=True):
         slots = np.arange(SLOTS)[slots_of(kind)][:jobs]
-        row[: len(slots)] = slots * width + runtime
+        row[: len(slots)] = slots * width + _RUNTIME
     return places.ravel()
 
 
@@ -111,6 +116,13 @@ def _places_in_order() -> NDArray[np.intp]:
 _HELD, _IN_ORDER = _places_of_windows(), _places_in_order()
 _STARTS = np.arange(0, JOBS_AT_ONCE * _WINDOWS * _WIDTH, _WIDTH).reshape(-1, _WINDOWS, 1)
 _CHOICE_STARTS = np.arange(0, JOBS_AT_ONCE * len(BACKS_OFF_TO), len(BACKS_OFF_TO))
+_RULE_SLOTS = [
+    slice(slots_of(rule.tokens).start, slots_of(rule.tokens).start + rule.jobs)
+    for rule in PROPOSALS
+]
+_SPREAD_SLOTS = [slice(slots_of(kind).start, slots_of(kind).start + _WIDTH) for kind in _SPREAD_OF]
+_SPREADS_OF_ONE = [(_SPREAD_OF.index(kind), _ORDER.index(which)) for _, kind, which in SPREADS]
+_NO_SPREAD = (nan,) * len(_ORDER)
 _SPREADS = np.array(
     [
         (len(PROPOSALS) + _SPREAD_OF.index(kind)) * _FOUND + 2 + _ORDER.index(which)
@@ -131,7 +143,7 @@ def propose(columns: Float, used: Float, log_limit: Float, limit_s: Float) -> Pr
     jobs, rules = len(columns), len(PROPOSALS)
     windows = columns.reshape(jobs, -1).take(_HELD, axis=1).reshape(jobs, _WINDOWS, _WIDTH)
     windows[:, _RATIO, : PROPOSALS[_RATIO].jobs] = used[:, _SHARES]
-    apart = np.abs(columns[:, _ALIKE, COLUMN["log_limit"]] - log_limit[:, None])
+    apart = np.abs(columns[:, _ALIKE, _LIMIT] - log_limit[:, None])
     np.copyto(windows[:, _BACKOFF], _NAN, where=~(apart <= _LIKE_LIMIT))
     known = np.equal(windows, windows)
     count = np.bitwise_count(known.view(np.uint64))[:, :, 0]  # a window is eight bytes of 0 or 1
@@ -148,3 +160,44 @@ def propose(columns: Float, used: Float, log_limit: Float, limit_s: Float) -> Pr
     best = np.isnan(choices).argmin(axis=1) + _CHOICE_STARTS[:jobs]
     runtimes_s[:, _BACKOFF] = choices.reshape(-1).take(best)
     return Proposed(runtimes_s, found.reshape(jobs, -1).take(_SPREADS, axis=1))
+
+
+def propose_for_one(
+    columns: Float, asked: Float, limit_s: float
+) -> tuple[list[float], list[float]]:
+    """Return the same for one job, in numbers of Python: they become those bits as float32.
+
+    Args:
+        columns: [SLOTS, len(COLUMNS)] of the tokens.
+        asked: [len(COLUMNS)] of the job.
+        limit_s: its limit as float32, NaN for none.
+    """
+    limits = columns[_ALIKE, _LIMIT]
+    alike = (np.abs(limits - asked[_LIMIT]) <= _LIKE_LIMIT).tolist()
+    used = (columns[_SHARES, _LOG_RUNTIME] - limits[: PROPOSALS[_RATIO].jobs]).tolist()
+    ran_s = columns[:, _RUNTIME].tolist()
+    windows = [ran_s[slots] for slots in _RULE_SLOTS]
+    windows[_RATIO] = used
+    windows[_BACKOFF] = [*compress(windows[_BACKOFF], alike)]
+    runtimes_s = [_median(window) for window in windows]
+    runtimes_s[_RATIO] = float(np.exp(np.float32(runtimes_s[_RATIO]))) * limit_s
+    runtimes_s[_BACKOFF] = next(
+        (runtimes_s[rule] for rule in _BACKS_OFF_TO if not isnan(runtimes_s[rule])), nan
+    )
+    spreads_s = [_spread(ran_s[slots]) for slots in _SPREAD_SLOTS]
+    return runtimes_s, [spreads_s[kind][which] for kind, which in _SPREADS_OF_ONE]
+
+
+def _median(values: list[float]) -> float:
+    ordered = sorted(filterfalse(isnan, values))
+    count = len(ordered)
+    return (ordered[(count - 1) // 2] + ordered[count // 2]) * 0.5 if count else nan
+
+
+def _spread(values: list[float]) -> tuple[float, ...]:
+    """Return the values of `_ORDER`."""
+    ordered = sorted(filterfalse(isnan, values))
+    if not ordered:
+        return _NO_SPREAD
+    last = len(ordered) - 1
+    return ordered[0], ordered[last // 4], ordered[last - last // 4], ordered[last]

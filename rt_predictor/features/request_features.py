@@ -35,6 +35,9 @@ ROUND: tuple[tuple[str, float], ...] = (
 """Limits that are multiples of so many s are guesses."""
 
 _SIZES = ("log_limit", "log_cores", "log_nodes", "log_mem", "log_gpus")
+WATCHED_IN_FLIGHT: tuple[str, ...] = ("running", "elapsed_alike", "elapsed")
+"""Figures in flight of which a flag says whether they are known."""
+
 _NAMES = ("partition", "qos", "account", "user", "name", "gpu_type", "array")
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -159,7 +162,7 @@ _ANCHORS = np.array([_COLUMN[name] for name in ("typical", "backoff_median5", "u
 _HISTORY = slice(_COLUMNS["tokens"].start, _COLUMNS["spreads"].stop)
 _FLAGS = slice(_COLUMNS["told"].start, _COLUMNS["proposed"].stop)
 _FLAGGED = np.array(
-    [_COLUMN[f"{name}_now"] for name in ("running", "elapsed_alike", "elapsed")]
+    [_COLUMN[f"{name}_now"] for name in WATCHED_IN_FLIGHT]
     + [_COLUMN[proposal.name] for proposal in PROPOSALS]
 )
 """Quantities of which `_FLAGS` say whether they are known."""

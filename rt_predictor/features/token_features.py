@@ -5,6 +5,7 @@ difference where either side is missing is 0; codes that are missing equal none.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -87,7 +88,7 @@ _ALIKE_FLAGS, _SIZE_FLAGS, _END_FLAGS, _LIMIT_FLAG = (
 _RUNNING = slice(FINISHED_SLOTS, SLOTS)
 _ZERO, _ONE, _THIRD = scalar(0), scalar(1), scalar(1 / 3)
 _FAILED_OR_UNKNOWN = np.array([[Ending.FAILED], [Ending.UNKNOWN]], dtype=np.float32)
-_LEAST = np.array(
+LEAST_KNOWN: Final = np.array(
     [0] * (_SIZES.stop - _SIZES.start) + [1] * (_STATE - _EQUALITIES.start), np.float32
 )
 """Of sizes and codes that are known."""
@@ -95,7 +96,7 @@ _LEAST = np.array(
 
 def missing_columns(columns: Float) -> Float:
     """Return 1 where sizes and codes of asked jobs [n, len(COLUMNS)] are missing: [n, 13]."""
-    known = columns[:, _ASKED] >= _LEAST  # of NaN this is false
+    known = columns[:, _ASKED] >= LEAST_KNOWN  # of NaN this is false
     missing: Float = (~known).astype(np.float32)
     return missing
 

@@ -50,3 +50,8 @@ class SeenNames:
         return np.fromiter(
             (code != NO_CODE and code not in seen for code in codes.tolist()), np.bool_, len(codes)
         )
+
+    def is_unseen(self, name: str, code: float) -> bool:
+        """Return the same for one code."""
+        seen = self._codes[name]
+        return bool(seen) and code != NO_CODE and code not in seen

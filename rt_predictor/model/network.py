@@ -13,6 +13,8 @@ import numpy as np
 from rt_predictor.errors import BundleError
 from rt_predictor.features.asked import Asked
 from rt_predictor.features.matrix import WIDTH, assemble
+from rt_predictor.features.one_job import assemble_one
+from rt_predictor.features.scalars import scalar
 from rt_predictor.history.asked_tokens import AskedTokens, some_tokens
 from rt_predictor.history.columns import Float
 from rt_predictor.history.token_keys import SLOTS
@@ -21,6 +23,9 @@ from rt_predictor.model.session import ModelSession
 
 GRAPH_OUTPUT = "distributions"
 """Runtimes and their weights side by side: [n, 2 * points]."""
+
+
+_NOTHING, _ZERO = scalar(np.nan), scalar(0)
 
 
 class Weighed(NamedTuple):
@@ -67,7 +72,9 @@ class Network:
     def weigh(self, asked: Asked, tokens: AskedTokens) -> Weighed:
         """Return what the graph says of n jobs; `tokens` is what history says of them."""
         points, count = self.sizes.points, len(asked)
-        if count <= self._chunk_rows:
+        if count == 1:
+            found = self.session.run(assemble_one(asked, tokens, self._zone))
+        elif count <= self._chunk_rows:
             found = self.session.run(assemble(asked, tokens, self._zone))
         else:
             found = np.empty((count, 2 * points), dtype=np.float32)
@@ -80,4 +87,6 @@ class Network:
     def proposed_s(self, weighed: Weighed) -> Float:
         """[n, proposals] what models and rules say, in s; NaN where one has nothing to say."""
         places = slice(SLOTS, SLOTS + len(self.proposals))
-        return np.where(weighed.weights[:, places] > 0, weighed.support_s[:, places], np.nan)
+        said_s = weighed.support_s[:, places].copy()
+        np.copyto(said_s, _NOTHING, where=weighed.weights[:, places] <= _ZERO)
+        return said_s

@@ -1,5 +1,6 @@
 """Groups of jobs: by how much is known of their users, and by the shape of their distributions."""
 
+from bisect import bisect_right
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,9 @@ the first, so that what is learned of others does not widen their intervals."""
 LIKELY_TIMEOUT: Final = 0.1
 """Chance of a timeout from which on a distribution is of the other half of groups."""
 
+_QUARTILES = (0.25, 0.75)
+_SPREAD_EDGES = np.array(SPREAD_EDGES)
+
 SHAPES: Final = 2 * (len(SPREAD_EDGES) + 1)
 """Groups that `shape_groups` tells apart."""
 
@@ -41,6 +45,10 @@ def shape_groups(raw: Distribution) -> Groups:
     Args:
         raw: distributions before recalibration.
     """
-    ends_s = raw.quantiles_s((0.25, 0.75))
-    spread = np.searchsorted(SPREAD_EDGES, ends_s[:, 1] / ends_s[:, 0], side="right")
+    ends_s = raw.quantiles_s(_QUARTILES)
+    if len(ends_s) == 1:  # numbers of Python are quicker
+        lower_s, upper_s = ends_s[0].tolist()
+        late = raw.timeout_probability().item() >= LIKELY_TIMEOUT
+        return np.array([bisect_right(SPREAD_EDGES, upper_s / lower_s) * 2 + late], dtype=np.intp)
+    spread = _SPREAD_EDGES.searchsorted(ends_s[:, 1] / ends_s[:, 0], side="right")
     return spread * 2 + (raw.timeout_probability() >= LIKELY_TIMEOUT)

@@ -225,9 +225,12 @@ class Recalibration:
             at_s: [n] Unix s.
         """
         first_row, visible_s, maps = self._shown
+        if len(at_s) == 1:
+            first = max(visible_s.searchsorted(at_s.item(), side="right").item() - 1, 0)
+            return self._one_state(first_row + first, maps[first]), groups
         rows = np.maximum(visible_s.searchsorted(at_s, side="right") - 1, 0)
         first = int(rows[0]) if len(rows) else 0
-        if len(rows) < 2 or (rows == first).all():
+        if (rows == first).all():
             return self._one_state(first_row + first, maps[first]), groups
         met, which = np.unique(rows, return_inverse=True)
         return LevelMaps(maps[met].reshape(-1, len(KNOTS))), which * SHAPES + groups

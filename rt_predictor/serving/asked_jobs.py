@@ -1,11 +1,9 @@
 """Jobs that are asked for, as history and features take them, whichever way they come."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from rt_predictor.features.asked import Asked
 from rt_predictor.history.asked_tokens import AskedTokens
@@ -58,14 +56,14 @@ class AskedJobs:
             return store.tokens_of(self._known, self.at_s)
         return store.tokens_of_one(self._known, float(self.at_s[0]))
 
-    @cached_property
-    def explained(self) -> NDArray[np.intp]:
+    @property
+    def explained(self) -> list[int]:
         """Rows of the jobs that ask why."""
         if isinstance(self.jobs, pl.DataFrame):
             if "explain" not in self.jobs.columns:
-                return np.empty(0, dtype=np.intp)
-            return self.jobs["explain"].fill_null(value=False).arg_true().to_numpy()
-        return np.flatnonzero([bool(row.get("explain")) for row in self.jobs])
+                return []
+            return self.jobs["explain"].fill_null(value=False).arg_true().to_list()
+        return [place for place, row in enumerate(self.jobs) if row.get("explain")]
 
 
 def _optional(jobs: Jobs, name: str) -> Float64 | None:
@@ -76,7 +74,7 @@ def _optional(jobs: Jobs, name: str) -> Float64 | None:
         values = jobs[name].fill_null(np.nan).to_numpy()
     else:
         given = [row.get(name) for row in jobs]
-        if not any(value is not None for value in given):
+        if given.count(None) == len(given):
             return None
         values = np.array(given, dtype=np.float64)
     return None if np.isnan(values).all() else values

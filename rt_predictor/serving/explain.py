@@ -1,6 +1,6 @@
 """Which jobs a distribution rests on, from the weights that the network gives them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ _OWN = np.setdiff1d(np.arange(SLOTS), _OTHERS)
 
 
 def explanations(
-    rows: NDArray[np.intp],
+    rows: Iterable[int],
     tokens: AskedTokens,
     weighed: Weighed,
     elapsed_s: Times | None,
@@ -33,7 +33,7 @@ def explanations(
         proposals: names of models and rules.
     """
     found = {}
-    for row in rows.tolist():
+    for row in rows:
         ran_s = np.nan if elapsed_s is None else float(elapsed_s[row])
         weights = _shares(weighed.weights[row], weighed.support_s[row], ran_s)
         found[row] = _explanation(row, tokens, weights, weighed.support_s[row], proposals)

@@ -1,6 +1,7 @@
 """What makes a job's answer less certain: its flags."""
 
 from collections.abc import Mapping
+from math import isnan
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,7 @@ from rt_predictor.history.asked_tokens import AskedTokens
 from rt_predictor.history.columns import COLUMN, Float
 from rt_predictor.history.seen_names import SeenNames
 from rt_predictor.history.token_keys import slots_of
-from rt_predictor.jobs.schema import Jobs
+from rt_predictor.jobs.schema import Jobs, Row
 from rt_predictor.serving.predictions import Flag
 
 BOUNDS: Mapping[str, tuple[float, float]] = {
@@ -38,6 +39,8 @@ def flags_of(
         tokens: what history says of them.
         names: names that history knows.
     """
+    if not isinstance(jobs, pl.DataFrame) and len(jobs) == 1:
+        return np.array([_flags_of_one(jobs[0], columns[0], tokens, names)], np.uint8)
     raised = _out_of_bounds(jobs) * np.uint8(Flag.OUT_OF_TRAINING_RANGE)
     raised |= np.isnan(columns[:, _LOG_LIMIT]) * np.uint8(Flag.NO_TIME_LIMIT)
     raised |= (tokens.rows[:, _OWN] < 0) * np.uint8(Flag.COLD_START_USER)
@@ -46,11 +49,26 @@ def flags_of(
     return raised
 
 
+def _flags_of_one(job: Row, columns: Float, tokens: AskedTokens, names: SeenNames) -> int:
+    """The same for one job; columns: [len(COLUMNS)]."""
+    codes = columns.tolist()
+    raised = 0
+    if _is_out_of_bounds(job):
+        raised |= Flag.OUT_OF_TRAINING_RANGE.value
+    if isnan(codes[_LOG_LIMIT]):
+        raised |= Flag.NO_TIME_LIMIT.value
+    if tokens.rows.item(_OWN) < 0:
+        raised |= Flag.COLD_START_USER.value
+    for column, flag in _UNSEEN.items():
+        if names.is_unseen(column, codes[COLUMN[column]]):
+            raised |= flag.value
+    return raised
+
+
 def _out_of_bounds(jobs: Jobs) -> NDArray[np.bool_]:
     """[n] whether any number of a job is out of its bounds; one that is missing is not."""
     if not isinstance(jobs, pl.DataFrame):
-        each = (any(_is_outside(row[name], *BOUNDS[name]) for name in BOUNDS) for row in jobs)
-        return np.fromiter(each, np.bool_, len(jobs))
+        return np.fromiter(map(_is_out_of_bounds, jobs), np.bool_, len(jobs))
     outside = np.zeros(len(jobs), dtype=np.bool_)
     for name, (least, greatest) in BOUNDS.items():
         values = jobs[name].to_numpy()
@@ -58,5 +76,9 @@ def _out_of_bounds(jobs: Jobs) -> NDArray[np.bool_]:
     return outside
 
 
-def _is_outside(value: object, least: float, greatest: float) -> bool:
-    return isinstance(value, int | float) and not least <= value <= greatest
+def _is_out_of_bounds(job: Row) -> bool:
+    for name, (least, greatest) in BOUNDS.items():
+        value = job[name]
+        if isinstance(value, int | float) and not least <= value <= greatest:
+            return True
+    return False

@@ -35,17 +35,18 @@ class PartitionLimits:
         read = {} if path is None else read_partitions(path)
         return cls({**read, **settings.partition_limits})
 
-    def of_jobs(self, jobs: Jobs) -> NDArray[np.float64]:
-        """[n] the longest limit that each job's partition allows, in s; infinite where unknown."""
-        longest_s = np.full(len(jobs), np.inf)
+    def of_jobs(self, jobs: Jobs) -> NDArray[np.float64] | float:
+        """[n] the longest limit that each job's partition allows, in s; infinite where unknown.
+
+        One number, infinity, where nothing is known of any partition.
+        """
         if not self.longest_s:
-            return longest_s
+            return np.inf
         if isinstance(jobs, pl.DataFrame):
             names = jobs["partition"].to_list()
         else:
             names = [row["partition"] for row in jobs]
-        longest_s[:] = [self.longest_s.get(name, np.inf) for name in names]
-        return longest_s
+        return np.array([self.longest_s.get(name, np.inf) for name in names])
 
 
 def read_partitions(path: Path) -> dict[str, float]:

@@ -37,6 +37,7 @@ from rt_predictor.serving.recent import MOST_KEPT_ROWS, RecentAnswers
 from rt_predictor.serving.views import Views, read, views_of
 from rt_predictor.settings import PredictionSettings, Settings
 
+_PARTITION_LIMIT_TOO_SHORT = np.array(Flag.PARTITION_LIMIT_TOO_SHORT, dtype=np.uint8)
 _MOST_ROWS = 64
 """Jobs that are looked at row by row; a frame is the quicker way to more."""
 _LEAST_PIECE_JOBS = 64
@@ -150,7 +151,7 @@ class Predictor:
             runtimes.exceeded, self._granularity_s, self._partitions.of_jobs(jobs)
         )
         flags = flags_of(jobs, asked.asked.columns, tokens, fold.names)
-        flags |= np.isnan(recommended_s) * np.uint8(Flag.PARTITION_LIMIT_TOO_SHORT)
+        flags |= np.isnan(recommended_s) * _PARTITION_LIMIT_TOO_SHORT
         return Predictions(
             runtime_s=runtimes.median,
             lower_s=runtimes.lower,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,11 @@ class Views:
     """Probability with which the recommended limit is enough."""
     quantiles: tuple[float, ...] = ()
     """Levels of the runtimes that are wanted beside."""
+
+    @cached_property
+    def levels(self) -> tuple[float, ...]:
+        """Levels that are read: of the median, the interval, the limit and the quantiles."""
+        return (0.5, *interval_levels(self.level), self.confidence, *self.quantiles)
 
     def asked(self, level: float | None, quantiles: Sequence[float] | None) -> "Views":
         """Return these, but for what a job asks for.
@@ -86,20 +92,16 @@ class Read:
 def read(distribution: Distribution, views: Sequence[Views], view_of: NDArray[np.intp]) -> Read:
     """Read what n jobs ask for, as `views_of` gives it."""
     if len(views) == 1:
-        found = distribution.quantiles_s(_levels(views[0]))
+        found = distribution.quantiles_s(views[0].levels)
     else:
         most = max(len(one.quantiles) for one in views)
         found = np.full((len(distribution), _FIRST_QUANTILE + most), np.nan)
         for place, one in enumerate(views):
             rows = np.flatnonzero(view_of == place)
-            levels = _levels(one)
-            found[rows, : len(levels)] = distribution[rows].quantiles_s(levels)
+            found[rows, : len(one.levels)] = distribution[rows].quantiles_s(one.levels)
     median, lower, upper, exceeded = found[:, :_FIRST_QUANTILE].T
     return Read(median, lower, upper, exceeded, found[:, _FIRST_QUANTILE:])
 
 
 _FIRST_QUANTILE = 4
-
-
-def _levels(views: Views) -> tuple[float, ...]:
-    return (0.5, *interval_levels(views.level), views.confidence, *views.quantiles)
+"""Place of the first in `Views.levels`."""

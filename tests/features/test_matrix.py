@@ -22,6 +22,7 @@ from rt_predictor.features.matrix import (
     WIDTH,
     assemble,
 )
+from rt_predictor.features.one_job import assemble_one
 from rt_predictor.features.proposals import PROPOSALS
 from rt_predictor.features.request_features import BOUND, QUANTITIES, REQUEST_FEATURES
 from rt_predictor.features.token_features import TOKEN_FEATURES
@@ -73,6 +74,8 @@ def test_a_job_has_the_same_bits_alone_and_among_others(log):
     for row in range(len(jobs)):
         one = slice(row, row + 1)
         assert assemble(jobs[one], tokens.gather(one)).tobytes() == whole[one].tobytes()
+        alone = assemble_one(jobs[one], tokens.gather(one), UTC)
+        assert alone.tobytes() == whole[one].tobytes()
 
 
 @pytest.mark.parametrize("together", [1, 2, 3, 7, 64, 127, JOBS_AT_ONCE, 512, 997])
@@ -83,6 +86,15 @@ def test_no_number_of_jobs_changes_a_bit(together):
     for first in range(0, len(jobs), together):
         some = slice(first, first + together)
         assert assemble(jobs[some], tokens.gather(some)).tobytes() == whole[some].tobytes()
+
+
+def test_jobs_one_by_one_have_the_bits_of_all_together():
+    log = random_log(997)
+    jobs, tokens = asked(log), log_tokens(log)
+    whole = matrix_of(jobs, tokens)
+    for row in range(len(jobs)):
+        one = slice(row, row + 1)
+        assert assemble_one(jobs[one], tokens.gather(one), UTC).tobytes() == whole[one].tobytes()
 
 
 def test_no_jobs_are_no_rows():
