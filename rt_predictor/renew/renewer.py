@@ -125,14 +125,13 @@ class Renewer:
         events = [read_events(self._sources.event_log, most)]
         if self._sources.more_events is not None:
             events.append(self._sources.more_events())
-        window = window_of(
-            pl.concat(events),
-            most,
-            trusted=settings.security.trusted_clients,
-            limits_enforced=settings.prediction.limits_enforced,
-        )
-        if window.left_out:
-            logger.info("jobs are left out of the renewal", **window.left_out)
+        window = window_of(pl.concat(events), most, settings.security.trusted)
+        if window.untrusted:
+            logger.warning(
+                "jobs are left out of the renewal: their client is not trusted (docs/security.md), "
+                "and more than a twentieth are of it",
+                jobs=window.untrusted,
+            )
         return window
 
     def _judged(self, state: State, last: Candidate, window: Window) -> State:

@@ -1,7 +1,10 @@
-"""The window that a renewal learns from: the sound jobs that ended last."""
+"""The window that a renewal learns from: the sound jobs that ended last.
 
-from collections import Counter
-from collections.abc import Collection, Mapping
+What is in quarantine is in no window, and beside trusted clients a twentieth of it at most is what
+one says that is not. Where none is trusted there is nobody to be bounded by.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +14,12 @@ from rt_predictor.errors import HistoryError, StartupError
 from rt_predictor.eventlog.files import open_log
 from rt_predictor.eventlog.port import EventLog
 from rt_predictor.jobs.event_kind import EventKind
-from rt_predictor.jobs.events import EVENT_SCHEMA, UNNAMED
+from rt_predictor.jobs.events import EVENT_SCHEMA
 from rt_predictor.jobs.identity import JOB_IDENTITY
-from rt_predictor.jobs.outcomes import screened
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.online.influence import LEAST_SHARE
 from rt_predictor.online.outcome_weights import greatest_count
 from rt_predictor.training.split import ran
-
-UNTRUSTED = "more than a twentieth from a client that is not trusted"
-"""Why jobs are left out of a window, beside the reasons of `jobs.outcomes`."""
 
 _PIECE_EVENTS = 100_000
 _EVENTS_A_JOB = 3
@@ -36,8 +35,8 @@ class Window:
 
     jobs: pl.DataFrame
     """[n] `JOB_SCHEMA`; jobs that wait, run or never started are among them."""
-    left_out: Mapping[str, int]
-    """Why other jobs are not in it -> how many"""
+    untrusted: int = 0
+    """Jobs that are left out: those of a client that is not trusted, beyond its share"""
 
     @property
     def ended(self) -> int:
@@ -74,7 +73,7 @@ def _latest(log: EventLog, most: int) -> pl.DataFrame:
         tail = log.read_after(position, _PIECE_EVENTS)
         if tail.log_id != log_id:
             raise HistoryError("events were taken out of the history log meanwhile: try again")
-        if tail.events.is_empty():
+        if tail.position == position:
             return pl.concat([known, *pieces])
         position = tail.position
         pieces.append(tail.events)
@@ -83,30 +82,23 @@ def _latest(log: EventLog, most: int) -> pl.DataFrame:
             pieces = []
 
 
-def window_of(
-    events: pl.DataFrame, most_jobs: int, *, trusted: Collection[str], limits_enforced: bool
-) -> Window:
-    """Return the sound jobs of events that ended last, and what waits or runs beside them.
+def window_of(events: pl.DataFrame, most_jobs: int, trusted: Collection[str]) -> Window:
+    """Return the jobs of events that ended last, and what waits or runs beside them.
 
-    Jobs that contradict enforced limits are left out, and of what one client says that is not
-    trusted all but its latest twentieth of the whole.
+    Beside jobs of trusted clients, of what another says all but its latest twentieth of the whole
+    is left out.
 
     Args:
         events: `EVENT_SCHEMA`, in any order; an event that is there again changes nothing.
         most_jobs: ended jobs at most.
-        trusted: names of clients.
-        limits_enforced: whether jobs are ended at their limit.
+        trusted: clients as events name them; those of which none is known are trusted too.
     """
     known = _newest(_known(events), most_jobs)
     has_ended = pl.col("kind") == EventKind.ENDED.value
     ended = known.filter(has_ended)
-    fine = screened(ended, limits_enforced=limits_enforced)
-    bounded = _bounded(fine.plausible, trusted)
-    left_out = Counter(fine.reasons)
-    if unheard := len(fine.plausible) - len(bounded):
-        left_out[UNTRUSTED] = unheard
+    bounded = _bounded(ended, trusted)
     jobs = pl.concat([bounded, known.filter(~has_ended)]).select(*JOB_SCHEMA)
-    return Window(jobs.sort("submit_time", maintain_order=True), dict(left_out))
+    return Window(jobs.sort("submit_time", maintain_order=True), len(ended) - len(bounded))
 
 
 def _known(events: pl.DataFrame) -> pl.DataFrame:
@@ -146,13 +138,14 @@ def _newest(known: pl.DataFrame, most: int) -> pl.DataFrame:
 
 
 def _bounded(ended: pl.DataFrame, trusted: Collection[str]) -> pl.DataFrame:
-    """Leave out the earlier jobs of clients by whom too many of them are told."""
+    """Leave out the earlier jobs of clients by whom too many are told beside trusted ones."""
     client = pl.col("client")
-    bounded = client.is_not_null() & ~client.str.starts_with(UNNAMED) & ~client.is_in(list(trusted))
-    doubted = ended.filter(bounded)
-    counts = doubted["client"].value_counts()["count"].cast(pl.Float64).to_numpy()
-    most = greatest_count(counts, LEAST_SHARE, float(len(ended) - len(doubted)))
-    if doubted.is_empty() or most >= counts.max():
+    doubtful = client.is_not_null() & ~client.is_in(list(trusted))
+    doubted = ended.filter(doubtful)
+    others = len(ended) - len(doubted)
+    if doubted.is_empty() or not others:
         return ended
+    counts = doubted["client"].value_counts()["count"].cast(pl.Float64).to_numpy()
+    most = min(greatest_count(counts, LEAST_SHARE, float(others)), counts.max())
     latest_first = pl.col("event_time").rank("ordinal", descending=True).over("client")
-    return pl.concat([ended.filter(~bounded), doubted.filter(latest_first <= int(most))])
+    return pl.concat([ended.filter(~doubtful), doubted.filter(latest_first <= int(most))])

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from rt_predictor.errors import HistoryError, StartupError
 from rt_predictor.eventlog.files import open_log
 from rt_predictor.jobs.event_kind import EventKind
-from rt_predictor.jobs.events import ended_events, job_events
+from rt_predictor.jobs.events import QUARANTINE, ended_events, job_events
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.renew import window as window_module
-from rt_predictor.renew.window import UNTRUSTED, Window, check_log, read_events, window_of
+from rt_predictor.renew.window import Window, check_log, read_events, window_of
 from rt_predictor.traces.generate import generate_jobs
 from tests.eventlog.events import an_event
 
@@ -22,7 +22,7 @@ MANY = 1000
 
 
 def of(events: pl.DataFrame, most: int = MANY, *trusted: str) -> Window:
-    return window_of(events, most, trusted=trusted, limits_enforced=False)
+    return window_of(events, most, trusted)
 
 
 def by_id(jobs: pl.DataFrame) -> pl.DataFrame:
@@ -73,7 +73,7 @@ def test_jobs_that_wait_run_or_never_started_are_told_of_and_not_learned_from() 
         ]
     )
     found = of(events)
-    assert (len(found.jobs), found.ended, found.left_out) == (4, 1, {})
+    assert (len(found.jobs), found.ended, found.untrusted) == (4, 1, 0)
 
 
 def test_the_jobs_that_ended_last_are_taken() -> None:
@@ -84,24 +84,32 @@ def test_the_jobs_that_ended_last_are_taken() -> None:
     assert of(pl.concat([job_events(JOBS), old]), 30).ended == 30
 
 
-def test_jobs_that_contradict_enforced_limits_are_left_out() -> None:
-    over = an_event(EventKind.ENDED, time_req=60.0, runtime=90_000.0, end_time=90_020.0)
-    assert of(over).ended == 1
-    found = window_of(over, MANY, trusted=(), limits_enforced=True)
-    assert (found.ended, found.left_out) == (0, {"long over an enforced limit": 1})
-
-
-def test_a_client_that_is_not_trusted_has_a_twentieth_at_most_the_latest() -> None:
+def test_beside_a_trusted_client_another_has_a_twentieth_at_most_the_latest() -> None:
     mine, theirs = JOBS[:95], JOBS[95:]
     events = pl.concat([ended_events(mine, "@import"), ended_events(theirs, "somebody")])
-    found = of(events)
+    found = of(events, MANY, "@import")
     assert found.ended == 100
-    assert found.left_out == {UNTRUSTED: 100}
+    assert found.untrusted == 100
     kept = set(found.jobs["job_id"]) - set(mine["job_id"])
     assert kept == set(theirs.sort("end_time").tail(5)["job_id"])
-    assert of(events, MANY, "somebody").ended == 200
+    assert of(events, MANY, "@import", "somebody").ended == 200
     assert of(ended_events(JOBS, None)).ended == 200
-    assert of(ended_events(JOBS, "somebody")).ended == 0
+
+
+def test_where_no_client_is_trusted_nobody_is_bounded() -> None:
+    events = pl.concat([ended_events(JOBS[:95], "one"), ended_events(JOBS[95:], "other")])
+    assert (of(events).ended, of(events).untrusted) == (200, 0)
+
+
+def test_what_is_in_quarantine_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log.sqlite"
+    log = open_log(path)
+    ends = ended_events(JOBS[:30])
+    doubts = pl.int_range(pl.len()).is_between(5, 24)
+    log.append(ends.with_columns(pl.when(doubts).then(pl.lit("why")).alias(QUARANTINE)))
+    log.close()
+    monkeypatch.setattr(window_module, "_PIECE_EVENTS", 4)  # some pieces have none but those
+    assert of(read_events(path, MANY)).ended == 10
 
 
 def test_a_log_is_read_in_pieces_and_the_latest_events_are_kept(
