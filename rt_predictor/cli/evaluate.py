@@ -98,8 +98,7 @@ def evaluate(
     settings = load_settings(config)
     answers = read_answers(beside) if beside else None
     judged = read_bundle(bundle) if bundle else None
-    enforced = settings.prediction.limits_enforced
-    options = read_options(fields, columns, timezone, limits_enforced=enforced)
+    options = read_options(fields, columns, timezone, settings)
     with ProgressBar() as bar:
         start = (
             None

@@ -108,17 +108,17 @@ def import_(
 
     settings = load_settings(config)
     path = history or settings.history.path
-    enforced = settings.prediction.limits_enforced
-    options = read_options(fields, columns, timezone, limits_enforced=enforced)
-    options = replace(options, may_be_empty=True)
+    options = replace(read_options(fields, columns, timezone, settings), may_be_empty=True)
     with ProgressBar(reading=0.5) as bar:
         log = bar.read(traces, format_, options)
         # Those in quarantine come in as such, for somebody to look at.
         finished = pl.concat([log.jobs, log.quarantined])
         events, broken = log_events(finished, log.cancelled, log.open, now_s=time.time())
         if target is None:
-            events = with_doubts(events, limits_enforced=enforced)
-            imported = import_into_log(events, path, lambda share: bar.show("recording", share))
+            events = with_doubts(events, limits_enforced=options.limits_enforced)
+            imported = import_into_log(
+                events, path, lambda share: bar.show("recording", share), options.home_cluster
+            )
         else:
             imported = import_into_service(
                 events, target, timeout, access, lambda share: bar.show("recording", share)

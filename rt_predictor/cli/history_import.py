@@ -42,11 +42,18 @@ class Imported:
         )
 
 
-def import_into_log(events: pl.DataFrame, path: Path, progress: Progress) -> Imported:
-    """Writes into the outcome log. Raises HistoryError where it cannot be written."""
+def import_into_log(
+    events: pl.DataFrame, path: Path, progress: Progress, home_cluster: str = ""
+) -> Imported:
+    """Writes into the outcome log. Raises HistoryError where it cannot be written.
+
+    Jobs of the home cluster do not name it, as `traces` reads them.
+    """
     log = open_log(path)
     whole, written = Imported(), 0
     try:
+        if home_cluster:
+            log.take_home(home_cluster)
         for piece in events.iter_slices(_PIECE_EVENTS):
             part = log.append(with_origin(piece, Unnamed.IMPORT.value, time.time()))
             whole, written = whole.and_(part), written + len(piece)

@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 from rt_predictor.errors import StartupError, UsageError
 
 if TYPE_CHECKING:
+    from rt_predictor.settings import Settings
     from rt_predictor.traces import ReadOptions
 
 DEFAULT_TARGET = "localhost:50051"
@@ -145,9 +146,9 @@ _DASH = ("--json", "-")
 
 
 def read_options(
-    fields: str, columns: Path | None, timezone: str, *, limits_enforced: bool = False
+    fields: str, columns: Path | None, timezone: str, settings: "Settings | None" = None
 ) -> "ReadOptions":
-    """How a job log is read.
+    """How a job log is read; `settings` say what holds at the site that wrote it.
 
     Raises UsageError where an option makes no sense.
     """
@@ -158,7 +159,8 @@ def read_options(
         fields=tuple(name for name in names if name),
         timezone=timezone,
         columns=ColumnMap.from_toml(columns) if columns else None,
-        limits_enforced=limits_enforced,
+        limits_enforced=settings is not None and settings.prediction.limits_enforced,
+        home_cluster="" if settings is None else settings.history.home_cluster,
     )
 
 

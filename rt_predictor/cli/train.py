@@ -115,8 +115,7 @@ def train(
     from rt_predictor.settings import load_settings
 
     settings = load_settings(config)
-    enforced = settings.prediction.limits_enforced
-    options = read_options(fields, columns, timezone, limits_enforced=enforced)
+    options = read_options(fields, columns, timezone, settings)
     logs = Logs(traces or [], format_, options)
     if watch:
         renew(renewal, logs, output, base, settings)

@@ -167,6 +167,8 @@ class LogFollower(Generic[F]):
             self._close()
         if self._log is None:
             self._log = open_or_replace_log(self._settings.path)
+            if self._settings.home_cluster:
+                self._log.take_home(self._settings.home_cluster)
         return self._log
 
     def _catch_up(self, log: SQLiteEventLog) -> None:

@@ -17,6 +17,7 @@ import polars as pl
 from rt_predictor.errors import DamagedLogError, HistoryError
 from rt_predictor.eventlog import tables
 from rt_predictor.eventlog.appending import Appending, rows_of
+from rt_predictor.eventlog.home import is_home, take_home
 from rt_predictor.eventlog.port import Appended, Tail
 from rt_predictor.eventlog.reading import last_position, pruned_before_s, read_after
 from rt_predictor.eventlog.removing import (
@@ -206,6 +207,16 @@ class SQLiteEventLog:
     def prune(self, before_s: float) -> Removed:
         """Takes out what happened before a time, and lets none of it in again."""
         return self._change(lambda: prune(self._connection, before_s))
+
+    def take_home(self, cluster: str) -> int:
+        """Makes the jobs of a cluster those that name none. See `home`."""
+        with self._reporting("changed"):
+            if is_home(self._connection, cluster):
+                return 0
+            with self._transaction():
+                renamed = take_home(self._connection, cluster)
+            (self.log_id,) = self._connection.execute(tables.SELECT_ID).fetchone()
+        return renamed
 
     def begin_anew(self) -> None:
         """Gives the log another id: what was made from it before is worth nothing."""

@@ -58,8 +58,9 @@ class SqueueFeed:
 def read_queue(path: Path, called: str) -> Batch:
     """The jobs of a document of `squeue --json` that wait or run, as `Batch.open`.
 
-    Ids of clusters and attempts are left out: sacct and completion scripts do not say them, and all
-    events of a job must say the same. Slurm gives a job that is requeued another submit time.
+    Clusters and attempts are left out: sacct and completion scripts do not say them, and all events
+    of a job must say the same (of the cluster, unless it is the service's `history.home_cluster`).
+    Slurm gives a job that is requeued another submit time.
 
     Raises TraceError, with `called` for the file, where it is no such document.
     """

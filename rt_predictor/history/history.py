@@ -16,6 +16,7 @@ from rt_predictor.history.fold import Fold
 from rt_predictor.history.fold_keeper import FoldKeeper
 from rt_predictor.history.learner import Learner, NoLearner
 from rt_predictor.jobs.events import with_doubts
+from rt_predictor.jobs.identity import without_home
 from rt_predictor.settings import HistorySettings
 
 
@@ -138,6 +139,7 @@ class History:
         The future raises HistoryError where the log cannot be written. Raises HistoryOffError.
         """
         self.check_on()
+        events = events.with_columns(without_home(self._settings.home_cluster))
         return self._recorder.record(with_doubts(events, limits_enforced=self._limits_enforced))
 
     def check_on(self) -> None:

@@ -35,6 +35,15 @@ _STABLE_ID_COLUMNS = (
 """What ids are made from. Never to be changed: what is in a log would be recorded again."""
 
 
+def without_home(home_cluster: str) -> pl.Expr:
+    """The cluster of jobs, null for that of home: its jobs are the same with its name or without.
+
+    home_cluster: its name; "" where no name is that of home.
+    """
+    cluster = pl.col("cluster")
+    return pl.when(cluster != home_cluster).then(cluster).alias("cluster")
+
+
 def with_ids(jobs: pl.DataFrame) -> pl.DataFrame:
     """Gives an id to each job (`JOB_SCHEMA`) without one.
 

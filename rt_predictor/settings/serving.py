@@ -7,6 +7,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from rt_predictor.jobs.rules import MAX_TEXT_CHARS
 from rt_predictor.settings.section import Port, Section, Share
 
 
@@ -178,6 +179,12 @@ class HistorySettings(Section):
     enabled: bool = Field(True, description="take in outcomes, and predict from what is known")
     path: Path = Field(
         Path("var/history.sqlite"), description="outcome log; its snapshot lies beside it"
+    )
+    home_cluster: str = Field(
+        "",
+        max_length=MAX_TEXT_CHARS,
+        description="cluster to which jobs belong that name none: with its name or without, its "
+        "jobs are the same; empty: no name is that of home",
     )
     max_events: int = Field(
         1_000_000, ge=1000, description="finished jobs that each worker keeps in memory"

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from rt_predictor.errors import NoJobsError, TraceError
+from rt_predictor.jobs.identity import without_home
 from rt_predictor.jobs.outcomes import screened
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces.records import cancelled_jobs, open_jobs
@@ -110,7 +111,8 @@ class Tally:
     def _prepared(self, jobs: pl.DataFrame, origin_s: float) -> pl.DataFrame:
         dropped = [pl.lit(None, JOB_SCHEMA[name]).alias(name) for name in self._options.drop]
         times = pl.col("submit_time", "start_time", "end_time") + origin_s
-        return jobs.select(*JOB_SCHEMA).with_columns(times).with_columns(dropped)
+        cluster = without_home(self._options.home_cluster)
+        return jobs.select(*JOB_SCHEMA).with_columns(times, cluster).with_columns(dropped)
 
     def _show(self, records: pl.DataFrame, raw: pl.DataFrame, rows: pl.Series) -> None:
         for row in rows.head(SHOWN_LINES - len(self._malformed)).to_list():

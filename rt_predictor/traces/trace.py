@@ -60,6 +60,7 @@ class ReadOptions:
     may_be_empty: whether a log without a finished job is no error.
     limits_enforced: whether jobs are ended at their time limit: then those long over it are
         quarantined.
+    home_cluster: the cluster whose jobs are the same with its name or without; "" for none.
 
     Raises UsageError where a value makes no sense.
     """
@@ -70,6 +71,7 @@ class ReadOptions:
     drop: frozenset[str] = frozenset()
     max_malformed_share: float = 0.05
     limits_enforced: bool = False
+    home_cluster: str = ""
     may_be_empty: bool = False
 
     def __post_init__(self) -> None:

@@ -262,6 +262,27 @@ async def test_a_doubtful_end_is_on_disk_and_counts_for_nothing(path: Path) -> N
     log.close()
 
 
+async def test_a_job_of_the_home_cluster_is_one_with_its_name_and_without(path: Path) -> None:
+    history = History(HistorySettings(path=path, home_cluster="alpha"))
+    async with running(FakePredictor(), history) as service:
+        record, events = service.stub.RecordOutcomes, service.stub.RecordEvents
+
+        def asked(cluster: str) -> pb.PredictRequest:
+            return job(submit_time=10.0, cluster=cluster)
+
+        first = await record(iter([message(outcome(job=asked("alpha")))]))
+        again = await record(iter([message(outcome(job=asked("")))]))
+        end = event(EventKind.ENDED, job=asked("alpha"), end_time=50.0, runtime=30.0)
+        third = await events(iter([events_message(end)]))
+        other = await record(iter([message(outcome(job=asked("beta")))]))
+        assert [one.recorded for one in (first, again, third, other)] == [1, 0, 0, 1]
+        assert [one.conflicts for one in (first, again, third, other)] == [0] * 4
+    history.stop()
+    log = open_log(path)
+    assert log.read_after(0, 9).events["cluster"].to_list() == [None, "beta"]
+    log.close()
+
+
 async def test_a_bad_event_harms_no_other(service) -> None:
     bad = event(EventKind.ENDED, job_id="2", end_time=50.0)
     answer = await service.stub.RecordEvents(iter([events_message(event(), bad, event())]))

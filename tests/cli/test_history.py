@@ -156,3 +156,20 @@ def test_what_a_log_puts_for_not_asked_for_is_no_reason_to_skip_a_job() -> None:
     events, broken = log_events(JOBS.with_columns(mem_req=pl.lit(0.0), time_req=pl.lit(-1.0)))
     assert broken == ()
     assert events["mem_req"].null_count() == events["time_req"].null_count() == 40
+
+
+@pytest.mark.parametrize("first", ["alpha", None])
+def test_jobs_of_the_home_cluster_are_known_with_its_name_and_without(
+    run, path: Path, tmp_path: Path, first: str | None
+) -> None:
+    config = tmp_path / "settings.toml"
+    config.write_text(f'[history]\npath = "{path}"\nhome_cluster = "alpha"\n')
+    for cluster, recorded in ((first, 40), (None if first else "alpha", 0), ("beta", 40)):
+        trace = tmp_path / f"{cluster}.parquet"
+        named = pl.lit(cluster, pl.String).alias("cluster")
+        JOBS.with_columns(named).write_parquet(trace)
+        result = run("history", "import", trace, "--config", config)
+        assert result.out.startswith(f"{recorded} jobs recorded"), result.err
+    log = open_log(path)
+    assert log.read_after(0, 100).events["cluster"].drop_nulls().unique().to_list() == ["beta"]
+    log.close()

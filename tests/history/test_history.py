@@ -530,3 +530,15 @@ def test_released_events_are_known_as_if_nobody_had_doubted_them(
     finally:
         plain.stop()
         doubting.stop()
+
+
+def test_what_came_in_under_the_name_of_home_is_renamed_before_it_is_read(
+    path: Path, start: Start
+) -> None:
+    path.parent.mkdir()
+    with closing(open_log(path)) as log:
+        log.append(ENDS.with_columns(cluster=pl.lit("alpha")))
+    history = start(home_cluster="alpha")
+    folded(history, 300)
+    assert counted(record(history, EVENTS)) == (0, 300)
+    np.testing.assert_array_equal(known(history, LATER), expected(EVENTS, LATER))

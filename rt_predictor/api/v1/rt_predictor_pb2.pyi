@@ -161,7 +161,8 @@ class PredictRequest(_message.Message):
     """
     cluster: _builtins.str
     """Name of the cluster; "" if the service serves only one. It belongs to what tells jobs apart: give
-    it in all events of a cluster or in none.
+    it in all events of a cluster or in none. For the cluster of the setting `history.home_cluster`
+    it makes no difference.
     """
     elapsed: _builtins.float
     """How long the job has run by `as_of`, in seconds: the answer is then that of a job that has run so
