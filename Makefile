@@ -53,10 +53,11 @@ base: setup-train  ## train the base model, artifacts/production, on the public 
 
 setup: setup-dev  ## make the environment for development, .venv
 
-lint: setup-dev  ## check style, types and that the generated code is in step with proto/
+lint: setup-dev  ## check style, types, layers and that the generated code is in step with proto/
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/python tools/generate_proto.py --check
 	$(BIN)/python tools/reference.py --check
 	$(BIN)/python tools/dashboard.py --check
