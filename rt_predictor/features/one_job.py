@@ -8,6 +8,7 @@ product or quotient of two float32, rounded afterwards, has the bits of that in 
 """
 
 from datetime import tzinfo
+from functools import lru_cache
 from math import isnan
 from typing import Final, NamedTuple
 
@@ -47,13 +48,17 @@ from rt_predictor.history.in_flight import IN_FLIGHT
 from rt_predictor.history.token_keys import FINISHED_SLOTS, NO_ROW, RUNNING_SLOTS, SLOTS, slots_of
 from rt_predictor.jobs.states import Ending
 
+_CACHED_JOBS = 1 << 12
+"""Asked jobs of which what follows from their fields is remembered, as in `history.columns`."""
+
 _RUNTIME = COLUMN["runtime_s"]
 _ASKED: Final = tuple(name for name, _, _ in COLUMNS[COLUMN["log_limit"] : COLUMN["state"]])
 """Sizes and codes, which asked jobs and tokens have."""
 _ASKED_COLUMNS = slice(COLUMN["log_limit"], COLUMN["state"])
 _SIZES = COLUMN["log_gpus"] + 1 - COLUMN["log_limit"]
 
-_OF_ASKED: Final = (*_ASKED, "scale", "typical", BACKOFF, "user_median5", *Ending.__members__)
+_ENDINGS: Final = {ending.name: float(ending) for ending in Ending}
+_OF_ASKED: Final = (*_ASKED, "scale", "typical", BACKOFF, "user_median5", *_ENDINGS)
 """What tokens are compared with, in the order in which it stands behind their columns."""
 
 _COMPARED: Final[dict[str, tuple[str, str]]] = {
@@ -121,6 +126,7 @@ _FIRST_RULE = len(TOKEN_KINDS) + len(IN_FLIGHT)
 _RULES = slice(_FIRST_RULE, _FIRST_RULE + len(PROPOSALS))
 _RULE = {rule.name: 2 * SLOTS + _FIRST_RULE + place for place, rule in enumerate(PROPOSALS)}
 _NOT_RUNNING: Float = np.full(RUNNING_SLOTS, np.nan, dtype=np.float32)
+_AT_LEAST_ONE = [scalar(max(count, 1)) for count in range(SLOTS + 1)]
 _ZERO, _ONE, _THIRD = scalar(0), scalar(1), scalar(1 / 3)
 _ABSENT, _LEAST_S = scalar(ABSENT), scalar(LEAST_S)
 
@@ -151,34 +157,43 @@ def assemble_one(asked: Asked, tokens: AskedTokens, zone: tzinfo) -> Float:
     _put_token_features(row, columns, log_elapsed, request, logs)
 
     own = matrix.reshape(1, ROWS, SLOTS)[:, TOKEN_ROW:, _OWN]
-    habits = np.add.reduce(own, axis=2)[0]
-    habits /= max(counts[0], 1)
+    habits = np.add.reduce(own, axis=2)
+    habits /= _AT_LEAST_ONE[counts[0]]
     watched = [in_flight[place] for place in _WATCHED]
-    known = [float(not isnan(value)) for value in (*watched, *runtimes_s)]
-    quantities = (request.quantities, habits, logs[2 * SLOTS :], known)
-    row[REQUEST] = request_features(np.concatenate(quantities, dtype=np.float32)[np.newaxis])
+    known = [not isnan(value) for value in (*watched, *runtimes_s)]
+    own_and_history = (*habits[0].tolist(), *logs[2 * SLOTS :].tolist())
+    quantities = [*request.quantities, *own_and_history, *known]
+    row[REQUEST] = request_features(np.array([quantities], dtype=np.float32))
     _put_bounds(row, limit_s, request.quantities[-1])
     return matrix
 
 
 def _request_of(asked: Asked, tokens: AskedTokens, zone: tzinfo) -> _Request:
-    values = asked.columns[0, _ASKED_COLUMNS].tolist()
-    missing = [float(not value >= least) for value, least in zip(values, LEAST_KNOWN, strict=True)]
-    limit_s = asked.limit_s.item()
+    job = _asked_of(asked.columns.tobytes(), asked.limit_s.item())
     site = site_figures(tokens.site_columns)[tokens.site_of.item()].tolist()
-    quantities = [
-        0.0,
-        TYPICAL_LOG_S,
-        *values[:_SIZES],
-        *missing[:-1],
-        *[float(limit_s % seconds == 0) for seconds in _ROUND_S],
-        *calendar_at(asked.submit_s.item(), zone),
-        *site,
-        site[_SITE_RUNTIME] if missing[0] else values[0],
-    ]
+    scale = site[_SITE_RUNTIME] if job.log_limit is None else job.log_limit
+    calendar = calendar_at(asked.submit_s.item(), zone)
+    return _Request([*job.quantities, *calendar, *site, scale], job.compared)
+
+
+class _Asked(NamedTuple):
+    """What follows from the fields of a job alone, whenever it is asked for."""
+
+    quantities: list[float]
+    """Those of the groups from `constants` to `round`"""
+    compared: list[float]
+    log_limit: float | None
+
+
+@lru_cache(maxsize=_CACHED_JOBS)
+def _asked_of(columns: bytes, limit_s: float) -> _Asked:
+    values = np.frombuffer(columns, dtype=np.float32)[_ASKED_COLUMNS].tolist()
+    missing = [float(not value >= least) for value, least in zip(values, LEAST_KNOWN, strict=True)]
+    round_limits = [float(limit_s % seconds == 0) for seconds in _ROUND_S]
+    quantities = [0.0, TYPICAL_LOG_S, *values[:_SIZES], *missing[:-1], *round_limits]
     # A missing code becomes -1, which no token has.
     compared = [value - gone for value, gone in zip(values, missing, strict=True)]
-    return _Request(quantities, compared)
+    return _Asked(quantities, compared, None if missing[0] else values[0])
 
 
 def _put_runtimes(row: Float, tokens: AskedTokens) -> Float:
@@ -206,13 +221,13 @@ def _put_token_features(
     row: Float, columns: Float, log_elapsed: Float, request: _Request, logs: Float
 ) -> None:
     anchors = (TYPICAL_LOG_S, logs.item(_RULE[BACKOFF]), logs.item(_RULE["user_median5"]))
-    of_asked = [*request.compared, request.quantities[-1], *anchors, *Ending]
+    of_asked = [*request.compared, request.quantities[-1], *anchors, *_ENDINGS.values()]
     values = np.concatenate((columns.reshape(-1), log_elapsed, np.array(of_asked, np.float32)))
     theirs, others = values.take(_THEIRS), values.take(_OTHERS)
     np.multiply(logs[: 2 * SLOTS], _THIRD, out=row[_AGES])
     np.subtract(theirs[:_DIFFERED], others[:_DIFFERED], out=row[_DIFFERENCES])
-    np.equal(theirs[_DIFFERED:], others[_DIFFERED:], out=row[_EQUALITIES])
-    np.greater_equal(row[_USED], _ZERO, out=row[_AT_LIMIT])
+    row[_EQUALITIES] = theirs[_DIFFERED:] == others[_DIFFERED:]
+    row[_AT_LIMIT] = row[_USED] >= _ZERO
     numbers = row[_NUMBERS]
     np.copyto(numbers, _ZERO, where=np.isnan(numbers))
 

@@ -7,7 +7,6 @@ list is searched for a time only where its last job is later than that.
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from itertools import islice
 from math import inf, nan
 from operator import itemgetter
 from sys import maxsize
@@ -74,8 +73,7 @@ def rows_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[OneRows, 
         if nearest:
             taken = _nearest(jobs, taken, asked.columns[_ASKED_LIMIT], left_out, slots)
         elif left_out != _NOBODY:
-            users = jobs.user
-            taken = array("i", islice((row for row in taken if users[row] != left_out), slots))
+            taken = array("i", _others(jobs, taken, left_out)[:slots].tobytes())
         found += taken[:slots]
         if len(taken) < slots:
             found += _EMPTY[slots - len(taken)]
@@ -89,16 +87,21 @@ def _nearest(
 ) -> OneRows:
     """Return the rows whose limits are nearest, of users but one: [slots] or fewer."""
     limits, users, own = jobs.log_limit, jobs.user, log_limit.item()
-    # None is nearer than those of the same limit: often there are enough.
-    same = (row for row in rows[:_FEW] if limits[row] == own and users[row] != left_out)
-    taken = array("i", islice(same, slots))
-    if len(taken) == slots or not rows:
-        return taken
-    numbers = np.frombuffer(rows, dtype=np.int32)
-    if left_out != _NOBODY:
-        numbers = numbers[jobs.traits.users.take(numbers) != np.array(left_out, np.uint64)]
+    # None is nearer than those of the same limit: often the last jobs all have it.
+    last = rows[:slots]
+    if all(limits[row] == own and users[row] != left_out for row in last):
+        return last
+    numbers = _others(jobs, rows, left_out)
     order = nearest_of_one(jobs.traits.log_limits[numbers], log_limit)
     return array("i", numbers[order[:slots]].tobytes())
+
+
+def _others(jobs: KnownJobs, rows: OneRows, left_out: int) -> Rows:
+    """Return the rows of users but one."""
+    numbers: Rows = np.frombuffer(rows, dtype=np.int32)
+    if left_out == _NOBODY:
+        return numbers
+    return numbers[jobs.traits.users[numbers] != np.array(left_out, np.uint64)]
 
 
 def _in_flight_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[OneRows, Figures]:

@@ -19,6 +19,7 @@ float64: the point that equals it in float32 stands for it, and reads as the lim
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import floor, inf, isnan
+from operator import mul
 from typing import Final
 
 import numpy as np
@@ -312,16 +313,16 @@ def _sorted_and_summed(support_s: Float32, weights: Float32) -> tuple[Float32, F
     """
     pairs = np.empty(support_s.shape, dtype="<u8")
     halves = pairs.view("<f4")
-    np.maximum(support_s, _LEAST_POINT_S, out=halves[:, 1::2])
+    halves[:, 1::2] = np.maximum(support_s, _LEAST_POINT_S)
     halves[:, 0::2] = weights
     pairs.sort(axis=1)
     points_s = halves[:, 1::2].copy()
     cumulative = halves[:, 0::2].astype(np.float64)
     np.add.accumulate(cumulative, axis=1, out=cumulative)
     totals = cumulative[:, -1:].copy()
-    for longest_s, total in zip(points_s[:, -1].tolist(), totals.ravel().tolist(), strict=True):
-        if not 0 < longest_s * total < inf:
-            raise ValueError("runtimes and weights must be finite, and some weight above zero")
+    proofs = map(mul, points_s[:, -1].tolist(), cumulative[:, -1].tolist())
+    if not all(0 < proof < inf for proof in proofs):
+        raise ValueError("runtimes and weights must be finite, and some weight above zero")
     cumulative /= totals
     round_levels(cumulative)
     return points_s, cumulative

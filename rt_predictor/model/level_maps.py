@@ -35,7 +35,7 @@ _SEGMENT_OF_CELL: Final = np.minimum(
 """[CELLS + 1] number of the knot at or below each cell; the last cell is level 1 alone."""
 
 # Arrays without axes: NumPy takes them faster than numbers of Python.
-_CELLS, _CELLS_OF_MAP = np.array(float(CELLS)), np.array(CELLS + 1, dtype=np.intp)
+_CELLS = np.array(float(CELLS))
 _ROUNDING = np.array(LEVEL_STEP * 2.0**52)
 """A float64 of this size has a last bit of `LEVEL_STEP`."""
 
@@ -84,7 +84,10 @@ class LevelMaps:
             which: [n] map of each job.
         """
         cells = (levels * _CELLS).astype(np.intp)
-        cells += (which * _CELLS_OF_MAP)[:, np.newaxis]
+        if len(which) == 1:
+            cells += which.item() * (CELLS + 1)
+        else:
+            cells += (which * (CELLS + 1))[:, np.newaxis]
         intercepts, slopes = self._cells
         images: Float64 = slopes[cells]
         images *= levels

@@ -9,6 +9,7 @@ from datetime import tzinfo
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rt_predictor.errors import BundleError
 from rt_predictor.features.asked import Asked
@@ -25,7 +26,7 @@ GRAPH_OUTPUT = "distributions"
 """Runtimes and their weights side by side: [n, 2 * points]."""
 
 
-_NOTHING, _ZERO = scalar(np.nan), scalar(0)
+_NOTHING, _ZERO = np.array(np.nan), scalar(0)
 
 
 class Weighed(NamedTuple):
@@ -84,9 +85,9 @@ class Network:
                 found[rows] = self.session.run(some)
         return Weighed(found[:, :points], found[:, points:])
 
-    def proposed_s(self, weighed: Weighed) -> Float:
+    def proposed_s(self, weighed: Weighed) -> NDArray[np.float64]:
         """[n, proposals] what models and rules say, in s; NaN where one has nothing to say."""
         places = slice(SLOTS, SLOTS + len(self.proposals))
-        said_s = weighed.support_s[:, places].copy()
+        said_s = weighed.support_s[:, places].astype(np.float64)
         np.copyto(said_s, _NOTHING, where=weighed.weights[:, places] <= _ZERO)
         return said_s

@@ -173,7 +173,7 @@ class OnlineState:
         )
         told = self._recalibrated(raw, jobs.submit_s)
         weights = self._weights.weigh(users, ended.clients, jobs.end_s)
-        members_s = self.model.network.proposed_s(weighed).astype(np.float64)
+        members_s = self.model.network.proposed_s(weighed)
         self._live = self._live.after(told, members_s, runtime_s, weights)
 
     def _untrusted(self, clients: Ids) -> Ids:

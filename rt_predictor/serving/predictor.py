@@ -151,7 +151,8 @@ class Predictor:
             runtimes.exceeded, self._granularity_s, self._partitions.of_jobs(jobs)
         )
         flags = flags_of(jobs, asked.asked.columns, tokens, fold.names)
-        flags |= np.isnan(recommended_s) * _PARTITION_LIMIT_TOO_SHORT
+        if self._partitions.longest_s:
+            flags |= np.isnan(recommended_s) * _PARTITION_LIMIT_TOO_SHORT
         return Predictions(
             runtime_s=runtimes.median,
             lower_s=runtimes.lower,
@@ -160,7 +161,7 @@ class Predictor:
             recommended_time_req_s=recommended_s,
             remaining_s=_remaining_s(runtimes.median, asked.elapsed_s),
             quantiles_s=runtimes.quantiles,
-            members_s=self.network.proposed_s(weighed).astype(np.float64),
+            members_s=self.network.proposed_s(weighed),
             flags=flags,
             views=views,
             view_of=view_of,

@@ -61,6 +61,8 @@ def views_of(jobs: Jobs, usual: Views) -> tuple[tuple[Views, ...], NDArray[np.in
         each = [_of_row(row, usual) for row in jobs.select(names).iter_rows(named=True)]
     else:
         each = []
+    if len(each) == 1:
+        return (each[0],), np.zeros(1, dtype=np.intp)
     found = tuple(dict.fromkeys(each)) or (usual,)
     if len(found) == 1:
         return found, np.zeros(count, dtype=np.intp)

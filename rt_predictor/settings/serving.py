@@ -106,7 +106,7 @@ class ModelSettings(Section):
 class FeatureOptimizationSettings(Section):
     """`[features.optimization]`: how large inputs are cut up, and what is kept."""
 
-    chunk_size: int = Field(512, ge=64, description="rows that one thread scores at a time")
+    chunk_size: int = Field(256, ge=64, description="rows that one thread scores at a time")
     n_jobs: int = Field(
         0, ge=0, le=256, description="threads that score a large batch; 0 takes one a core"
     )
