@@ -45,6 +45,7 @@ BYTES_A_JOB = sum(none.nbytes for none in _NONE.values())
 _RUNTIME, _REQUEST_ID = COLUMN["runtime_s"], COLUMN["request_id"]
 _LOG_LIMIT = COLUMN["log_limit"]
 
+_SUBMITTED, _STARTED, _ENDED = (int(kind) for kind in Told)
 _RANK_SHIFT = 4
 """In the upper half of what is told of a job stands which kind of event its request is from."""
 
@@ -143,16 +144,20 @@ class KnownJobs:
 
     def append(self, events: Events, place: int) -> int:
         """Takes a job in that an event is the first to tell of. Returns its row."""
-        row = self.count
+        row, told = self.count, events.told[place]
         self.submit[row] = events.submit_s[place]
+        self.start[row] = events.start_s[place] if told & _STARTED else nan
+        self.end[row] = events.end_s[place] if told & _ENDED else nan
+        self.since[row] = (self.submit if told & _SUBMITTED else self.start)[row]
+        self.patience[row] = events.patience_s[place]
         self.ident[row] = events.ident[place]
-        self.start[row] = self.end[row] = nan
-        self.told[row] = 0
-        self.rows.columns[row] = NO_JOB
-        self.take_request(row, events, place)
-        if not events.says_request[place]:
-            self.told[row] = 0
-        self.take_news(row, events, place)
+        self.user[row] = events.keys[place][USER]
+        self.told[row] = told | told << _RANK_SHIFT if events.says_request[place] else told
+        columns = self.rows.columns[row]
+        columns[:] = events.columns[place]
+        if not told & _ENDED:
+            columns[RUNTIMES] = NO_JOB[RUNTIMES]
+            columns[STATE] = NO_JOB[STATE]
         self.count += 1
         return row
 
@@ -170,11 +175,11 @@ class KnownJobs:
     def take_news(self, row: int, events: Events, place: int) -> None:
         """Takes over what an event tells that was not told before."""
         news = events.told[place] & ~self.told[row]
-        if news & Told.STARTED:
+        if news & _STARTED:
             self.start[row] = events.start_s[place]
-        if news & Told.ENDED:
+        if news & _ENDED:
             self.end[row] = events.end_s[place]
             self.rows.columns[row, RUNTIMES] = events.columns[place, RUNTIMES]
             self._columns[row, STATE] = events.columns[place, STATE]
         told = self.told[row] = self.told[row] | news
-        self.since[row] = (self.submit if told & Told.SUBMITTED else self.start)[row]
+        self.since[row] = (self.submit if told & _SUBMITTED else self.start)[row]

@@ -14,7 +14,7 @@ from rt_predictor.history.asked_tokens import Rows
 from rt_predictor.history.columns import Told
 from rt_predictor.history.id_table import ABSENT, IdTable
 from rt_predictor.history.known_jobs import BYTES_A_JOB, Arrays, Events, KnownJobs
-from rt_predictor.history.row_lists import ListArrays, RowLists, insert_row
+from rt_predictor.history.row_lists import ListArrays, Order, Place, RowLists, insert_row
 from rt_predictor.history.token_keys import NO_KEY, queue_id
 from rt_predictor.history.value_ids import Ids
 
@@ -53,7 +53,7 @@ class LiveJobs:
             self._by_ident.set(events.ident[place], row)
             self._enqueue(row)
             if events.is_token[place]:
-                insert_row(self.site, row, self._end_order)
+                self._add_to_site(row)
                 if events.says_request[place]:
                     self._list(row, events.keys[place])
         elif events.told[place] & ~self.jobs.told[row]:
@@ -62,18 +62,18 @@ class LiveJobs:
     def _update(self, row: int, events: Events, place: int) -> None:
         """Takes in what an event tells of a job that is known."""
         jobs, told = self.jobs, events.told[place]
-        key, order = self._queue_key(row), self._queue_order(row)
+        key, queued_at = self._queue_key(row), self._queue_place(row)
         ends = told & ~jobs.told[row] & Told.ENDED
         asks = events.says_request[place] and jobs.ranks_below(row, told)
         if asks:
             jobs.take_request(row, events, place)
         jobs.take_news(row, events, place)
-        if key != self._queue_key(row) or (key != NO_KEY and order != self._queue_order(row)):
+        if key != self._queue_key(row) or (key != NO_KEY and queued_at != self._queue_place(row)):
             if key != NO_KEY:
                 self.lists.remove(key, row)
             self._enqueue(row)
         if ends and events.is_token[place]:
-            insert_row(self.site, row, self._end_order)
+            self._add_to_site(row)
         if asks and jobs.is_token(row):
             # Under the keys of an event that told of the request, for good.
             jobs.settle_request(row)
@@ -84,22 +84,29 @@ class LiveJobs:
         """Puts a job among those that its user has submitted."""
         key = self._queue_key(row)
         if key != NO_KEY:
-            self.lists.insert(key, row, self._queue_order)
+            order = Order(self.jobs.since, self._queue_place)
+            self.lists.insert(key, row, self._queue_place(row), order)
 
     def _list(self, row: int, keys: list[int]) -> None:
         """Puts a finished job under its keys."""
+        order, place = Order(self.jobs.end, self._end_place), self._end_place(row)
         for key in keys:
             if key != NO_KEY:
-                self.lists.insert(key, row, self._end_order)
+                self.lists.insert(key, row, place, order)
+
+    def _add_to_site(self, row: int) -> None:
+        """Puts a finished job among all that have ended."""
+        order = Order(self.jobs.end, self._end_place)
+        insert_row(self.site, row, self._end_place(row), order)
 
     def _queue_key(self, row: int) -> int:
         """Return under which key a job is queued; `NO_KEY` where it is not."""
         return NO_KEY if isnan(self.jobs.since[row]) else queue_id(self.jobs.user[row])
 
-    def _queue_order(self, row: int) -> tuple[float, ...]:
+    def _queue_place(self, row: int) -> Place:
         return self.jobs.since[row], self.jobs.ident[row]
 
-    def _end_order(self, row: int) -> tuple[float, ...]:
+    def _end_place(self, row: int) -> Place:
         jobs = self.jobs
         return jobs.end[row], jobs.submit[row], jobs.ident[row]
 

@@ -6,7 +6,7 @@ A key of a single job, as most are, costs no list: its row stands in the table i
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,18 @@ from rt_predictor.history.asked_tokens import Rows
 from rt_predictor.history.id_table import ABSENT, IdTable
 from rt_predictor.history.value_ids import Ids
 
-Order = Callable[[int], tuple[float, ...]]
-"""Says by what a row is ordered."""
+Place = tuple[float, ...]
+"""By what a row is ordered."""
+
+
+class Order(NamedTuple):
+    """An order of rows."""
+
+    first: "memoryview[float]"
+    """[rows] the first number of the place of each row, which mostly decides"""
+    place: Callable[[int], Place]
+    """Says the place of a row"""
+
 
 _NO_ROWS = array("i")
 
@@ -66,8 +76,8 @@ class RowLists:
             for code in self._table.get_all(keys).tolist()
         ]
 
-    def insert(self, key: int, row: int, order: Order) -> None:
-        """Puts a row under a key; nearly always it is the last."""
+    def insert(self, key: int, row: int, place: Place, order: Order) -> None:
+        """Puts a row under a key at its place in the order; nearly always it is the last."""
         code = self._table.get(key)
         if code == ABSENT:
             self._table.set(key, _code_of(row))
@@ -78,7 +88,7 @@ class RowLists:
             self._lists.append(rows)
         else:
             rows = self._lists[code]
-        insert_row(rows, row, order)
+        insert_row(rows, row, place, order)
 
     def remove(self, key: int, row: int) -> None:
         """Takes a row out from under a key."""
@@ -129,13 +139,12 @@ class RowLists:
         return lists
 
 
-def insert_row(rows: "array[int]", row: int, order: Order) -> None:
-    """Puts a row where it belongs."""
-    place = order(row)
-    if not rows or order(rows[-1]) <= place:
+def insert_row(rows: "array[int]", row: int, place: Place, order: Order) -> None:
+    """Puts a row at its place in the order."""
+    if not rows or order.first[rows[-1]] < place[0] or order.place(rows[-1]) <= place:
         rows.append(row)
     else:
-        rows.insert(bisect_right(rows, place, key=order), row)
+        rows.insert(bisect_right(rows, place, key=order.place), row)
 
 
 _R = TypeVar("_R", int, Rows)

@@ -101,7 +101,8 @@ def _others(jobs: KnownJobs, rows: OneRows, left_out: int) -> Rows:
     numbers: Rows = np.frombuffer(rows, dtype=np.int32)
     if left_out == _NOBODY:
         return numbers
-    return numbers[jobs.traits.users[numbers] != np.array(left_out, np.uint64)]
+    others: Rows = numbers[jobs.traits.users[numbers] != np.array(left_out, np.uint64)]
+    return others
 
 
 def _in_flight_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[OneRows, Figures]:

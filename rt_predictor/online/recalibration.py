@@ -210,7 +210,8 @@ class Recalibration:
                     weight, user, client or None, self._latest_s, beside_trusted=beside_trusted
                 )
                 if step:
-                    self._values[scope] += step * (seen - self._values[scope])
+                    mean = self._values[scope]
+                    mean += step * (seen - mean)
             if self._folded < _FIRST or self._folded % PUBLISHED_OUTCOMES == 0:
                 self._publish()
 
