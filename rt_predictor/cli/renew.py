@@ -1,11 +1,13 @@
 """`rt-predictor train --every DAYS --watch`: what it makes of its options."""
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rt_predictor.cli.options import LogFormat
-from rt_predictor.errors import StartupError, UsageError
+from rt_predictor.errors import EXIT_OK, StartupError, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -62,7 +64,10 @@ class Logs:
 def renew(
     renewal: Renewal, logs: Logs, output: Path | None, base: Path | None, settings: "Settings"
 ) -> None:
-    """Renew the model in service until the process is told to stop, or once. Raises as `run`."""
+    """Renew the model in service once, or until the process is told to stop, which ends it.
+
+    Raises as `run`.
+    """
     from rt_predictor.renew.places import places_of
     from rt_predictor.renew.renewer import Renewer, Sources, Terms
     from rt_predictor.renew.run import run
@@ -79,4 +84,7 @@ def renew(
         Sources(settings.history.path, names, logs.events if logs.traces else None),
         settings,
     )
-    run(renewer, settings, once=renewal.once)
+    if run(renewer, settings, once=renewal.once):
+        # What was cut off may still compute: the interpreter cannot be taken down under it.
+        sys.stderr.flush()
+        os._exit(EXIT_OK)

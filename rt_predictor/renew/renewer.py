@@ -82,9 +82,13 @@ class Renewer:
         start_of(self._terms.base, self._settings, self.places.candidate, from_scratch=False)
 
     def wait_s(self) -> float:
-        """Return the time until something is due; 0 or less where it is."""
+        """Return the time until something is due; 0 or less where it is.
+
+        It is where the last training lies ahead: the clock was wrong then, or is now.
+        """
         last = read_state(self.places.state).candidate
-        return 0.0 if last is None else last.trained_at_s + self._terms.every_s - self._clock()
+        passed_s = -1.0 if last is None else self._clock() - last.trained_at_s
+        return self._terms.every_s - passed_s if passed_s >= 0 else 0.0
 
     def round(self) -> None:
         """Do what is due.

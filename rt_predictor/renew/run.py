@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 from loguru import logger
@@ -25,14 +26,29 @@ class _Stopped(BaseException):
     """The process was told to stop; rounds are safe to be left anywhere."""
 
 
+@dataclass
+class _Stop:
+    """Whether the process was told to stop."""
+
+    asked: bool = False
+
+    def ask(self, _number: int, _frame: FrameType | None) -> None:
+        """Handle a signal."""
+        self.asked = True
+        raise _Stopped
+
+
 def run(
     renewer: Renewer,
     settings: Settings,
     *,
     once: bool,
     sleep: Callable[[float], None] = time.sleep,
-) -> None:
+) -> bool:
     """Renew until SIGTERM or SIGINT, or do what is due and return if `once`.
+
+    Returns whether it was told to stop. What was cut off may still compute in threads of libraries
+    then, so that the process should end without waiting for them.
 
     Raises StartupError where renewal cannot be done as asked or another process does it; if `once`
     also every error of a round, which else is logged and the round tried again.
@@ -43,22 +59,22 @@ def run(
             "model.watch is off: a bundle that is promoted is served once the service is told to "
             "reload"
         )
-    with _until_stopped(), _alone(renewer.places):
+    with _until_stopped() as stop, _alone(renewer.places):
         renewer.check()
-        while True:
-            if once or renewer.wait_s() <= 0:
-                _round(renewer, once=once)
-            if once:
-                return
+        if once:
+            renewer.round()
+        while not once:
+            if renewer.wait_s() <= 0:
+                _try_round(renewer)
             sleep(_pause_s(renewer.wait_s()))
+    return stop.asked
 
 
-def _round(renewer: Renewer, *, once: bool) -> None:
+def _try_round(renewer: Renewer) -> None:
+    """Do a round; one that fails is told of."""
     try:
         renewer.round()
     except RTPredictorError as error:
-        if once:
-            raise
         logger.warning("the renewal will be tried again", reason=str(error), retry_in_s=LOOK_S)
 
 
@@ -84,20 +100,14 @@ def _alone(places: Places) -> Iterator[None]:
 
 
 @contextmanager
-def _until_stopped() -> Iterator[None]:
+def _until_stopped() -> Iterator[_Stop]:
     """Leave the context at once when the process is told to stop, wherever it is."""
-    asked = False
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        raise _Stopped
-
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    stop = _Stop()
+    before = {number: signal.signal(number, stop.ask) for number in _SIGNALS}
     try:
-        yield
+        yield stop
     except BaseException:
-        if not asked:
+        if not stop.asked:
             raise
         # Whatever a library made of it: the next round begins where this one was cut off.
         logger.info("stopped")

@@ -75,6 +75,8 @@ def test_nothing_is_done_before_it_is_due(waiting: Site, trainer: Trainer) -> No
     waiting.now_s -= DAY_S
     waiting.renewer().round()
     assert waiting.renewer().wait_s() == DAY_S
+    waiting.now_s -= EVERY_S
+    assert waiting.renewer().wait_s() == 0  # the clock was set back
     assert (trainer.trained, waiting.state.decisions) == (1, ())
 
 

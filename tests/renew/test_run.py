@@ -50,7 +50,7 @@ def rounds(site: Site, monkeypatch: pytest.MonkeyPatch) -> Rounds:
 
 
 def test_once_does_one_round_and_returns(site: Site, rounds: Rounds) -> None:
-    run(rounds.renewer, site.settings, once=True, sleep=rounds.sleep)
+    assert not run(rounds.renewer, site.settings, once=True, sleep=rounds.sleep)
     assert (rounds.done, rounds.slept_s) == (1, [])
 
 
@@ -92,7 +92,7 @@ def test_a_signal_ends_a_round_wherever_it_is(
 
     monkeypatch.setattr(Renewer, "round", lambda _: round_())
     before = signal.getsignal(number)
-    run(rounds.renewer, site.settings, once=False, sleep=rounds.sleep)
+    assert run(rounds.renewer, site.settings, once=False, sleep=rounds.sleep)
     assert (reached, rounds.slept_s) == ([], [])
     assert signal.getsignal(number) is before
     run_again = site.renewer()
