@@ -172,7 +172,7 @@ def job_columns(jobs: pl.DataFrame, told: int = TOLD_ALL) -> JobColumns:
         told: what history is told of each, as far as the job has it: one without a start has none.
     """
     values = {name: column_ids(jobs.get_column(name)) for name in _ID_FIELDS}
-    if parents := [name for name in _PARENTS if name in jobs.columns]:
+    if parents := [name for name in _PARENTS if _says_something(jobs, name)]:
         jobs = jobs.with_columns(pl.coalesce(parents).alias(_PARENT))
     columns = np.full((len(jobs), len(COLUMNS)), np.nan, dtype=np.float32)
     for place, name in enumerate(_LOG_FIELDS, REQUEST.start):
@@ -181,7 +181,7 @@ def job_columns(jobs: pl.DataFrame, told: int = TOLD_ALL) -> JobColumns:
         columns[:, place] = _each(_log1p_of, _numbers(jobs, name))
     for place, name in enumerate(_CODE_FIELDS, _FIRST_CODE):
         columns[:, place] = NO_CODE
-        if name in jobs.columns:
+        if _says_something(jobs, name):
             columns[:, place] = codes_of(values[name] if name in values else column_ids(jobs[name]))
     cores, limit = (np.uint64(factor) for factor in _REQUEST_FACTORS)
     request = values["processors_req"] * cores + values["time_req"] * limit
@@ -256,18 +256,24 @@ _log1p = lru_cache(maxsize=_CACHED_VALUES)(_log1p_of)
 
 
 def _each(function: Callable[[float], float], values: Times) -> Times:
-    """Return the function of each value: [n]."""
+    """Return the function of each value: [n]; of those that are met again it is found once."""
     results = np.empty(len(values))
     for first in range(0, len(values), _PIECE):
         piece = slice(first, first + _PIECE)
-        results[piece] = list(map(function, values[piece].tolist()))
+        distinct, which = np.unique(values[piece], return_inverse=True)
+        results[piece] = np.array(list(map(function, distinct.tolist())))[which]
     return results
+
+
+def _says_something(jobs: pl.DataFrame, name: str) -> bool:
+    """Return whether any job has a value in a column that may not be there."""
+    return name in jobs.columns and jobs.get_column(name).null_count() < len(jobs)
 
 
 def _numbers(jobs: pl.DataFrame, name: str) -> Times:
     if name not in jobs.columns:
         return np.full(len(jobs), np.nan)
-    return jobs.get_column(name).cast(pl.Float64).fill_null(nan).to_numpy()
+    return jobs.get_column(name).cast(pl.Float64).to_numpy()  # null becomes NaN
 
 
 def _runtimes(jobs: pl.DataFrame, start_s: Times, end_s: Times) -> Times:

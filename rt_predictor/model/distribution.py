@@ -16,9 +16,11 @@ Runtimes are float32, as the graph gives them, and at least `LEAST_RUNTIME_S`. A
 float64: the point that equals it in float32 stands for it, and reads as the limit itself.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import floor, inf, isnan
+from functools import cached_property
+from math import floor, inf, isnan, nan
 from operator import mul
 from typing import Final
 
@@ -128,9 +130,8 @@ class Distribution:
         for level in levels:
             if not 0 < level < 1:
                 raise ValueError(f"a level lies between 0 and 1, {level:g} does not")
-        if len(self) == 1:  # a search costs less than comparing all points
-            places = self.cumulative[0].searchsorted(levels)
-            return self._read_one(self.points_s[0].take(places))
+        if len(self) == 1:
+            return np.array([[self._alone.quantile_s(level) for level in levels]])
         points_s = np.empty((len(self), len(levels)), dtype=np.float32)
         rows = np.arange(len(self))
         for column, level in enumerate(levels):
@@ -154,8 +155,8 @@ class Distribution:
     def timeout_probability(self) -> Float64:
         """[n] P(runtime >= limit), the mass at and above the limit; NaN without a limit."""
         if len(self) == 1:
-            limit_s = self.limit_s.item()
-            return np.array([limit_s if isnan(limit_s) else 1 - self._below_one(limit_s)])
+            limit_s = self._alone.limit_s
+            return np.array([limit_s if isnan(limit_s) else 1 - self._alone.below(limit_s)])
         probability = 1 - self._below(self.limit_s)
         probability[np.isnan(self.limit_s)] = np.nan
         return probability
@@ -198,13 +199,18 @@ class Distribution:
         outcome_s = self._as_point(runtime_s).astype(np.float64)
         return _crps(np.sqrt(self._exact_s()), self.cumulative, np.sqrt(outcome_s))
 
+    @cached_property
+    def _alone(self) -> "_Alone":
+        """The same, where it is of one job."""
+        return _Alone(self)
+
     def _below(self, value_s: Float32 | Float64) -> Float64:
         """[n] F just below values [n]: the mass of points that are less, after rounding to theirs.
 
         0 where the value is NaN.
         """
         if len(self) == 1:
-            return np.array([self._below_one(value_s.item())])
+            return np.array([self._alone.below(value_s.item())])
         value = value_s.astype(np.float32)
         reached = self.points_s < value[:, np.newaxis]
         # Points ascend: those below the value come first, and the first that is not ends them.
@@ -212,13 +218,6 @@ class Distribution:
         found: Float64 = self.cumulative[np.arange(len(self)), places - 1]
         found[places == 0] = 0
         return found
-
-    def _below_one(self, value_s: float) -> float:
-        """The same for one job."""
-        if isnan(value_s):
-            return 0.0
-        place = self.points_s[0].searchsorted(np.float32(value_s)).item()
-        return self.cumulative.item(place - 1) if place else 0.0
 
     def _as_point(self, runtime_s: Float64) -> Float32:
         """[n] outcomes as points: rounded, not below the least nor above an enforced limit."""
@@ -236,16 +235,6 @@ class Distribution:
             np.fmin(runtime_s, self._ceiling_s()[:, np.newaxis], out=runtime_s)
         return runtime_s
 
-    def _read_one(self, points_s: Float32) -> Float64:
-        """The same for one job: points [k] as runtimes [1, k]."""
-        limit_s = self.limit_s.item()
-        limit_point_s = float(np.float32(limit_s))
-        read = [limit_s if point == limit_point_s else point for point in points_s.tolist()]
-        if self.limits_enforced:
-            ceiling_s = self._ceiling_s().item()
-            read = [ceiling_s if runtime_s > ceiling_s else runtime_s for runtime_s in read]
-        return np.array([read])
-
     def _exact_s(self) -> Float64:
         """[n, S] all points, none above an enforced limit."""
         if not self.limits_enforced:
@@ -258,6 +247,31 @@ class Distribution:
         if self.elapsed_s is None:
             return self.limit_s
         return np.where(self.elapsed_s >= self.limit_s, np.nan, self.limit_s)
+
+
+class _Alone:
+    """The distribution of one job in numbers of Python, which are quicker to search for a few."""
+
+    def __init__(self, one: Distribution) -> None:
+        self.limit_s: float = one.limit_s.item()
+        self._limit_point_s = float(np.float32(self.limit_s))
+        self._ceiling_s = one._ceiling_s().item() if one.limits_enforced else nan
+        self._points_s: list[float] = one.points_s[0].tolist()
+        self._levels: list[float] = one.cumulative[0].tolist()
+
+    def quantile_s(self, level: float) -> float:
+        """See `Distribution.quantiles_s`."""
+        point_s = self._points_s[bisect_left(self._levels, level)]
+        runtime_s = self.limit_s if point_s == self._limit_point_s else point_s
+        return self._ceiling_s if runtime_s > self._ceiling_s else runtime_s
+
+    def below(self, value_s: float) -> float:
+        """See `Distribution._below`."""
+        if isnan(value_s):
+            return 0.0
+        point_s = self._limit_point_s if value_s == self.limit_s else float(np.float32(value_s))
+        place = bisect_left(self._points_s, point_s)
+        return self._levels[place - 1] if place else 0.0
 
 
 def interval_levels(level: float) -> tuple[float, float]:

@@ -64,6 +64,7 @@ class Network:
         self.sizes = sizes
         self._zone = zone
         self._chunk_rows = chunk_rows
+        self._proposed = slice(SLOTS, SLOTS + len(sizes.proposals))
 
     @property
     def proposals(self) -> Sequence[str]:
@@ -87,7 +88,6 @@ class Network:
 
     def proposed_s(self, weighed: Weighed) -> NDArray[np.float64]:
         """[n, proposals] what models and rules say, in s; NaN where one has nothing to say."""
-        places = slice(SLOTS, SLOTS + len(self.proposals))
-        said_s = weighed.support_s[:, places].astype(np.float64)
-        np.copyto(said_s, _NOTHING, where=weighed.weights[:, places] <= _ZERO)
+        said_s = weighed.support_s[:, self._proposed].astype(np.float64)
+        np.copyto(said_s, _NOTHING, where=weighed.weights[:, self._proposed] <= _ZERO)
         return said_s

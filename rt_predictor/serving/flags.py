@@ -23,6 +23,7 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
 }
 """Least and greatest value of each number that the logs a base model learns from hold."""
 
+_NUMBERS = (int, float)
 _OWN = slots_of("own").start
 _UNSEEN = {"partition_id": Flag.UNSEEN_PARTITION, "qos_id": Flag.UNSEEN_QOS}
 _LOG_LIMIT = COLUMN["log_limit"]
@@ -79,6 +80,6 @@ def _out_of_bounds(jobs: Jobs) -> NDArray[np.bool_]:
 def _is_out_of_bounds(job: Row) -> bool:
     for name, (least, greatest) in BOUNDS.items():
         value = job[name]
-        if isinstance(value, int | float) and not least <= value <= greatest:
+        if isinstance(value, _NUMBERS) and not least <= value <= greatest:
             return True
     return False
