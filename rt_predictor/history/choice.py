@@ -66,7 +66,7 @@ def nearest_of_one(log_limits: Float, own: Float) -> NDArray[np.intp]:
 
     own: [1] the limit that is asked for.
     """
-    if isnan(own[0]):
+    if isnan(own.item()):
         return np.argsort(~np.isnan(log_limits), kind="stable")
     return _apart(log_limits, own).argsort(kind="stable")
 

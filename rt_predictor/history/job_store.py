@@ -7,7 +7,6 @@ not change, and of one that runs only what was known before is read.
 """
 
 import time
-from array import array
 from threading import Lock
 from typing import Any
 
@@ -157,12 +156,9 @@ class JobStore:
             site_answer = self._site
         finally:
             self._lock.release()
-        found = Found(
-            np.frombuffer(rows, np.int32)[None],
-            np.frombuffer(array("f", figures), np.float32)[None],
-            *site_answer,
-            _FIRST,
-        )
+        of_job = np.frombuffer(rows, np.int32)[None]
+        in_flight = np.array([figures], dtype=np.float32)
+        found = Found(of_job, in_flight, *site_answer, _FIRST)
         return gather_one(known, found, asked.submit_s, at_s)
 
     def tokens_of(self, asked: JobColumns, at_s: Times) -> AskedTokens:

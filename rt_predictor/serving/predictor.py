@@ -121,8 +121,9 @@ class Predictor:
         if not isinstance(jobs, pl.DataFrame):
             if self._recent is not None and 0 < len(jobs) <= MOST_KEPT_ROWS:
                 return self._recent.predict(self._predicted, jobs)
-            if len(jobs) > _MOST_ROWS or not jobs:
-                jobs = frame_of(jobs)
+            if 0 < len(jobs) <= _MOST_ROWS:
+                return self._predicted(jobs)
+            jobs = frame_of(jobs)
         pieces = self._pieces(len(jobs))
         if pieces == 1:
             return self._predicted(jobs)
