@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.history.asked_tokens import AskedTokens
-from rt_predictor.history.columns import COLUMN, Float
+from rt_predictor.history.columns import COLUMN, Float, Times
 from rt_predictor.history.seen_names import SeenNames
 from rt_predictor.history.token_keys import slots_of
 from rt_predictor.jobs.schema import Jobs, Row
@@ -30,7 +30,7 @@ _LOG_LIMIT = COLUMN["log_limit"]
 
 
 def flags_of(
-    jobs: Jobs, columns: Float, tokens: AskedTokens, names: SeenNames
+    jobs: Jobs, columns: Float, tokens: AskedTokens, names: SeenNames, at_s: Times
 ) -> NDArray[np.uint8]:
     """Return the bits of `Flag` of n jobs, but for those that depend on what is answered: [n].
 
@@ -39,18 +39,21 @@ def flags_of(
         columns: [n, len(COLUMNS)] as history compares them.
         tokens: what history says of them.
         names: names that history knows.
+        at_s: [n] the time that each question is about, Unix s.
     """
     if not isinstance(jobs, pl.DataFrame) and len(jobs) == 1:
-        return np.array([_flags_of_one(jobs[0], columns[0], tokens, names)], np.uint8)
+        return np.array([_flags_of_one(jobs[0], columns[0], tokens, names, at_s.item())], np.uint8)
     raised = _out_of_bounds(jobs) * np.uint8(Flag.OUT_OF_TRAINING_RANGE)
     raised |= np.isnan(columns[:, _LOG_LIMIT]) * np.uint8(Flag.NO_TIME_LIMIT)
     raised |= (tokens.rows[:, _OWN] < 0) * np.uint8(Flag.COLD_START_USER)
     for column, flag in _UNSEEN.items():
-        raised |= names.unseen(column, columns[:, COLUMN[column]]) * np.uint8(flag)
+        raised |= names.unseen(column, columns[:, COLUMN[column]], at_s) * np.uint8(flag)
     return raised
 
 
-def _flags_of_one(job: Row, columns: Float, tokens: AskedTokens, names: SeenNames) -> int:
+def _flags_of_one(
+    job: Row, columns: Float, tokens: AskedTokens, names: SeenNames, at_s: float
+) -> int:
     """The same for one job; columns: [len(COLUMNS)]."""
     codes = columns.tolist()
     raised = 0
@@ -61,7 +64,7 @@ def _flags_of_one(job: Row, columns: Float, tokens: AskedTokens, names: SeenName
     if tokens.rows.item(_OWN) < 0:
         raised |= Flag.COLD_START_USER.value
     for column, flag in _UNSEEN.items():
-        if names.is_unseen(column, codes[COLUMN[column]]):
+        if names.is_unseen(column, codes[COLUMN[column]], at_s):
             raised |= flag.value
     return raised
 

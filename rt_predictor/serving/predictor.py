@@ -151,7 +151,7 @@ class Predictor:
         recommended_s = recommended_limit_s(
             runtimes.exceeded, self._granularity_s, self._partitions.of_jobs(jobs)
         )
-        flags = flags_of(jobs, asked.asked.columns, tokens, fold.names)
+        flags = flags_of(jobs, asked.asked.columns, tokens, fold.names, asked.at_s)
         if self._partitions.longest_s:
             flags |= np.isnan(recommended_s) * _PARTITION_LIMIT_TOO_SHORT
         return Predictions(

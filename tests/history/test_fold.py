@@ -122,10 +122,11 @@ def test_names_of_partitions_and_qos_are_known_from_any_event() -> None:
     fold = folded(job_events(frame([job(submit_time=1.0, end_time=9.0, runtime=8.0)])), [])
     columns = job_columns(frame([job(partition="p"), job(partition="new"), job(partition=None)]))
     codes = columns.columns[:, COLUMN["partition_id"]]
-    assert fold.names.unseen("partition_id", codes).tolist() == [False, True, False]
-    assert empty().names.unseen("partition_id", codes).tolist() == [False] * 3
+    later_s = np.full(3, 5.0)
+    assert fold.names.unseen("partition_id", codes, later_s).tolist() == [False, True, False]
+    assert empty().names.unseen("partition_id", codes, later_s).tolist() == [False] * 3
     # No job had a QoS: it is nothing that this log tells of.
-    assert fold.names.unseen("qos_id", codes).tolist() == [False] * 3
+    assert fold.names.unseen("qos_id", codes, later_s).tolist() == [False] * 3
 
 
 def test_memory_is_told_in_bytes() -> None:

@@ -29,7 +29,8 @@ def raised(jobs: pl.DataFrame, *, rows: bool = False) -> list[Flag]:
     columns = job_columns(jobs)
     tokens = store.tokens_of(columns, columns.submit_s)
     asked = jobs.rows(named=True) if rows else jobs
-    return [Flag(bits) for bits in flags_of(asked, columns.columns, tokens, names).tolist()]
+    found = flags_of(asked, columns.columns, tokens, names, columns.submit_s)
+    return [Flag(bits) for bits in found.tolist()]
 
 
 def asked(**fields: object) -> pl.DataFrame:
@@ -46,6 +47,7 @@ def asked(**fields: object) -> pl.DataFrame:
         ({"submit_time": 8.0}, Flag.COLD_START_USER),
         ({"partition": "new"}, Flag.UNSEEN_PARTITION),
         ({"partition": None}, Flag(0)),
+        ({"partition": "new", "submit_time": 0.0}, Flag.COLD_START_USER),
         ({"qos": "new"}, Flag.UNSEEN_QOS),
         ({"time_req": None}, Flag.NO_TIME_LIMIT),
         ({"processors_req": 1e7}, Flag.OUT_OF_TRAINING_RANGE),
@@ -81,6 +83,6 @@ def test_one_job_has_the_flags_that_it_has_among_many(drawn: list[dict[str, obje
 def test_nothing_is_new_where_nothing_is_known() -> None:
     columns = job_columns(asked(partition="new", qos="new"))
     tokens = JobStore(10, 10).tokens_of(columns, columns.submit_s)
-    found = flags_of(asked(), columns.columns, tokens, SeenNames())
+    found = flags_of(asked(), columns.columns, tokens, SeenNames(), columns.submit_s)
     assert Flag(int(found[0])) == Flag.COLD_START_USER
     assert np.isfinite(columns.submit_s).all()

@@ -168,6 +168,22 @@ def test_a_user_is_known_once_a_job_has_ended(plain_bundle: Path) -> None:
     assert Flag.COLD_START_USER in flags_of(predictor, **mine, submit_time=end_s - 1)
 
 
+def test_flags_of_a_past_time_are_those_of_a_history_that_ended_then(plain_bundle: Path) -> None:
+    at_s = float(LOG["submit_time"].quantile(0.5))
+    late = pl.when(pl.col("submit_time") >= at_s).then(pl.lit("late"))
+    log = LOG.with_columns(
+        late.otherwise(pl.lit("early")).alias(name) for name in ("partition", "qos")
+    )
+    events = events_of(log)
+    then = knowing(plain_bundle, events.filter(pl.col("event_time") <= at_s))
+    now = knowing(plain_bundle, events)
+    for partition, qos in (("late", "early"), ("early", "late"), ("never", None)):
+        asked = {"partition": partition, "qos": qos, "submit_time": at_s}
+        assert flags_of(now, **asked) == flags_of(then, **asked)
+        assert Flag.UNSEEN_PARTITION in flags_of(now, **asked) or partition == "early"
+    assert Flag.UNSEEN_PARTITION not in flags_of(now, partition="late", qos="late")
+
+
 def test_a_limit_that_the_partition_does_not_allow_is_not_recommended(plain_bundle: Path) -> None:
     limits = dict.fromkeys(LOG["partition"].unique(), 60.0)
     predictor = knowing(plain_bundle, events_of(LOG), partition_limits=limits)
