@@ -97,11 +97,17 @@ def _hide_ends(columns: Float, spans_s: Float) -> None:
 
 
 def joined(answers: Sequence[AskedTokens]) -> AskedTokens:
-    """Return several answers as one."""
+    """Return several answers as one; at least one."""
+    first, *others = answers
+    if not others:
+        return first
+    if all(answer.site_rows is first.site_rows for answer in others):
+        of_jobs = {name: np.concatenate([getattr(a, name) for a in answers]) for name in _OF_JOBS}
+        return first._replace(**of_jobs)
     sets = np.cumsum([0, *(len(answer.site_rows) for answer in answers)])
     moved = [
-        answer._replace(site_of=answer.site_of + first)
-        for answer, first in zip(answers, sets, strict=False)
+        answer._replace(site_of=answer.site_of + start)
+        for answer, start in zip(answers, sets, strict=False)
     ]
     return AskedTokens(*map(np.concatenate, zip(*moved, strict=True)))
 

@@ -6,11 +6,14 @@ import numpy as np
 import polars as pl
 
 from rt_predictor.features.asked import Asked
-from rt_predictor.history.asked_tokens import AskedTokens
+from rt_predictor.history.asked_tokens import AskedTokens, joined
 from rt_predictor.history.columns import AskedJob, JobColumns, Times, asked_job, job_columns
 from rt_predictor.history.job_store import JobStore
 from rt_predictor.jobs.schema import Jobs, numbers
 from rt_predictor.model.distribution import Float64
+
+_FEW = 12
+"""Jobs that history is asked for one by one: of more together it tells in less time."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +26,21 @@ class AskedJobs:
     """[n] the time that each question is about"""
     elapsed_s: Float64 | None
     """[n] how long each has run, NaN for not started; None where none has"""
-    _known: AskedJob | JobColumns
+    _known: list[AskedJob] | JobColumns
 
     @classmethod
     def of(cls, jobs: Jobs) -> "AskedJobs":
         """Return jobs with a submit_time, as `PredictorPort.predict` takes them."""
         limit_s = numbers(jobs, "time_req")
         elapsed_s, as_of_s = _optional(jobs, "elapsed"), _optional(jobs, "as_of")
-        known: AskedJob | JobColumns
+        known: list[AskedJob] | JobColumns
         if isinstance(jobs, pl.DataFrame):
             known = job_columns(jobs)
             asked = Asked.of(known, limit_s)
-        elif len(jobs) == 1:
-            known = asked_job(jobs[0])
-            asked = Asked(known.columns[np.newaxis], np.array([known.submit_s]), limit_s)
         else:
-            known = _rows_as_columns([asked_job(row) for row in jobs])
-            asked = Asked.of(known, limit_s)
+            known = [asked_job(row) for row in jobs]
+            columns = np.array([job.columns for job in known])
+            asked = Asked(columns, np.array([job.submit_s for job in known]), limit_s)
         at_s = asked.submit_s
         if as_of_s is not None:
             at_s = np.where(np.isnan(as_of_s), at_s, as_of_s)
@@ -54,7 +55,10 @@ class AskedJobs:
         """Return what history says of them as of their times."""
         if isinstance(self._known, JobColumns):
             return store.tokens_of(self._known, self.at_s)
-        return store.tokens_of_one(self._known, float(self.at_s[0]))
+        if len(self._known) > _FEW:
+            return store.tokens_of(_rows_as_columns(self._known), self.at_s)
+        each = zip(self._known, self.at_s.tolist(), strict=True)
+        return joined([store.tokens_of_one(job, at_s) for job, at_s in each])
 
     @property
     def explained(self) -> list[int]:
@@ -80,11 +84,12 @@ def _optional(jobs: Jobs, name: str) -> Float64 | None:
     return None if np.isnan(values).all() else values
 
 
-def _started(known: AskedJob | JobColumns, start_s: Times) -> AskedJob | JobColumns:
+def _started(known: list[AskedJob] | JobColumns, start_s: Times) -> list[AskedJob] | JobColumns:
     """The jobs with their starts [n], by which history tells them from others."""
     if isinstance(known, JobColumns):
         return replace(known, start_s=start_s)
-    return known._replace(start_s=float(start_s[0]))
+    each = zip(known, start_s.tolist(), strict=True)
+    return [job._replace(start_s=started_s) for job, started_s in each]
 
 
 def _rows_as_columns(rows: list[AskedJob]) -> JobColumns:
@@ -92,7 +97,7 @@ def _rows_as_columns(rows: list[AskedJob]) -> JobColumns:
     unknown = np.full(len(rows), np.nan)
     return JobColumns(
         submit_s=np.array([row.submit_s for row in rows]),
-        start_s=unknown,
+        start_s=np.array([row.start_s for row in rows]),
         end_s=unknown,
         patience_s=unknown,
         ident=np.zeros(len(rows), dtype=np.uint64),
