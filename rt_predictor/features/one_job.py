@@ -10,6 +10,7 @@ product or quotient of two float32, rounded afterwards, has the bits of that in 
 from datetime import tzinfo
 from functools import lru_cache
 from math import isnan
+from operator import sub
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -61,11 +62,13 @@ _ENDINGS: Final = {ending.name: float(ending) for ending in Ending}
 _OF_ASKED: Final = (*_ASKED, "scale", "typical", BACKOFF, "user_median5", *_ENDINGS)
 """What tokens are compared with, in the order in which it stands behind their columns."""
 
+_ITS_OWN_LIMIT: Final = "log_limit of the token"
+
 _COMPARED: Final[dict[str, tuple[str, str]]] = {
     "runtime": ("log_runtime", "typical"),
     "runtime_to_backoff": ("log_runtime", BACKOFF),
     "runtime_to_user": ("log_runtime", "user_median5"),
-    "limit_used": ("log_runtime", "log_limit of the token"),
+    "limit_used": ("log_runtime", _ITS_OWN_LIMIT),
     "runtime_to_scale": ("log_runtime", "scale"),
     **{
         f"{size}_to_asked": (f"log_{size}", f"log_{size}")
@@ -95,7 +98,7 @@ def _places() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     of_tokens[FINISHED_SLOTS:, COLUMN["log_runtime"]] = elapsed + np.arange(RUNNING_SLOTS)
     theirs = [of_tokens[:, COLUMN[column]] for column, _ in _COMPARED.values()]
     others = [
-        np.full(SLOTS, asked[other]) if other in asked else of_tokens[:, COLUMN["log_limit"]]
+        of_tokens[:, COLUMN["log_limit"]] if other == _ITS_OWN_LIMIT else [asked[other]] * SLOTS
         for _, other in _COMPARED.values()
     ]
     return np.concatenate(theirs), np.concatenate(others)
@@ -134,9 +137,9 @@ _ABSENT, _LEAST_S = scalar(ABSENT), scalar(LEAST_S)
 class _Request(NamedTuple):
     """What is asked for."""
 
-    quantities: list[float]
+    quantities: tuple[float, ...]
     """The first of `QUANTITIES`, up to the scale, which is the last of them"""
-    compared: list[float]
+    compared: tuple[float, ...]
     """Of `_ASKED`, as tokens are compared with it"""
 
 
@@ -173,15 +176,15 @@ def _request_of(asked: Asked, tokens: AskedTokens, zone: tzinfo) -> _Request:
     site = site_figures(tokens.site_columns)[tokens.site_of.item()].tolist()
     scale = site[_SITE_RUNTIME] if job.log_limit is None else job.log_limit
     calendar = calendar_at(asked.submit_s.item(), zone)
-    return _Request([*job.quantities, *calendar, *site, scale], job.compared)
+    return _Request((*job.quantities, *calendar, *site, scale), job.compared)
 
 
 class _Asked(NamedTuple):
     """What follows from the fields of a job alone, whenever it is asked for."""
 
-    quantities: list[float]
+    quantities: tuple[float, ...]
     """Those of the groups from `constants` to `round`"""
-    compared: list[float]
+    compared: tuple[float, ...]
     log_limit: float | None
 
 
@@ -190,9 +193,9 @@ def _asked_of(columns: bytes, limit_s: float) -> _Asked:
     values = np.frombuffer(columns, dtype=np.float32)[_ASKED_COLUMNS].tolist()
     missing = [float(not value >= least) for value, least in zip(values, LEAST_KNOWN, strict=True)]
     round_limits = [float(limit_s % seconds == 0) for seconds in _ROUND_S]
-    quantities = [0.0, TYPICAL_LOG_S, *values[:_SIZES], *missing[:-1], *round_limits]
+    quantities = (0.0, TYPICAL_LOG_S, *values[:_SIZES], *missing[:-1], *round_limits)
     # A missing code becomes -1, which no token has.
-    compared = [value - gone for value, gone in zip(values, missing, strict=True)]
+    compared = tuple(map(sub, values, missing))
     return _Asked(quantities, compared, None if missing[0] else values[0])
 
 

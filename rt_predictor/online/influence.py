@@ -164,8 +164,8 @@ class Shares:
     @property
     def faded(self) -> "tuple[Faded, ...]":
         """Return all that fades as the mean moves on."""
-        bounds = self.users, self.clients
-        return *(known for bound in bounds for known in (bound.used, bound.offered)), self.held
+        users, clients = self.users, self.clients
+        return users.used, users.offered, clients.used, clients.offered, self.held
 
     def _recount(self, now_s: float) -> None:
         """Find how much each may have now, and forget those whose weight has faded."""

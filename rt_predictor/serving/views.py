@@ -101,8 +101,8 @@ def read(distribution: Distribution, views: Sequence[Views], view_of: NDArray[np
         for place, one in enumerate(views):
             rows = np.flatnonzero(view_of == place)
             found[rows, : len(one.levels)] = distribution[rows].quantiles_s(one.levels)
-    median, lower, upper, exceeded = found[:, :_FIRST_QUANTILE].T
-    return Read(median, lower, upper, exceeded, found[:, _FIRST_QUANTILE:])
+    columns = found.T
+    return Read(columns[0], columns[1], columns[2], columns[3], found[:, _FIRST_QUANTILE:])
 
 
 _FIRST_QUANTILE = 4
