@@ -101,7 +101,7 @@ def _others(jobs: KnownJobs, rows: OneRows, left_out: int) -> Rows:
     numbers: Rows = np.frombuffer(rows, dtype=np.int32)
     if left_out == _NOBODY:
         return numbers
-    others: Rows = numbers[jobs.traits.users[numbers] != np.array(left_out, np.uint64)]
+    others: Rows = numbers[jobs.traits.users.take(numbers) != np.array(left_out, np.uint64)]
     return others
 
 
