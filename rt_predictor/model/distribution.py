@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import floor, inf, isnan, nan
 from operator import mul
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -256,8 +256,8 @@ class _Alone:
         self.limit_s: float = one.limit_s.item()
         self._limit_point_s = float(np.float32(self.limit_s))
         self._ceiling_s = one._ceiling_s().item() if one.limits_enforced else nan
-        self._points_s: list[float] = one.points_s[0].tolist()
-        self._levels: list[float] = one.cumulative[0].tolist()
+        self._points_s = cast("memoryview[float]", one.points_s[0].data)
+        self._levels = cast("memoryview[float]", one.cumulative[0].data)
 
     def quantile_s(self, level: float) -> float:
         """See `Distribution.quantiles_s`."""
