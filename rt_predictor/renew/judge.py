@@ -30,8 +30,17 @@ class Verdict:
     @property
     def is_no_worse(self) -> bool:
         """Whether the candidate may take the other's place: neither error is greater."""
+        return not self.worse_in
+
+    @property
+    def worse_in(self) -> tuple[str, ...]:
+        """Errors of the candidate that are greater, by name."""
         ours, theirs = self.candidate, self.served
-        return ours.mae_s <= theirs.mae_s and ours.crps_s <= theirs.crps_s
+        errors = {
+            "mean absolute error": (ours.mae_s, theirs.mae_s),
+            "CRPS": (ours.crps_s, theirs.crps_s),
+        }
+        return tuple(name for name, (our, their) in errors.items() if our > their)
 
     def __str__(self) -> str:
         """Say it in plain words."""

@@ -155,7 +155,8 @@ class Renewer:
         report = Plan({"judging": 1.0}, _Steps()).step("judging")
         verdict = judge(log, rows, candidate, served, settings, report=report)
         if not verdict.is_no_worse:
-            return self._decide(state, "dropped", f"it is worse: {verdict}")
+            words = " and ".join(verdict.worse_in)
+            return self._decide(state, "dropped", f"it is worse in {words}: {verdict}")
         copy_bundle(places.candidate, places.promoted)
         if digest_of(places.served) != digest:
             raise RenewalError(

@@ -1,5 +1,6 @@
 """Runs a renewer: once, or again and again until the process is told to stop."""
 
+import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +55,8 @@ def run(
     also every error of a round, which else is logged and the round tried again.
     """
     configure_logging(settings.logging)
+    # JAX tells at INFO of every accelerator that is not there.
+    logging.getLogger("jax").setLevel(logging.WARNING)
     if not settings.model.watch:
         logger.warning(
             "model.watch is off: a bundle that is promoted is served once the service is told to "

@@ -109,15 +109,27 @@ def test_one_that_is_no_worse_is_promoted_and_the_old_one_kept(
     assert waiting.names() == {*BESIDE, "served.previous"}
 
 
-@pytest.mark.parametrize("figures", [WORSE, Figures(90.0, 71.0)])
+@pytest.mark.parametrize(
+    ("figures", "worse_in"),
+    [
+        (WORSE, "mean absolute error"),
+        (Figures(90.0, 71.0), "CRPS"),
+        (Figures(101.0, 71.0), "mean absolute error and CRPS"),
+    ],
+)
 def test_one_that_is_worse_in_either_is_dropped_with_the_reason(
-    waiting: Site, trainer: Trainer, monkeypatch: pytest.MonkeyPatch, figures: Figures
+    waiting: Site,
+    trainer: Trainer,
+    monkeypatch: pytest.MonkeyPatch,
+    figures: Figures,
+    worse_in: str,
 ) -> None:
     judged_as(monkeypatch, figures)
     waiting.renewer().round()
     assert version_of(waiting.places.served) == "old"
     (decision,) = waiting.state.decisions
     assert decision.outcome == "dropped"
+    assert decision.reason.startswith(f"it is worse in {worse_in}: on ")
     assert f"mean absolute error is {figures.mae_s} s (100.0 s of the one in service)" in (
         decision.reason
     )
@@ -168,17 +180,19 @@ def test_a_bundle_that_is_replaced_during_the_verdict_stays(
     assert candidate.waits
 
 
-@pytest.mark.parametrize("exchanging", [True, False])
-@pytest.mark.parametrize(("figures", "outcome"), [(BETTER, "promoted"), (WORSE, "dropped")])
+@pytest.mark.parametrize(
+    ("figures", "outcome", "exchanging"),
+    [(BETTER, "promoted", True), (BETTER, "promoted", False), (WORSE, "dropped", True)],
+)
 def test_a_round_that_is_killed_before_any_step_is_ended_by_the_next(
     waiting: Site,
     trainer: Trainer,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
     *,
-    exchanging: bool,
     figures: Figures,
     outcome: str,
+    exchanging: bool,
 ) -> None:
     judged_as(monkeypatch, figures)
     served = {"promoted": "new-1", "dropped": "old"}[outcome]
