@@ -61,6 +61,7 @@ def tiny_settings() -> Settings:
             "training.network.passes": 1,
             "training.network.tune_passes": 1,
             "training.network.jobs_a_pass": 2000,
+            "training.network.tune_jobs_a_pass": 2000,
             "training.catboost.max_depth": 4,
             **trees,
         }

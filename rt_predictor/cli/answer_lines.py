@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rt_predictor.cli.predict import MIDDLE
 from rt_predictor.cli.words import duration, flag_words, memory, moment, percent, time_limit
 from rt_predictor.serving.explanation import Explanation
+from rt_predictor.serving.predictions import Flag
 
 if TYPE_CHECKING:
     from rt_predictor.client import Job, Prediction
@@ -91,6 +92,8 @@ def _predicted(answer: "Prediction") -> str:
 def _recommended(answer: "Prediction") -> str:
     chance = percent(answer.recommendation_confidence)
     if answer.recommended_time_req is None:
+        if Flag.TIME_LIMIT_TOO_SHORT in answer.flags:
+            return f"a longer limit: this one is not enough with a chance of {chance}"
         return f"the partition allows no limit that is enough with a chance of {chance}"
     limit = time_limit(answer.recommended_time_req)
     return f"{limit}, which is enough with a chance of {chance}"

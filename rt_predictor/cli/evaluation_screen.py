@@ -124,7 +124,8 @@ def _usefulness_table(usefulness: Mapping[str, Usefulness]) -> Table:
 
 def _asked_again_line(again: AskedAgainMetrics) -> str:
     held = ", ".join(
-        f"{percent(share)} at {percent(float(confidence))}"
+        f"{percent(share)} of the {percent(again.recommended[confidence])} that get one at "
+        f"{percent(float(confidence))}"
         for confidence, share in again.recommended_holds.items()
     )
     return (

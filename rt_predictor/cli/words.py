@@ -16,6 +16,7 @@ _FLAG_WORDS = {
     Flag.NO_TIME_LIMIT: "the job has no time limit",
     Flag.OUT_OF_TRAINING_RANGE: "a number of the request lies outside what the model has seen",
     Flag.PARTITION_LIMIT_TOO_SHORT: "the partition's longest time limit may not be enough",
+    Flag.TIME_LIMIT_TOO_SHORT: "the time limit may not be enough: ask with a longer one",
 }
 _GB, _TB = 1024, 1024**2
 

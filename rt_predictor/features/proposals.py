@@ -36,9 +36,9 @@ PROPOSALS: tuple[Proposal, ...] = (
     Proposal("user_median5", "own", 5, "median of the user's last five"),
     Proposal("request_median5", "same_request", 5, "median of five of this size, near this limit"),
     Proposal("request_first", "same_request", 1, "the one of this size that is nearest in limit"),
-    Proposal("name_median5", "same_name", 5, "median of the last five of this name"),
-    Proposal("strangers_median8", "strangers", 8, "median of others with this limit there"),
-    Proposal("account_median4", "account", 4, "median of others of the project"),
+    Proposal("name_median4", "same_name", 4, "median of the last four of this name"),
+    Proposal("strangers_median6", "strangers", 6, "median of others with this limit there"),
+    Proposal("account_median3", "account", 3, "median of others of the project"),
     Proposal(
         RATIO, "own", 5, "this limit times the median share that the last five used of theirs"
     ),
@@ -46,7 +46,7 @@ PROPOSALS: tuple[Proposal, ...] = (
 )
 """In the order of the columns. The last two are more than a median: see `propose`."""
 
-BACKS_OFF_TO: tuple[str, ...] = ("request_median5", BACKOFF, "user_median5", "strangers_median8")
+BACKS_OFF_TO: tuple[str, ...] = ("request_median5", BACKOFF, "user_median5", "strangers_median6")
 """Medians among which the backoff takes the first that there is; its own is of like limits."""
 
 LIKE_LIMIT = 0.41
@@ -120,7 +120,10 @@ _RULE_SLOTS = [
     slice(slots_of(rule.tokens).start, slots_of(rule.tokens).start + rule.jobs)
     for rule in PROPOSALS
 ]
-_SPREAD_SLOTS = [slice(slots_of(kind).start, slots_of(kind).start + _WIDTH) for kind in _SPREAD_OF]
+_SPREAD_SLOTS = [
+    slice(slots_of(kind).start, min(slots_of(kind).start + _WIDTH, slots_of(kind).stop))
+    for kind in _SPREAD_OF
+]
 _SPREADS_OF_ONE = [(_SPREAD_OF.index(kind), _ORDER.index(which)) for _, kind, which in SPREADS]
 _NO_SPREAD = (nan,) * len(_ORDER)
 _SPREADS = np.array(

@@ -38,24 +38,24 @@ class TokenKey:
 
 
 TOKEN_KEYS: tuple[TokenKey, ...] = (
-    TokenKey("own", ("user",), 16, "the user's last jobs"),
+    TokenKey("own", ("user",), 10, "the user's last jobs"),
     TokenKey(
         "same_request",
         ("user", "processors_req"),
-        8,
+        6,
         "the same size, near this limit",
         nearest=True,
     ),
-    TokenKey("same_name", ("user", "job_name"), 8, "the same job of the user"),
+    TokenKey("same_name", ("user", "job_name"), 4, "the same job of the user"),
     TokenKey(
         "strangers",
         ("partition",),
-        8,
+        6,
         "others with like limits there",
         by_others=True,
         nearest=True,
     ),
-    TokenKey("account", ("account",), 4, "others of the project", by_others=True),
+    TokenKey("account", ("account",), 3, "others of the project", by_others=True),
 )
 
 NEEDED_FIELDS: frozenset[str] = frozenset({"user", "account", "job_name"})
@@ -65,7 +65,7 @@ Any other field that is missing is a value like others."""
 WALKED = 64
 """Finished jobs of a key that are looked through for those of others, or of a near limit."""
 
-RUNNING_SLOTS = 4
+RUNNING_SLOTS = 3
 """The user's running jobs that are taken, those that started last; they stand after the others."""
 
 QUEUED = 128

@@ -1,6 +1,7 @@
 """Groups of jobs: by how much is known of their users, and by the shape of their distributions."""
 
 from bisect import bisect_right
+from math import isnan
 from typing import Final
 
 import numpy as np
@@ -15,17 +16,18 @@ HISTORY_EDGES: Final = (1, 5, 20)
 
 HISTORY_LABELS: Final = ("none", "1 to 4", "5 to 19", "20 and more")
 
-SPREAD_EDGES: Final = (1.1, 2.7)
-"""Q(3/4) over Q(1/4) from which on a distribution is of the next spread. Regular users are below
-the first, so that what is learned of others does not widen their intervals."""
+REGULAR_SPREAD: Final = 1.1
+"""Q(3/4) over Q(1/4) below which users are regular: what is learned of others does not widen their
+intervals."""
 
-LIKELY_TIMEOUT: Final = 0.1
-"""Chance of a timeout from which on a distribution is of the other half of groups."""
+TIMEOUT_EDGES: Final = (0.02, 0.035, 0.065, 0.085, 0.13, 0.18, 0.25, 0.35, 0.5, 0.7)
+"""Chances of a timeout from which on the next group begins. Narrow, for a map of levels moves the
+chance of all its jobs alike; and with .05 and .1, which limits are recommended for, well inside."""
 
 _QUARTILES = (0.25, 0.75)
-_SPREAD_EDGES = np.array(SPREAD_EDGES)
+_TIMEOUT_EDGES = np.array(TIMEOUT_EDGES)
 
-SHAPES: Final = 2 * (len(SPREAD_EDGES) + 1)
+SHAPES: Final = 2 * (len(TIMEOUT_EDGES) + 1)
 """Groups that `shape_groups` tells apart."""
 
 
@@ -40,15 +42,17 @@ def history_groups(user_runs: NDArray[np.floating | np.integer]) -> Groups:
 
 
 def shape_groups(raw: Distribution) -> Groups:
-    """Return the group, below `SHAPES`, of n jobs: the spread of each, and whether it may time out.
+    """Return the group, below `SHAPES`, of n jobs: by chance of a timeout, and whether regular.
 
     Args:
         raw: distributions before recalibration.
     """
     ends_s = raw.quantiles_s(_QUARTILES)
+    chance = raw.timeout_probability()
     if len(ends_s) == 1:  # numbers of Python are quicker
         lower_s, upper_s = ends_s[0].tolist()
-        late = raw.timeout_probability().item() >= LIKELY_TIMEOUT
-        return np.array([bisect_right(SPREAD_EDGES, upper_s / lower_s) * 2 + late], dtype=np.intp)
-    spread = _SPREAD_EDGES.searchsorted(ends_s[:, 1] / ends_s[:, 0], side="right")
-    return spread * 2 + (raw.timeout_probability() >= LIKELY_TIMEOUT)
+        irregular = upper_s >= lower_s * REGULAR_SPREAD
+        late = 0 if isnan(chance.item()) else bisect_right(TIMEOUT_EDGES, chance.item())
+        return np.array([late * 2 + irregular], dtype=np.intp)
+    irregulars = ends_s[:, 1] >= ends_s[:, 0] * REGULAR_SPREAD
+    return _TIMEOUT_EDGES.searchsorted(np.nan_to_num(chance), side="right") * 2 + irregulars

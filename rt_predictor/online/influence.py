@@ -97,7 +97,7 @@ class Shares:
         """Time up to which what users and clients have has faded."""
         self._window = window
 
-    def step(
+    def count(
         self,
         weight: float,
         user: int,
@@ -106,7 +106,9 @@ class Shares:
         *,
         beside_trusted: bool,
     ) -> float:
-        """Take an outcome in, and return how far the mean moves towards it: 0 to 1.
+        """Take an outcome in, and return how much it counts: 0 to `weight`.
+
+        The mean moves towards it by that over `self.weight`.
 
         Args:
             weight: of the outcome, at most 1.
@@ -139,7 +141,7 @@ class Shares:
         if untrusted_client is not None:
             self.clients.used.add(untrusted_client, weight)
             self.held.add(untrusted_client, weight)
-        return weight / self.weight
+        return weight
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what a snapshot holds."""

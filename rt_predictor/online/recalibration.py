@@ -41,17 +41,17 @@ WINDOW_OUTCOMES: Final = 1000.0
 LEARNED_OUTCOMES: Final = 200.0
 """Weight of what was learned in training, at most; and of no recalibration where nothing was."""
 
-FIRST_OUTCOMES: Final = 50.0
+FIRST_OUTCOMES: Final = 20.0
 """The same for each group where nothing was learned: it bounds the first steps."""
 
-SHRINKAGE_OUTCOMES: Final = 200.0
+SHRINKAGE_OUTCOMES: Final = 50.0
 """Weight of the mean of all in that of a group."""
 
 PUBLISHED_OUTCOMES: Final = 16
 """A state may be asked for after each of this many outcomes; after each of the first `_FIRST`."""
 
 _FIRST = 256
-_KEPT_ROWS = 2048
+_KEPT_ROWS = 1024
 _LOWER = KNOTS < 0.5 - 1e-9
 _UPPER = KNOTS > 0.5 + 1e-9
 _ALL = 0
@@ -205,13 +205,16 @@ class Recalibration:
             self._folded += 1
             self._latest_s = max(self._latest_s, end_s)
             beside_trusted = self._trusted.is_near(told_by_it=not client, now_s=self._latest_s)
+            # What counts in a group counts among all: few are active in one, and nobody owns it.
             for scope in (_ALL, 1 + group):
-                step = self._shares[scope].step(
+                shares = self._shares[scope]
+                weight = shares.count(
                     weight, user, client or None, self._latest_s, beside_trusted=beside_trusted
                 )
-                if step:
-                    mean = self._values[scope]
-                    mean += step * (seen - mean)
+                if not weight:
+                    break
+                mean = self._values[scope]
+                mean += weight / shares.weight * (seen - mean)
             if self._folded < _FIRST or self._folded % PUBLISHED_OUTCOMES == 0:
                 self._publish()
 

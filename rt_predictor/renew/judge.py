@@ -6,8 +6,6 @@ on the recorded events alone, and not on when the service or its shadow ran.
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from rt_predictor.model.bundle import Bundle
 from rt_predictor.online.recalibration import LearnedLevels
 from rt_predictor.settings import Settings
@@ -92,5 +90,4 @@ def _figures(
     span = span_after(log, rows, float(log.submit_s[rows[0]]))
     start = LearnedLevels.of(bundle.recalibration)
     said = replay(log, Answering.of(bundle), start, span, settings, report=report).replayed
-    errors = np.abs(said.predicted_s - log.runtime_s[rows])
-    return Figures(float(errors.mean()), float(said.crps_s.mean()))
+    return Figures.of(said.predicted_s, said.crps_s, log.runtime_s[rows])

@@ -28,6 +28,7 @@ class Flag(IntFlag):
     NO_TIME_LIMIT = 8
     OUT_OF_TRAINING_RANGE = 16
     PARTITION_LIMIT_TOO_SHORT = 32
+    TIME_LIMIT_TOO_SHORT = 64
 
 
 def flag_names(flags: Flag) -> list[str]:

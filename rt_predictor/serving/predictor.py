@@ -38,6 +38,7 @@ from rt_predictor.serving.views import Views, read, views_of
 from rt_predictor.settings import PredictionSettings, Settings
 
 _PARTITION_LIMIT_TOO_SHORT = np.array(Flag.PARTITION_LIMIT_TOO_SHORT, dtype=np.uint8)
+_TIME_LIMIT_TOO_SHORT = np.array(Flag.TIME_LIMIT_TOO_SHORT, dtype=np.uint8)
 _MOST_ROWS = 64
 """Jobs that are looked at row by row; a frame is the quicker way to more."""
 _LEAST_PIECE_JOBS = 64
@@ -154,6 +155,9 @@ class Predictor:
         flags = flags_of(jobs, asked.asked.columns, tokens, fold.names, asked.at_s)
         if self._partitions.longest_s:
             flags |= np.isnan(recommended_s) * _PARTITION_LIMIT_TOO_SHORT
+        too_short = runtimes.exceeded >= told.limit_s  # false without a limit
+        flags |= too_short * _TIME_LIMIT_TOO_SHORT
+        recommended_s[too_short] = np.nan
         return Predictions(
             runtime_s=runtimes.median,
             lower_s=runtimes.lower,

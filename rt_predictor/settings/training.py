@@ -43,11 +43,12 @@ class NetworkSettings(Section):
 
     passes: int = Field(4, ge=1, le=100, description="passes over the jobs, from nothing")
     rate: float = Field(2e-3, gt=0, le=1, description="greatest learning rate, from nothing")
-    tune_passes: int = Field(3, ge=1, le=100, description="passes when the base is tuned")
+    tune_passes: int = Field(4, ge=1, le=100, description="passes when the base is tuned")
     tune_rate: float = Field(5e-4, gt=0, le=1, description="greatest learning rate then")
     jobs_a_pass: int = Field(
         25_000, ge=1, description="jobs of one log in a pass at most, drawn anew for each"
     )
+    tune_jobs_a_pass: int = Field(40_000, ge=1, description="the same when the base is tuned")
 
 
 class TrainingSettings(Section):

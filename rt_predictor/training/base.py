@@ -80,7 +80,7 @@ def train_base(
         )
     with clock.step("network"):
         lessons = [
-            one.log.to_learn_from(rows, said)
+            one.log.to_learn_from(rows, said, training.seed)
             for one, rows, said in zip(logs, parts, boosted, strict=True)
         ]
         network, report = training.network, plan.step("network")

@@ -35,7 +35,7 @@ from rt_predictor.training.regular_jobs import (
 )
 from rt_predictor.training.reliability import TimeoutMetrics, timeout_metrics
 from rt_predictor.training.replayed import CONFIDENCES, Replayed
-from rt_predictor.training.scores import IntervalScores, falling_share, interval_scores
+from rt_predictor.training.scores import IntervalScores, falling_share, interval_scores, share
 from rt_predictor.training.usefulness import Ran, Usefulness, usefulness
 
 ENSEMBLE = "ensemble"
@@ -69,7 +69,10 @@ class AskedAgainMetrics:
     """Share of steps to a limit a quarter longer at which the prediction falls."""
     recommended_holds: Mapping[str, float]
     """Confidence -> share of jobs that, asked again with the limit recommended at it, are told a
-    chance of a timeout that this confidence allows."""
+    chance of a timeout that this confidence allows; NaN where none was recommended."""
+    recommended: Mapping[str, float]
+    """Confidence -> share of jobs that a limit is recommended to: all but those whose own is not
+    enough."""
 
 
 @dataclass(frozen=True)
@@ -250,13 +253,16 @@ def _asked_again(replayed: Replayed) -> AskedAgainMetrics | None:
     again = replayed.asked_again
     if not len(again.predicted_s):
         return None
+    by_confidence = zip(CONFIDENCES, again.timeout_probability.T, strict=True)
+    told = [(f"{confidence:g}", confidence, chances) for confidence, chances in by_confidence]
     return AskedAgainMetrics(
         jobs=len(again.predicted_s),
         falling=falling_share(again.predicted_s),
         recommended_holds={
-            f"{confidence:g}": float(np.mean(chances <= 1 - confidence + _ROUNDING))
-            for confidence, chances in zip(CONFIDENCES, again.timeout_probability.T, strict=True)
+            name: share(chances[~np.isnan(chances)] <= 1 - confidence + _ROUNDING)
+            for name, confidence, chances in told
         },
+        recommended={name: share(~np.isnan(chances)) for name, _, chances in told},
     )
 
 

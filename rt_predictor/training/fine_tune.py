@@ -19,6 +19,7 @@ from rt_predictor.model.fingerprints import Fingerprints
 from rt_predictor.settings import TrainingSettings
 from rt_predictor.training.answering import Answering, AskedJobs
 from rt_predictor.training.baselines import BASELINES, baselines
+from rt_predictor.training.metrics import Array, point_metrics
 from rt_predictor.training.network.fit import Plan, fit
 from rt_predictor.training.network_graph import NetworkGraph, mean_weights
 from rt_predictor.training.prepare import PreparedLog
@@ -43,10 +44,19 @@ class Figures:
 
     mae_s: float
     crps_s: float
+    accuracy: float
+    """Mean of min / max of prediction and runtime: here short jobs count as much as long ones."""
+
+    @classmethod
+    def of(cls, predicted_s: Array, crps_s: Array, runtime_s: Array) -> "Figures":
+        """Return those of n predictions and the scores of their distributions; all [n], in s."""
+        points = point_metrics(predicted_s, runtime_s)
+        return cls(points.mae, float(crps_s.mean()), points.accuracy)
 
     def over(self, other: "Figures") -> float:
         """Return how it compares with another: below 1 where it is better."""
-        return (self.mae_s / other.mae_s + self.crps_s / other.crps_s) / 2
+        errors = self.mae_s / other.mae_s, self.crps_s / other.crps_s
+        return float(np.mean([*errors, other.accuracy / self.accuracy]))
 
 
 @dataclass(frozen=True)
@@ -91,10 +101,10 @@ def fine_tune(
             "the base model, recalibrated on them"
         )
         return Tuned(start, BASE_NAME, {}, earlier[:0], rows, (few,))
-    lesson = log.to_learn_from(earlier, start.boosted(log, earlier))
+    lesson = log.to_learn_from(earlier, start.boosted(log, earlier), settings.seed)
     report(0.1)
     network = settings.network
-    plan = Plan(network.tune_passes, network.jobs_a_pass, network.tune_rate, settings.seed)
+    plan = Plan(network.tune_passes, network.tune_jobs_a_pass, network.tune_rate, settings.seed)
     tuned = fit([lesson], plan, start=start.weights, report=part_of(report, 0.1, 0.8))
     models = {
         name: start.with_weights(mean_weights(start.weights, tuned, share))
@@ -126,7 +136,7 @@ def from_scratch(log: PreparedLog, rows: Rows, settings: TrainingSettings, repor
     boosters, boosted = by_time(log, earlier, settings, part_of(report, 0.0, 0.3))
     network = settings.network
     weights = fit(
-        [log.to_learn_from(earlier, boosted)],
+        [log.to_learn_from(earlier, boosted, settings.seed)],
         Plan(network.passes, network.jobs_a_pass, network.rate, settings.seed),
         report=part_of(report, 0.3, 0.9),
     )
@@ -140,14 +150,14 @@ def from_scratch(log: PreparedLog, rows: Rows, settings: TrainingSettings, repor
 def figures(log: PreparedLog, rows: Rows, graph: NetworkGraph) -> Figures:
     """Return how good a graph is on jobs of a log, before recalibration."""
     model = graph.answering(FINE_TUNED, "candidate", Fingerprints.of(log.columns.ident[:0]))
-    errors, scores = np.empty((2, len(rows)))
+    predicted_s, scores_s = np.empty((2, len(rows)))
     asked = AskedJobs.of(log.columns, log.tokens, log.limit_s)
     for piece, said in model.ask(asked, rows):
         runtime_s = log.runtime_s[rows[piece]]
         found = Distribution.of(said.support_s, said.weights, log.limit_s[rows[piece]])
-        errors[piece] = np.abs(found.median_s() - runtime_s)
-        scores[piece] = found.crps_s(runtime_s)
-    return Figures(float(errors.mean()), float(scores.mean()))
+        predicted_s[piece] = found.median_s()
+        scores_s[piece] = found.crps_s(runtime_s)
+    return Figures.of(predicted_s, scores_s, log.runtime_s[rows])
 
 
 def _some(window: Rows, seed: int) -> Rows:

@@ -15,6 +15,7 @@ from rt_predictor.jobs.identity import with_ids
 from rt_predictor.jobs.rules import null_invalid
 from rt_predictor.traces import Trace
 from rt_predictor.training.network.batches import LearningLog
+from rt_predictor.training.network.twins import Twins, boosted_of_twins, twin_limits_s
 from rt_predictor.training.split import Rows, ran
 
 Array = NDArray[np.float64]
@@ -69,14 +70,24 @@ class PreparedLog:
         """[n] the jobs as features want them."""
         return Asked.of(self.columns, self.limit_s)
 
-    def to_learn_from(self, rows: Rows, boosted: Float32) -> LearningLog:
+    def to_learn_from(self, rows: Rows, boosted: Float32, seed: int) -> LearningLog:
         """Return the log as the network learns from it.
 
         Args:
             rows: jobs that may be learned from.
             boosted: [n, boosters] what boosters say of each job, NaN for nothing.
+            seed: of the limits of their twins.
         """
-        return LearningLog(self.asked, self.tokens, self.runtime_s, rows, boosted)
+        twins = self._twins(boosted, np.random.default_rng(seed))
+        return LearningLog(self.asked, self.tokens, self.runtime_s, rows, boosted, twins)
+
+    def _twins(self, boosted: Float32, random: np.random.Generator) -> Twins:
+        limit_s = twin_limits_s(self.limit_s, self.tokens, random)
+        jobs = self.jobs.with_columns(time_req=pl.Series(limit_s).fill_nan(None))
+        columns = job_columns(jobs)
+        tokens = log_tokens(self.columns, columns)
+        said = boosted_of_twins(boosted, self.limit_s, limit_s)
+        return Twins(Asked.of(columns, limit_s), tokens, said)
 
     def inputs(self, rows: Rows) -> Float32:
         """Return what the graph takes of some jobs, as of their submit: [m, WIDTH]."""

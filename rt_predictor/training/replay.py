@@ -158,7 +158,9 @@ class _Views:
         self.crps_sqrt_s[piece] = distribution.crps_sqrt_s(runtime_s)
         self.timeout_probability[piece] = distribution.timeout_probability()
         reached_s = distribution.quantiles_s(TRIED_CONFIDENCES)
-        self.recommended_s[piece] = recommended_limit_s(reached_s, granularity_s)
+        recommended_s = recommended_limit_s(reached_s, granularity_s)
+        recommended_s[reached_s >= distribution.limit_s[:, None]] = np.nan
+        self.recommended_s[piece] = recommended_s
 
 
 def _constant_widths(log: PreparedLog, span: Span, evidence: Evidence) -> Array:

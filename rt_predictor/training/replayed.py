@@ -32,7 +32,8 @@ class AskedAgain:
     predicted_s: Array
     """[m, 3] with the limit, with `LONGER` times it, and with that times the same again"""
     timeout_probability: Array
-    """[m, len(CONFIDENCES)] with the limit that was recommended at each confidence"""
+    """[m, len(CONFIDENCES)] with the limit that was recommended at each confidence; NaN where none
+    was"""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Replayed:
     timeout_base_rate: float
     """Share of the training jobs with a limit that reached it; NaN where none had one."""
     recommended_s: Array
-    """[n, len(TRIED_CONFIDENCES)] limits to ask for"""
+    """[n, len(TRIED_CONFIDENCES)] limits to ask for; NaN where the job's own is not enough"""
     user_runs: Array
     """[n] finished jobs of the user that were known; 0 for none. May stop counting at 20."""
     asked_again: AskedAgain

@@ -66,6 +66,7 @@ base = "{base}"
 passes = 1
 tune_passes = 1
 jobs_a_pass = 2000
+tune_jobs_a_pass = 2000
 [training.xgboost]
 trees = 5
 [training.lightgbm]

@@ -89,6 +89,7 @@ def test_every_flag_has_a_name_and_words() -> None:
         "no_time_limit",
         "out_of_training_range",
         "partition_limit_too_short",
+        "time_limit_too_short",
     ]
     assert len(set(flag_words(every))) == len(Flag)
     assert flag_names(Flag(0)) == flag_words(Flag(0)) == []

@@ -16,7 +16,7 @@ DAY_S = 86400.0
 def step(
     shares: Shares, weight: float, user: int, client: int | None, now_s: float, *, beside: bool
 ) -> float:
-    return shares.step(weight, user, client, now_s, beside_trusted=beside)
+    return shares.count(weight, user, client, now_s, beside_trusted=beside) / shares.weight
 
 
 def moved(shares: Shares, users: np.ndarray, first_s: float = 0.0, gap_s: float = 60.0) -> float:

@@ -41,11 +41,11 @@ def test_nothing_changes_before_the_first_outcome() -> None:
 
 
 def test_levels_that_hold_stay() -> None:
-    assert np.abs(_values(_folded(random_outcomes(0, 5000))) - KNOTS).max() < 0.06
+    assert np.abs(_values(_folded(random_outcomes(0, 20_000))) - KNOTS).max() < 0.06
 
 
 def test_a_map_learns_how_often_outcomes_lie_below_each_level() -> None:
-    values = _values(_folded(random_outcomes(0, 6000, power=2.0)))
+    values = _values(_folded(random_outcomes(0, 20_000, power=2.0)))
     assert np.abs(values - KNOTS**0.5).max() < 0.07
 
 
@@ -113,9 +113,8 @@ def test_one_outcome_is_a_bounded_step() -> None:
     before = _folded(some(outcomes, slice(1999)))
     after = _folded(outcomes)
     assert np.abs(before.learned().values[0] - after.learned().values[0]).max() <= 1 / 200
-    assert (
-        np.abs(_values(Recalibration()) - _values(_folded(some(outcomes, slice(1))))).max() < 0.01
-    )
+    first = _values(_folded(some(outcomes, slice(1))))
+    assert np.abs(_values(Recalibration()) - first).max() < 1 / 50
 
 
 def _within(outcomes: Outcomes, first_s: float, span_s: float) -> Outcomes:
@@ -158,12 +157,12 @@ def test_a_user_who_is_alone_is_learned_from() -> None:
 
 
 def test_training_hands_on_what_it_learned() -> None:
-    learned = _folded(random_outcomes(0, 6000, power=2.0)).learned()
+    learned = _folded(random_outcomes(0, 20_000, power=2.0)).learned()
     assert learned.weights.max() <= LEARNED_OUTCOMES
     fresh = Recalibration(learned)
-    assert np.abs(_values(fresh) - KNOTS**0.5).max() < 0.08
+    assert np.abs(_values(fresh) - KNOTS**0.5).max() < 0.1
     fresh.fold(random_outcomes(1, 12_000))
-    assert np.abs(_values(fresh) - KNOTS).max() < 0.08
+    assert np.abs(_values(fresh) - KNOTS).max() < 0.1
 
 
 @pytest.mark.parametrize("shape", [(3, len(KNOTS)), (1 + SHAPES, 4)])

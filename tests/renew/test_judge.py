@@ -62,4 +62,4 @@ def test_only_jobs_count_that_were_submitted_later_and_are_new_to_both(log: Prep
     [(10.0, 5.0, True), (10.1, 4.0, False), (9.0, 5.1, False), (9.0, 4.0, True)],
 )
 def test_neither_error_may_be_greater(mae_s: float, crps_s: float, *, fine: bool) -> None:
-    assert Verdict(500, Figures(mae_s, crps_s), Figures(10.0, 5.0)).is_no_worse is fine
+    assert Verdict(500, Figures(mae_s, crps_s, 0.5), Figures(10.0, 5.0, 0.5)).is_no_worse is fine

@@ -15,7 +15,7 @@ from rt_predictor.training.fine_tune import Figures
 from tests.model.plain_bundle import write_plain_bundle
 from tests.renew.sites import EVERY_S, Death, Killed, Site, Trainer, version_of
 
-BETTER, SAME, WORSE = Figures(90.0, 60.0), Figures(100.0, 70.0), Figures(101.0, 60.0)
+BETTER, SAME, WORSE = Figures(90.0, 60.0, 0.5), Figures(100.0, 70.0, 0.5), Figures(101.0, 60.0, 0.5)
 BESIDE = {"served", "candidate", "candidate.renewal"}
 
 
@@ -113,8 +113,8 @@ def test_one_that_is_no_worse_is_promoted_and_the_old_one_kept(
     ("figures", "worse_in"),
     [
         (WORSE, "mean absolute error"),
-        (Figures(90.0, 71.0), "CRPS"),
-        (Figures(101.0, 71.0), "mean absolute error and CRPS"),
+        (Figures(90.0, 71.0, 0.5), "CRPS"),
+        (Figures(101.0, 71.0, 0.5), "mean absolute error and CRPS"),
     ],
 )
 def test_one_that_is_worse_in_either_is_dropped_with_the_reason(

@@ -146,7 +146,8 @@ def flags_of(predictor: Predictor, **changes: object) -> Flag:
     changed = known.with_columns(submit_time=pl.lit(LOG["end_time"].max())).with_columns(
         pl.lit(value, dtype=REQUEST_SCHEMA[name]).alias(name) for name, value in changes.items()
     )
-    return Flag(int(predictor.predict(changed).flags[0]))
+    # The plain bundle has learned nothing: of many a limit it says that it is not enough.
+    return Flag(int(predictor.predict(changed).flags[0])) & ~Flag.TIME_LIMIT_TOO_SHORT
 
 
 def test_flags_say_what_makes_an_answer_uncertain(predictor: Predictor) -> None:
@@ -184,6 +185,15 @@ def test_flags_of_a_past_time_are_those_of_a_history_that_ended_then(plain_bundl
     assert Flag.UNSEEN_PARTITION not in flags_of(now, partition="late", qos="late")
 
 
+def test_no_limit_is_recommended_where_the_job_s_own_is_not_enough(plain_bundle: Path) -> None:
+    predictor = knowing(plain_bundle, events_of(LOG))
+    found = predictor.predict(JOBS)
+    likely = found.timeout_probability > 1 - found.confidences  # false without a limit
+    assert 0 < likely.sum() < len(likely)
+    np.testing.assert_array_equal(np.isnan(found.recommended_time_req_s), likely)
+    np.testing.assert_array_equal(found.flags & Flag.TIME_LIMIT_TOO_SHORT > 0, likely)
+
+
 def test_a_limit_that_the_partition_does_not_allow_is_not_recommended(plain_bundle: Path) -> None:
     limits = dict.fromkeys(LOG["partition"].unique(), 60.0)
     predictor = knowing(plain_bundle, events_of(LOG), partition_limits=limits)
@@ -191,7 +201,9 @@ def test_a_limit_that_the_partition_does_not_allow_is_not_recommended(plain_bund
     assert np.isnan(found.recommended_time_req_s).all()
     assert (found.flags & Flag.PARTITION_LIMIT_TOO_SHORT > 0).all()
     free = predictor.predict(JOBS.filter(pl.col("partition").is_null()))
-    assert np.isfinite(free.recommended_time_req_s).all()
+    enough = free.flags & Flag.TIME_LIMIT_TOO_SHORT == 0
+    assert np.isfinite(free.recommended_time_req_s[enough]).all()
+    assert (free.flags & Flag.PARTITION_LIMIT_TOO_SHORT == 0).all()
 
 
 # bundles

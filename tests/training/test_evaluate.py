@@ -84,6 +84,7 @@ def test_jobs_are_asked_again_with_other_limits(evaluation: Evaluation) -> None:
     assert again is not None
     assert again.falling == 0.5
     assert again.recommended_holds == {"0.9": 0.8, "0.95": 0.8}
+    assert again.recommended == {"0.9": 1.0, "0.95": 1.0}
 
 
 def test_following_the_recommended_limits_is_measured(evaluation: Evaluation) -> None:

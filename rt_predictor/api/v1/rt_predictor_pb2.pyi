@@ -45,6 +45,11 @@ class _PredictionFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Predic
     """The longest time limit that the partition allows is not enough with `recommendation_confidence`:
     no limit is recommended.
     """
+    PREDICTION_FLAG_TIME_LIMIT_TOO_SHORT: _PredictionFlag.ValueType  # 7
+    """The job's own time limit is not enough with `recommendation_confidence`. How long the job would
+    run with a longer one is not known from this answer: no limit is recommended, ask with a longer
+    one.
+    """
 
 class PredictionFlag(_PredictionFlag, metaclass=_PredictionFlagEnumTypeWrapper):
     """What makes an answer less certain than others."""
@@ -63,6 +68,11 @@ PREDICTION_FLAG_OUT_OF_TRAINING_RANGE: PredictionFlag.ValueType  # 5
 PREDICTION_FLAG_PARTITION_LIMIT_TOO_SHORT: PredictionFlag.ValueType  # 6
 """The longest time limit that the partition allows is not enough with `recommendation_confidence`:
 no limit is recommended.
+"""
+PREDICTION_FLAG_TIME_LIMIT_TOO_SHORT: PredictionFlag.ValueType  # 7
+"""The job's own time limit is not enough with `recommendation_confidence`. How long the job would
+run with a longer one is not known from this answer: no limit is recommended, ask with a longer
+one.
 """
 Global___PredictionFlag: _TypeAlias = PredictionFlag  # noqa: Y015
 
@@ -317,7 +327,8 @@ class PredictResponse(_message.Message):
     """The smallest time limit that the job fits in with a probability of `recommendation_confidence`,
     in seconds, a multiple of the service's `prediction.limit_granularity_s`: what the user should
     ask for. Absent where the longest limit of the partition is not enough
-    (PREDICTION_FLAG_PARTITION_LIMIT_TOO_SHORT).
+    (PREDICTION_FLAG_PARTITION_LIMIT_TOO_SHORT), or the job's own
+    (PREDICTION_FLAG_TIME_LIMIT_TOO_SHORT).
     """
     remaining_runtime: _builtins.float
     """With `elapsed`: how much longer the job is expected to run, in seconds. `predicted_runtime` stays

@@ -17,22 +17,19 @@ from numpy.typing import NDArray
 
 from rt_predictor.features.asked import Asked
 from rt_predictor.features.matrix import assemble
-from rt_predictor.history.asked_tokens import some_tokens
 from rt_predictor.history.columns import Float, Times
 from rt_predictor.history.log_tokens import LogTokens
-from rt_predictor.training.network.knowledge import leave_out
+from rt_predictor.training.network.knowledge import draw_lost, leave_out
 from rt_predictor.training.network.shape import support_s
+from rt_predictor.training.network.twins import Twins
 
 Rows = NDArray[np.intp]
 
 BATCH = 512
 """Jobs of one step."""
 
-LONGER = 1 / 3
-"""Share of the jobs that are looked at with a longer limit too."""
-
-LONGER_BY = (0.05, 0.7)
-"""Range of the logarithm of how much longer it is."""
+TWINS = 1 / 3
+"""Share of the jobs that are looked at with their twins' limits too."""
 
 BOOSTERS_SILENT = 0.2
 """Share of the jobs that learn without boosters."""
@@ -56,6 +53,7 @@ class LearningLog:
     boosted: Float
     """[n, BOOSTERS] logarithm of what boosters that have not seen a job say of it, over the scale;
     NaN for nothing"""
+    twins: Twins
     zone: tzinfo = UTC
 
     @cached_property
@@ -64,11 +62,13 @@ class LearningLog:
         return float(self.runtime_s[self.rows].mean())
 
 
-class Longer(NamedTuple):
-    """Some jobs of a batch with longer limits."""
+class BatchTwins(NamedTuple):
+    """Some jobs of a batch with other limits."""
 
     places: NDArray[np.int32]
     """[k] their places in the batch"""
+    longer: Float
+    """[k] 1 where the other limit is the longer one, -1 where it is not, 0 without a limit"""
     matrix: Float
     """[k, WIDTH]"""
     boosted: Float
@@ -77,8 +77,6 @@ class Longer(NamedTuple):
     """[k, POINTS]"""
     points_s: Float
     """[k, POINTS] ascending"""
-    limited: Float
-    """[k] 1 for jobs that have a limit, else 0"""
 
 
 class Batch(NamedTuple):
@@ -96,7 +94,7 @@ class Batch(NamedTuple):
     """[b] outcomes"""
     scale_s: Float
     """[b] unit of their log"""
-    longer: Longer
+    twins: BatchTwins
 
 
 def batches(
@@ -133,22 +131,22 @@ def _batch(
     """Return the batch of these rows [b] of the logs with these numbers [b]."""
     order = np.lexsort((rows, owners))
     owners, rows = owners[order], rows[order]
-    places = np.sort(random.permutation(len(rows))[: int(LONGER * len(rows))])
+    places = np.sort(random.permutation(len(rows))[: int(TWINS * len(rows))])
     parts = []
     for number in np.unique(owners):
         first, last = np.searchsorted(owners, (number, number + 1))
         chosen = places[(places >= first) & (places < last)] - first
         parts.append(_part(logs[number], rows[first:last], chosen, random))
-    matrix, boosted, runtime_s, scale_s, *longer = (
+    matrix, boosted, runtime_s, scale_s, *of_twins = (
         np.concatenate(arrays) for arrays in zip(*parts, strict=True)
     )
-    longer_matrix, longer_boosted, limited = longer
-    twins = Longer(
+    longer, twin_matrix, twin_boosted = of_twins
+    twins = BatchTwins(
         places.astype(np.int32),
-        longer_matrix,
-        longer_boosted,
-        *_in_order(support_s(longer_matrix, longer_boosted)),
-        limited,
+        longer,
+        twin_matrix,
+        twin_boosted,
+        *_in_order(support_s(twin_matrix, twin_boosted)),
     )
     points = _in_order(support_s(matrix, boosted))
     return Batch(matrix, boosted, *points, runtime_s, scale_s, twins)
@@ -157,23 +155,21 @@ def _batch(
 def _part(
     log: LearningLog, rows: Rows, chosen: Rows, random: np.random.Generator
 ) -> tuple[Float, ...]:
-    """Return arrays of some jobs of a log, then of the chosen ones with a longer limit."""
-    asked, tokens = leave_out(log.asked[rows], log.tokens.gather(rows), random)
-    silent = random.random(len(rows)) < BOOSTERS_SILENT
-    boosted = np.where(silent[:, None], np.float32(np.nan), log.boosted[rows])
-    by = random.uniform(*LONGER_BY, len(chosen))
-    longer = asked[chosen].with_limits(asked.limit_s[chosen] * np.exp(by))
-    limited = ~np.isnan(longer.limit_s)
-    # What boosters say stays as long, and so becomes less of the longer limit.
-    shift = np.where(limited, by, 0.0).astype(np.float32)
+    """Return arrays of some jobs of a log, then of the twins of the chosen ones."""
+    lost = draw_lost(len(rows), random)
+    silent = (random.random(len(rows)) < BOOSTERS_SILENT)[:, None]
+    asked, tokens = leave_out(log.asked[rows], log.tokens.gather(rows), lost)
+    twins, others = log.twins, rows[chosen]
+    twin, twin_tokens = leave_out(twins.asked[others], twins.tokens.gather(others), lost[:, chosen])
+    longer = np.nan_to_num(np.sign(twin.limit_s - asked.limit_s[chosen]))
     return (
         assemble(asked, tokens, log.zone),
-        boosted,
+        np.where(silent, np.float32(np.nan), log.boosted[rows]),
         log.runtime_s[rows].astype(np.float32),
         np.full(len(rows), log.scale_s, dtype=np.float32),
-        assemble(longer, some_tokens(tokens, chosen), log.zone),
-        boosted[chosen] - shift[:, None],
-        limited.astype(np.float32),
+        longer.astype(np.float32),
+        assemble(twin, twin_tokens, log.zone),
+        np.where(silent[chosen], np.float32(np.nan), twins.boosted[others]),
     )
 
 

@@ -17,7 +17,7 @@ from rt_predictor.errors import TrainingError
 from rt_predictor.features.matrix import CAP, SCALE
 from rt_predictor.training.network.batches import BATCH, Batch, LearningLog, batches, steps
 from rt_predictor.training.network.forward import Weights, initial_weights, scores
-from rt_predictor.training.network.loss import crps, falls, reach
+from rt_predictor.training.network.loss import breaks, crps, falls, reach
 from rt_predictor.training.network.shape import Sizes
 
 Array = Any
@@ -36,8 +36,8 @@ class Plan:
     seed: int = 0
 
 
-FALLS, REACH = 1.0, 1.0
-"""How much the law of limits, and the chance to reach them, count beside the score."""
+LAWS, REACH = 2.0, 1.0
+"""How much each law of limits, and the chance to reach them, count beside the score."""
 
 _WEIGHT_DECAY, _CLIP = 1e-3, 1.0
 _WARM_UP_STEPS, _LAST_RATE = 200, 0.02
@@ -120,19 +120,28 @@ _step: Callable[..., _Learned] = jax.jit(_take_step)
 
 
 def _loss(weights: Weights, batch: Batch, key: Array) -> Array:
-    longer, jobs = batch.longer, len(batch.matrix)
-    matrix = jnp.concatenate([batch.matrix, longer.matrix])
-    boosted = jnp.concatenate([batch.boosted, longer.boosted])
+    twins, jobs = batch.twins, len(batch.matrix)
+    matrix = jnp.concatenate([batch.matrix, twins.matrix])
+    boosted = jnp.concatenate([batch.boosted, twins.boosted])
     found = jax.nn.softmax(scores(weights, matrix, boosted, key))
-    order = jnp.concatenate([batch.order, longer.order])
+    order = jnp.concatenate([batch.order, twins.order])
     found = jnp.take_along_axis(found, order, axis=1)
 
     unit = batch.scale_s
     points = jnp.sqrt(batch.points_s / unit[:, None])
     score = crps(found[:jobs], points, jnp.sqrt(batch.runtime_s / unit))
-    at = longer.places
-    law = falls(found[at], batch.points_s[at], found[jobs:], longer.points_s)
     limit = batch.matrix[:, CAP.start]
     limited = limit == batch.matrix[:, SCALE.start]
     told = reach(found[:jobs], batch.points_s, limit, batch.runtime_s)
-    return score.mean() + FALLS * (law * longer.limited).mean() + REACH * (told * limited).mean()
+
+    at, is_longer = twins.places, twins.longer[:, None] > 0
+    # The job's own limit is the one of which the outcome is known: its twin is to follow it.
+    own, other = jax.lax.stop_gradient(found[at]), found[jobs:]
+    own_s, other_s = batch.points_s[at], twins.points_s
+    shorter, shorter_s = (jnp.where(is_longer, *pair) for pair in ((own, other), (own_s, other_s)))
+    longer, longer_s = (jnp.where(is_longer, *pair) for pair in ((other, own), (other_s, own_s)))
+    shorter_limit = jnp.minimum(limit[at], twins.matrix[:, CAP.start])
+    law = falls(shorter, shorter_s, longer, longer_s)
+    law += breaks(shorter, shorter_s, longer, longer_s, shorter_limit)
+    law = law * jnp.abs(twins.longer)
+    return score.mean() + LAWS * law.mean() + REACH * (told * limited).mean()

@@ -7,11 +7,15 @@ alone. What is left out is gone before features are made, with all that follows 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rt_predictor.features.asked import Asked
 from rt_predictor.history.asked_tokens import NO_JOB, AskedTokens
 from rt_predictor.history.columns import COLUMN
 from rt_predictor.history.token_keys import NO_ROW, slots_of
+
+Lost = NDArray[np.bool_]
+"""[len(KNOWLEDGE), n] what each of n jobs learns without."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +50,32 @@ KNOWLEDGE: tuple[Knowledge, ...] = (
 )
 
 
-def leave_out(
-    asked: Asked, tokens: AskedTokens, random: np.random.Generator
-) -> tuple[Asked, AskedTokens]:
-    """Return n jobs and what history says of them, each without some of it."""
+def draw_lost(jobs: int, random: np.random.Generator) -> Lost:
+    """Draw what each of n jobs learns without."""
+    return np.stack([random.random(jobs) < knowledge.left_out for knowledge in KNOWLEDGE])
+
+
+def leave_out(asked: Asked, tokens: AskedTokens, lost: Lost) -> tuple[Asked, AskedTokens]:
+    """Return n jobs and what history says of them, each without some of it.
+
+    Args:
+        asked: [n] the jobs.
+        tokens: what history says of them.
+        lost: what each learns without.
+    """
     columns, seen = asked.columns.copy(), tokens.columns.copy()
     rows, in_flight = tokens.rows.copy(), tokens.in_flight.copy()
     limit_s = asked.limit_s
-    for knowledge in KNOWLEDGE:
-        lost = random.random(len(asked)) < knowledge.left_out
+    for knowledge, without in zip(KNOWLEDGE, lost, strict=True):
         for name in knowledge.columns:
-            columns[lost, COLUMN[name]] = NO_JOB[COLUMN[name]]
-            seen[lost, :, COLUMN[name]] = NO_JOB[COLUMN[name]]
+            columns[without, COLUMN[name]] = NO_JOB[COLUMN[name]]
+            seen[without, :, COLUMN[name]] = NO_JOB[COLUMN[name]]
         for kind in knowledge.tokens:
-            rows[lost, slots_of(kind)] = NO_ROW
+            rows[without, slots_of(kind)] = NO_ROW
         if knowledge.in_flight:
-            in_flight[lost] = np.nan
+            in_flight[without] = np.nan
         if "log_limit" in knowledge.columns:
-            limit_s = np.where(lost, np.nan, limit_s)
+            limit_s = np.where(without, np.nan, limit_s)
     empty = rows == NO_ROW
     seen[empty] = NO_JOB
     left = tokens._replace(

@@ -1,6 +1,6 @@
 """What the network learns by.
 
-How near distributions are to outcomes, how well they tell who reaches the limit, and one law of
+How near distributions are to outcomes, how well they tell who reaches the limit, and two laws of
 limits.
 """
 
@@ -51,9 +51,9 @@ def falls(weights: Array, points: Array, longer_weights: Array, longer_points: A
     is over is summed over the points, by their weight and evenly.
 
     Args:
-        weights: [n, S] of the points, in their order.
+        weights: [n, S] of the points with the shorter limit, in their order.
         points: [n, S] ascending.
-        longer_weights: [n, S] with a longer limit, in the order of their points.
+        longer_weights: [n, S] with the longer limit, in the order of their points.
         longer_points: [n, S] ascending.
     """
     level = jnp.cumsum(weights, axis=1)
@@ -61,3 +61,20 @@ def falls(weights: Array, points: Array, longer_weights: Array, longer_points: A
     reached = jax.vmap(lambda at, x: jnp.searchsorted(at, x, side="right"))(longer_points, points)
     over = jax.nn.relu(jnp.take_along_axis(longer_level, reached, axis=1) - level)
     return (over * (weights + 1.0 / weights.shape[1])).sum(axis=1)
+
+
+def breaks(
+    weights: Array, points: Array, longer_weights: Array, longer_points: Array, limit: Array
+) -> Array:
+    """Return how much likelier n jobs would reach their limit than to run that long without it.
+
+    What the distribution with a longer limit leaves above the shorter one is the most that may
+    reach that: a limit that is recommended must hold when it is asked for. [n]
+
+    Args:
+        weights, points, longer_weights, longer_points: as of `falls`.
+        limit: [n] the shorter limit.
+    """
+    before = (weights * (points < limit[:, None])).sum(axis=1)
+    longer_before = (longer_weights * (longer_points < limit[:, None])).sum(axis=1)
+    return jax.nn.relu(longer_before - before)

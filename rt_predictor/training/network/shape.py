@@ -18,7 +18,7 @@ from rt_predictor.history.columns import Float
 class Sizes:
     """Widths of the layers."""
 
-    hidden: int = 32
+    hidden: int = 24
     """Numbers that stand for a token, and for the request."""
     wide: int = 64
     """Numbers between."""
@@ -33,11 +33,13 @@ RELATIVE: Final = np.array(
     [
         *(0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075),
         *(0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
-        *(0.9, 0.95, 0.98, 1.0, 1.005, 1.02, 1.05, 1.15, 1.5, 2.0, 4.0),
+        *(0.9, 0.93, 0.96, 0.98, 0.985, 0.99, 0.995, 0.998, 0.9995, 1.0),
+        *(1.001, 1.005, 1.02, 1.05, 1.15, 1.3, 1.5, 2.0, 2.8, 4.0),
     ],
     dtype=np.float32,
 )
-"""Points in scales."""
+"""Points in scales; dense just below the limit: many systems stop jobs a little early, and that and
+reaching the limit must be told apart."""
 
 ABSOLUTE_S: Final[NDArray[np.float32]] = np.geomspace(2, 30 * 86400, 44).astype(np.float32)
 """Points in s; none above the limit."""

@@ -9,6 +9,7 @@ from rt_predictor.history.log_tokens import log_tokens
 from rt_predictor.training.network.batches import LearningLog
 from rt_predictor.training.network.forward import Weights, initial_weights
 from rt_predictor.training.network.shape import BOOSTERS, Sizes
+from rt_predictor.training.network.twins import Twins, boosted_of_twins, twin_limits_s
 from tests.features.asked_logs import asked, random_log
 
 SMALL = Sizes(hidden=8, wide=8, heads=2)
@@ -21,7 +22,11 @@ def learning_log(jobs: int = 700, seed: int = 0) -> LearningLog:
     boosted = random.normal(-1, 1, (jobs, BOOSTERS)).astype(np.float32)
     boosted[::2] = np.nan
     runtime_s = log.columns[:, COLUMN["runtime_s"]].astype(np.float64)
-    return LearningLog(asked(log), log_tokens(log), runtime_s, np.arange(jobs), boosted)
+    jobs_asked, tokens = asked(log), log_tokens(log)
+    limit_s = twin_limits_s(jobs_asked.limit_s, tokens, random)
+    said = boosted_of_twins(boosted, jobs_asked.limit_s, limit_s)
+    twins = Twins(jobs_asked.with_limits(limit_s), tokens, said)
+    return LearningLog(jobs_asked, tokens, runtime_s, np.arange(jobs), boosted, twins)
 
 
 def matrix_of(log: LearningLog, rows: slice = slice(None)) -> Float:

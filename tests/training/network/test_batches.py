@@ -3,10 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rt_predictor.features.matrix import SCALE, WIDTH
+from rt_predictor.features.matrix import REQUEST, SCALE, WIDTH
+from rt_predictor.features.request_features import REQUEST_FEATURES
 from rt_predictor.training.network.batches import BATCH, LearningLog, batches, steps
 from rt_predictor.training.network.shape import POINTS
 from tests.training.network.learning_logs import learning_log
+
+FEATURES = [feature.name for feature in REQUEST_FEATURES]
 
 
 @pytest.fixture(scope="module")
@@ -28,25 +31,34 @@ def test_batches_are_full_and_ready_for_the_loss(logs):
         assert set(np.unique(batch.scale_s)) == {np.float32(log.scale_s) for log in logs}
 
 
-def test_longer_limits_are_longer_and_all_else_is_the_same(logs):
+def test_twins_have_another_limit_and_all_else_is_the_same(logs):
     batch = drawn(logs)[0]
-    longer = batch.longer
-    assert len(longer.places) == BATCH // 3
-    scales = longer.matrix[:, SCALE] / batch.matrix[longer.places][:, SCALE]
-    limited = longer.limited.astype(bool)
-    assert 0 < limited.sum() < len(limited)
-    assert (scales[limited] > 1.05).all()
-    assert (scales[limited] < 2.02).all()
-    assert (scales[~limited] == 1).all()
-    before = batch.boosted[longer.places] + np.log(batch.matrix[longer.places][:, SCALE])
-    after = longer.boosted + np.log(longer.matrix[:, SCALE])
-    np.testing.assert_allclose(after, before, rtol=1e-4)
+    twins = batch.twins
+    assert len(twins.places) == BATCH // 3
+    own, other = batch.matrix[twins.places], twins.matrix
+    scales = (other[:, SCALE] / own[:, SCALE])[:, 0]
+    assert {-1, 0, 1} == set(twins.longer.tolist())
+    assert (scales[twins.longer > 0] > 1).all()
+    assert (scales[twins.longer < 0] <= 1).all()
+    assert (scales[twins.longer == 0] == 1).all()
+    before = batch.boosted[twins.places] + np.log(own[:, SCALE])
+    after = twins.boosted + np.log(other[:, SCALE])
+    limited = twins.longer != 0
+    np.testing.assert_allclose(after[limited], before[limited], rtol=1e-4)
+
+
+def test_a_job_and_its_twin_learn_without_the_same(logs):
+    batch = drawn(logs)[0]
+    rest = [name for name in FEATURES if name.endswith("_missing")]
+    columns = REQUEST.start + np.array([FEATURES.index(name) for name in rest])
+    twins = batch.matrix[batch.twins.places][:, columns], batch.twins.matrix[:, columns]
+    np.testing.assert_array_equal(*twins)
 
 
 def test_the_same_seed_draws_the_same_batches(logs):
     for one, other in zip(drawn(logs), drawn(logs), strict=True):
         assert one.matrix.tobytes() == other.matrix.tobytes()
-        assert one.longer.matrix.tobytes() == other.longer.matrix.tobytes()
+        assert one.twins.matrix.tobytes() == other.twins.matrix.tobytes()
     assert drawn(logs)[0].matrix.tobytes() != drawn(logs, seed=1)[0].matrix.tobytes()
 
 

@@ -4,24 +4,16 @@ from rt_predictor.features.matrix import assemble
 from rt_predictor.history.asked_tokens import NO_JOB
 from rt_predictor.history.columns import COLUMN
 from rt_predictor.history.token_keys import NO_ROW, slots_of
-from rt_predictor.training.network.knowledge import KNOWLEDGE, leave_out
+from rt_predictor.training.network.knowledge import KNOWLEDGE, draw_lost, leave_out
 from tests.training.network.learning_logs import learning_log
 
 
-class _Sometimes:
-    """Says of which knowledge is lost, for all jobs at once."""
-
-    def __init__(self, lost: str) -> None:
-        self._answers = iter([knowledge.name == lost for knowledge in KNOWLEDGE])
-
-    def random(self, jobs: int) -> np.ndarray:
-        return np.full(jobs, 0.0 if next(self._answers) else 1.0)
-
-
-def without(lost: str):
+def without(name: str):
+    """A log, and its jobs without what is known together under a name."""
     log = learning_log(80)
     tokens = log.tokens.gather(slice(None))
-    return log, tokens, *leave_out(log.asked, tokens, _Sometimes(lost))  # type: ignore[arg-type]
+    lost = np.repeat([[knowledge.name == name] for knowledge in KNOWLEDGE], 80, axis=1)
+    return log, tokens, *leave_out(log.asked, tokens, lost)
 
 
 def test_what_is_left_out_is_gone_from_the_job_and_from_its_tokens():
@@ -57,7 +49,9 @@ def test_whatever_is_left_out_features_are_numbers():
 
 def test_shares_are_as_declared():
     log = learning_log(700)
-    asked, _ = leave_out(log.asked, log.tokens.gather(slice(None)), np.random.default_rng(0))
+    random = np.random.default_rng(0)
+    tokens = log.tokens.gather(slice(None))
+    asked, _ = leave_out(log.asked, tokens, draw_lost(700, random))
     lost = (asked.columns[:, COLUMN["name_id"]] == 0) & (
         log.asked.columns[:, COLUMN["name_id"]] > 0
     )

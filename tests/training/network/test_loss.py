@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rt_predictor.model.distribution import Distribution
-from rt_predictor.training.network.loss import crps, falls, reach
+from rt_predictor.training.network.loss import breaks, crps, falls, reach
 
 
 def some(seed: int, jobs: int = 5, points: int = 9) -> tuple[np.ndarray, np.ndarray]:
@@ -42,3 +42,13 @@ def test_a_longer_limit_may_lengthen_what_is_predicted_but_not_shorten_it():
     assert not np.asarray(falls(weights, points_s, weights, points_s)).any()
     assert not np.asarray(falls(weights, points_s, weights, points_s * 1.5)).any()
     assert (np.asarray(falls(weights, points_s, weights, points_s * 0.5)) > 0).all()
+
+
+def test_a_shorter_limit_must_be_as_likely_to_hold_as_the_longer_one_says():
+    weights, points_s = some(4)
+    limit_s = points_s[:, 6]
+    assert not np.asarray(breaks(weights, points_s, weights, points_s, limit_s)).any()
+    later = np.asarray(breaks(weights, points_s * 1.5, weights, points_s, limit_s))
+    before = [np.where(points_s * by < limit_s[:, None], weights, 0).sum(1) for by in (1, 1.5)]
+    np.testing.assert_allclose(later, before[0] - before[1], atol=1e-6)
+    assert not np.asarray(breaks(weights, points_s, weights, points_s * 1.5, limit_s)).any()
