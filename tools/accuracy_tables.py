@@ -192,10 +192,10 @@ def again_table(documents: Documents) -> str:
     """What is answered to the same jobs with other limits."""
     figures: dict[str, Figure] = {
         "falls": lambda d: _of(d, "asked_again", "falling"),
-        "90 % limit holds": lambda d: _of(d, "asked_again", "recommended_holds", "0.9"),
-        "of jobs": lambda d: _of(d, "asked_again", "recommended", "0.9"),
-        "95 % limit holds": lambda d: _of(d, "asked_again", "recommended_holds", "0.95"),
-        "of all jobs": lambda d: _of(d, "asked_again", "recommended", "0.95"),
+        "get a 90 % limit": lambda d: _of(d, "asked_again", "recommended", "0.9"),
+        "it holds": lambda d: _of(d, "asked_again", "recommended_holds", "0.9"),
+        "get a 95 % limit": lambda d: _of(d, "asked_again", "recommended", "0.95"),
+        "that holds": lambda d: _of(d, "asked_again", "recommended_holds", "0.95"),
     }
     return _figures_table(documents, figures, shares=tuple(figures), means=False)
 

@@ -141,7 +141,8 @@ def test_tables_show_what_was_measured(tables: ModuleType, measured: dict) -> No
     assert cells(tables.distribution_table(documents))["geometric mean"][2] == "0.800"
     freed = measured["usefulness"]["0.95"]["freed"]
     assert cells(tables.usefulness_table(documents))["A"][4] == f"{100 * freed:.1f} %"
-    assert cells(tables.again_table(documents))["A"] == ["50.0 %", "80.0 %", "100.0 %"] * 2
+    again = ["50.0 %", "100.0 %", "80.0 %", "100.0 %", "80.0 %"]
+    assert cells(tables.again_table(documents))["A"] == again * 2
     summary = cells(tables.summary_table(documents))
     assert summary["fine-tuned"][-1] == "0.800"
 
