@@ -154,8 +154,8 @@ def test_only_jobs_of_others_are_strangers() -> None:
     theirs = [run(second, 1, user="bob") for second in range(3)]
     log = log_of(*theirs, *mine, run(100, 1))
     rows = log_tokens(log).rows[-1]
-    assert rows[slots_of("strangers")].tolist() == [2, 1, 0] + [NO_ROW] * 5
-    assert rows[slots_of("account")].tolist() == [2, 1, 0, NO_ROW]
+    assert rows[slots_of("strangers")].tolist() == [2, 1, 0] + [NO_ROW] * 3
+    assert rows[slots_of("account")].tolist() == [2, 1, 0]
 
 
 def test_strangers_are_looked_for_among_the_last_jobs_only() -> None:
@@ -169,14 +169,14 @@ def test_strangers_are_looked_for_among_the_last_jobs_only() -> None:
 def test_jobs_of_the_nearest_limit_are_taken_the_nearest_first() -> None:
     limits = [100.0, 400.0, None, 210.0, 200.0, 95.0, 210.0, 3000.0, 10.0, 190.0]
     log = log_of(*(run(second, 1, time_req=limit) for second, limit in enumerate(limits)))
-    for own, nearest in ((205.0, [6, 3, 4, 9, 1, 0, 5, 7]), (None, [2, 9, 8, 7, 6, 5, 4, 3])):
+    for own, nearest in ((205.0, [6, 3, 4, 9, 1, 0]), (None, [2, 9, 8, 7, 6, 5])):
         asked = log_of(run(100, 1, time_req=own))
         found = log_tokens(log, asked).rows[0]
         assert found[slots_of("same_request")].tolist() == nearest
-        assert found[slots_of("strangers")].tolist() == [NO_ROW] * 8
+        assert found[slots_of("strangers")].tolist() == [NO_ROW] * 6
         stranger = log_of(run(100, 1, time_req=own, user="bob"))
         found = log_tokens(log, stranger).rows[0]
-        assert found[slots_of("same_request")].tolist() == [NO_ROW] * 8
+        assert found[slots_of("same_request")].tolist() == [NO_ROW] * 6
         assert found[slots_of("strangers")].tolist() == nearest
 
 
@@ -185,7 +185,7 @@ def test_few_jobs_are_all_taken_however_far_their_limits_are() -> None:
     log = log_of(*(run(second, 1, time_req=limit) for second, limit in enumerate(limits)))
     for user, kind in (("ann", "same_request"), ("bob", "strangers")):
         asked = log_of(run(100, 1, time_req=200.0, user=user))
-        assert log_tokens(log, asked).rows[0, slots_of(kind)].tolist() == [0, 2, 1] + [NO_ROW] * 5
+        assert log_tokens(log, asked).rows[0, slots_of(kind)].tolist() == [0, 2, 1] + [NO_ROW] * 3
 
 
 def test_near_limits_are_looked_for_among_the_last_jobs_only() -> None:

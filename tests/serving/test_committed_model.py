@@ -45,7 +45,9 @@ def test_numbers_of_an_answer_agree(whole: Predictions) -> None:
     at_limit = whole.runtime_s >= limit_s
     np.testing.assert_array_equal(at_limit[limited], whole.timeout_probability[limited] > 0.5)
     usual = JOBS["confidence_level"].is_null().to_numpy()
-    assert (whole.recommended_time_req_s > whole.runtime_s)[usual].all()
+    enough = ~(whole.timeout_probability > 1 - whole.confidences)  # true without a limit
+    np.testing.assert_array_equal(np.isfinite(whole.recommended_time_req_s), enough)
+    assert (whole.recommended_time_req_s > whole.runtime_s)[usual & enough].all()
     assert np.median(whole.runtime_s) < MAX_RUNTIME_S / 100
 
 

@@ -16,7 +16,7 @@ from rt_predictor.training.judged import judge_bundle, judge_training
 from rt_predictor.training.prepare import PreparedLog
 from rt_predictor.training.progress import ignore_progress
 from rt_predictor.training.replay import replay, span_after
-from rt_predictor.training.replayed import LEVELS, Replayed
+from rt_predictor.training.replayed import LEVELS, TRIED_CONFIDENCES, Replayed
 from rt_predictor.training.site import Start
 
 
@@ -43,7 +43,11 @@ def test_views_do_not_contradict_each_other(judged: Replayed) -> None:
         assert (judged.predicted_s <= judged.upper_s[:, place]).all()
     limit = judged.jobs["time_req"].to_numpy()
     assert ((judged.predicted_s >= limit) == (judged.timeout_probability > 0.5)).all()
-    assert (np.diff(judged.recommended_s, axis=1) >= 0).all()
+    steps = np.diff(judged.recommended_s, axis=1)
+    assert (steps[~np.isnan(steps)] >= 0).all()
+    for place, confidence in enumerate(TRIED_CONFIDENCES):
+        absent = np.isnan(judged.recommended_s[:, place])
+        assert (absent == (judged.timeout_probability > 1 - confidence)).all()
 
 
 def test_scores_are_no_worse_than_those_of_the_point(judged: Replayed) -> None:
