@@ -7,6 +7,7 @@ TRACE ?= ../shared/traces/drac-graham-2021.sacct.gz
 BUNDLE ?= artifacts/production
 TUNED ?= models/ours
 BASE_ARGS ?=
+BASE_SEED ?= 8
 IMAGE ?= rt-predictor:latest
 BASE ?= python:3.13-slim
 PYTEST_ARGS ?=
@@ -49,7 +50,7 @@ train: setup-train  ## tune the base model on TRACE, a job log, into TUNED
 	$(BIN)/rt-predictor train $(TRACE) -o $(TUNED)
 
 base: setup-train  ## train the base model, artifacts/production, on the public logs; some ten minutes
-	$(BIN)/python tools/base.py $(BASE_ARGS)
+	RT_PREDICTOR_TRAINING__SEED=$(BASE_SEED) $(BIN)/python tools/base.py $(BASE_ARGS)
 
 setup: setup-dev  ## make the environment for development, .venv
 
