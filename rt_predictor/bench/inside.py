@@ -21,8 +21,8 @@ from rt_predictor.serving.predictor import Predictor
 from rt_predictor.settings import load_settings
 
 _SINGLES, _BULK_ROWS = 300, 20_000
-_CHUNK = 512
-"""Rows that the graph is given at a time."""
+_CHUNK = 256
+"""Rows that the graph is given at a time, as the service does where nothing is set."""
 _LIBRARIES = ("xgboost", "lightgbm", "catboost")
 
 

@@ -93,7 +93,7 @@ def _recommended(answer: "Prediction") -> str:
     chance = percent(answer.recommendation_confidence)
     if answer.recommended_time_req is None:
         if Flag.TIME_LIMIT_TOO_SHORT in answer.flags:
-            return f"a longer limit: this one is not enough with a chance of {chance}"
+            return f"a longer limit than this, to be enough with a chance of {chance}"
         return f"the partition allows no limit that is enough with a chance of {chance}"
     limit = time_limit(answer.recommended_time_req)
     return f"{limit}, which is enough with a chance of {chance}"

@@ -149,7 +149,7 @@ class Prediction:
     """None for a job without a time limit."""
     recommended_time_req: float | None
     """The smallest time limit that is enough with `recommendation_confidence`; None where the
-    partition allows none that is."""
+    partition allows none that is, or the job's own is not: `flags` say which."""
     model_predictions: Mapping[str, float]
     """What each model or rule says on its own."""
     flags: Flag

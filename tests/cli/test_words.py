@@ -2,6 +2,7 @@
 
 import pytest
 
+from rt_predictor.cli.answer_lines import answer_lines
 from rt_predictor.cli.words import (
     aligned,
     duration,
@@ -10,6 +11,7 @@ from rt_predictor.cli.words import (
     percent,
     time_limit,
 )
+from rt_predictor.client import Job, Prediction
 from rt_predictor.serving.predictions import Flag, flag_names
 
 
@@ -97,3 +99,23 @@ def test_every_flag_has_a_name_and_words() -> None:
 
 def test_texts_stand_under_each_other() -> None:
     assert aligned([("a", "1"), ("long", "2")]) == "a     1\nlong  2"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (Flag.TIME_LIMIT_TOO_SHORT, "a longer limit than this, to be enough with a chance of 90 %"),
+        (
+            Flag.PARTITION_LIMIT_TOO_SHORT,
+            "the partition allows no limit that is enough with a chance of 90 %",
+        ),
+    ],
+)
+def test_where_no_limit_is_recommended_the_reason_is_told(flags: Flag, words: str) -> None:
+    answer = Prediction(
+        predicted_runtime=60.0, confidence_lower=30.0, confidence_upper=90.0, confidence_level=0.9,
+        timeout_probability=0.2, recommended_time_req=None, recommendation_confidence=0.9,
+        model_predictions={}, model_version="m", request_id="", flags=flags,
+    )  # fmt: skip
+    lines = dict(answer_lines(Job(time_req=90.0, processors_req=1), answer, ()))
+    assert lines["ask for"] == words
