@@ -1,9 +1,9 @@
 """How far a feed has been followed, in a file that survives any death of the process."""
 
 import json
-import os
 from pathlib import Path
 
+from rt_predictor.durable_files import replace_file
 from rt_predictor.errors import FeedError, StartupError
 
 _FORMAT = 1
@@ -30,13 +30,9 @@ def read_mark_s(path: Path) -> float | None:
 
 def write_mark_s(path: Path, until_s: float) -> None:
     """Writes until when jobs are recorded: all of the file, or nothing. Raises FeedError."""
-    beside = path.with_name(f"{path.name}.new")
+    text = json.dumps({"format": _FORMAT, "recorded_until_s": until_s})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w") as file:
-            json.dump({"format": _FORMAT, "recorded_until_s": until_s}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        replace_file(path, text.encode())
     except OSError as error:
         raise FeedError(f"cannot write {path}: {error.strerror or error}") from error

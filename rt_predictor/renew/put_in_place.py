@@ -11,6 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
+from rt_predictor.durable_files import sync
 from rt_predictor.model.files import BUNDLE_FILES
 from rt_predictor.serving.served_model import digest_of
 
@@ -27,8 +28,8 @@ def copy_bundle(source: Path, folder: Path) -> None:
     for name in BUNDLE_FILES:
         if (source / name).exists():
             shutil.copyfile(source / name, folder / name)
-            _sync(folder / name)
-    _sync(folder)
+            sync(folder / name)
+    sync(folder)
 
 
 def put_in_place(new: Path, folder: Path, aside: Path) -> None:
@@ -43,7 +44,7 @@ def put_in_place(new: Path, folder: Path, aside: Path) -> None:
     else:
         _move_aside(folder, aside)
         new.rename(folder)
-    _sync(folder.parent)
+    sync(folder.parent)
 
 
 def finish(new: Path, folder: Path, aside: Path, digest: str) -> None:
@@ -82,12 +83,3 @@ def _exchanged(one: Path, other: Path) -> bool:
     if code in _CANNOT:
         return False
     raise OSError(code, os.strerror(code), str(one), None, str(other))
-
-
-def _sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,11 +1,11 @@
 """What renewal has come to, in one small file that survives any death of the process."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from rt_predictor.durable_files import replace_file
 from rt_predictor.errors import RenewalError, StartupError
 from rt_predictor.model.documents import Document
 
@@ -76,12 +76,7 @@ def read_state(path: Path) -> State:
 
 def write_state(path: Path, state: State) -> None:
     """Write the state: all of the file, or nothing. Raises RenewalError where it cannot."""
-    beside = path.with_name(f"{path.name}.new")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(state.model_dump_json(indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        replace_file(path, f"{state.model_dump_json(indent=1)}\n".encode())
     except OSError as error:
         raise RenewalError(f"cannot write {path}: {error.strerror or error}") from error

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from rt_predictor.durable_files import sync, write_file
 from rt_predictor.errors import StartupError, UsageError
 
 MAX_NAME_BYTES = 200
@@ -116,21 +117,21 @@ class Spool:
         """
         places = {one.file: self._answers / f"{one.file.name}{self._suffix}" for one in done}
         for one in done:
-            _write(_staged(places[one.file]), one.answers)
-        _sync(self._answers)
+            write_file(_staged(places[one.file]), one.answers)
+        sync(self._answers)
         committed = []
         for file, place in places.items():
             link = self._committed / file.name
             link.symlink_to(place)
             committed.append(link)
-        _sync(self._committed)
+        sync(self._committed)
         self._finish(committed)
 
     def reject(self, file: Path, reason: str) -> Path:
         """Sets a claimed file aside, with the reason beside it; returns where it is."""
         short = os.fsdecode(os.fsencode(file.name)[:MAX_NAME_BYTES])
         note = self._rejected / f"{short}.reason"
-        _write(_staged(note), f"{reason}\n".encode("utf-8", "backslashreplace"))
+        write_file(_staged(note), f"{reason}\n".encode("utf-8", "backslashreplace"))
         _staged(note).replace(note)
         return file.rename(self._rejected / file.name)
 
@@ -149,35 +150,19 @@ class Spool:
                 _staged(place).replace(place)
         for folder in {link.readlink().parent for link in links}:
             with suppress(FileNotFoundError):
-                _sync(folder)
+                sync(folder)
         for link in links:
             (self._claimed / link.name).unlink(missing_ok=True)
         # A link that outlives its file is harmless. A file that outlives its link would be scored
         # again, so the loss of the file must be on the disk first.
         if links:
-            _sync(self._claimed)
+            sync(self._claimed)
         for link in links:
             link.unlink()
 
 
 def _staged(place: Path) -> Path:
     return place.with_name(f".{place.name}.part")
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Makes what names a folder holds outlast a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _age(path: Path) -> tuple[int, str]:
