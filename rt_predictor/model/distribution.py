@@ -311,6 +311,19 @@ def recommended_limit_s(
     return np.where(limit_s <= longest_s, limit_s, np.nan)
 
 
+def limits_too_short(reached_s: Float64, limit_s: Float64) -> NDArray[np.bool_]:
+    """Return of which jobs the own limits are not enough: to those no limit is recommended.
+
+    Mass at a limit says that such jobs run until they are stopped, not how long they would run with
+    a longer one: the next multiple of the granularity would be reached as often.
+
+    Args:
+        reached_s: Q(confidence) of jobs.
+        limit_s: their limits, NaN for none, which is always enough.
+    """
+    return reached_s >= limit_s
+
+
 def _recommended_limit_of_one_s(reached_s: float, granularity_s: float) -> float:
     """The same for one job, in numbers of Python, which take a tenth of the time."""
     steps = float(floor(reached_s / granularity_s))

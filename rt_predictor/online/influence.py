@@ -21,10 +21,7 @@ from numpy.typing import NDArray
 
 from rt_predictor.history.known_jobs import Arrays
 from rt_predictor.online.arrays import named_parts, part_of
-from rt_predictor.online.outcome_weights import SHARE, greatest_count
-
-LEAST_SHARE: Final = SHARE
-"""Share of the moving weight that any user, and any client, may have in any case."""
+from rt_predictor.online.outcome_weights import LEAST_SHARE, equal_share, greatest_count
 
 HALF_SIBLINGS: Final = 30.0
 """Siblings with which a job counts half."""
@@ -205,7 +202,7 @@ class Bound:
             known.forget(_FORGOTTEN_WEIGHT)
         offered = self.offered.values()
         active = int((offered >= _ACTIVE_WEIGHT).sum())
-        self.share = max(LEAST_SHARE, 1 / max(active, 1))
+        self.share = equal_share(active)
         others = max(weight - float(self.used.values().sum()), 0.0)
         self.most = greatest_count(offered, self.share, others)
         if active > 1 and math.isinf(self.most):

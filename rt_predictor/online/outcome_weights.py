@@ -21,7 +21,7 @@ from rt_predictor.history.value_ids import NULL_ID, Ids
 
 Array = NDArray[np.float64]
 
-SHARE = 0.05
+LEAST_SHARE = 0.05
 """Of the weight that one user, or one client that is not trusted, may have in any case."""
 
 TRUSTED_S = 14 * 86400.0
@@ -71,7 +71,7 @@ class OutcomeWeights:
         self._clients: dict[int, float] = {}
         self._counted: dict[int, float] = {}
         """By client: what its outcomes have counted together."""
-        self._most = {"user": np.inf, "client": np.inf, "beside": SHARE * START_JOBS}
+        self._most = {"user": np.inf, "client": np.inf, "beside": LEAST_SHARE * START_JOBS}
         """Beside: that one client may have where a trusted one told of any job lately."""
         self._latest_s = -np.inf
         """Latest end of a job."""
@@ -122,11 +122,11 @@ class OutcomeWeights:
         users = np.array([*self._users.values()])
         clients = np.array([*self._clients.values()])
         others = max(START_JOBS, self._trusted)
-        most = greatest_count(clients, SHARE, others)
+        most = greatest_count(clients, LEAST_SHARE, others)
         self._most = {
-            "user": greatest_count(users, _equal_share(users), 0.0),
-            "client": greatest_count(clients, _equal_share(clients), 0.0),
-            "beside": min(most, SHARE * (others + float(clients.sum()))),
+            "user": greatest_count(users, equal_share(len(users)), 0.0),
+            "client": greatest_count(clients, equal_share(len(clients)), 0.0),
+            "beside": min(most, LEAST_SHARE * (others + float(clients.sum()))),
         }
 
     @property
@@ -167,9 +167,9 @@ class OutcomeWeights:
         return found
 
 
-def _equal_share(counts: Array) -> float:
-    """The share that each of some may have."""
-    return max(SHARE, 1 / max(len(counts), 1))
+def equal_share(active: int) -> float:
+    """Return the share that each of so many active ones may have."""
+    return max(LEAST_SHARE, 1 / max(active, 1))
 
 
 def greatest_count(counts: Array, share: float, others: float) -> float:

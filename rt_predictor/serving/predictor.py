@@ -21,7 +21,7 @@ from rt_predictor.jobs.asked import frame_of
 from rt_predictor.jobs.schema import Jobs
 from rt_predictor.model.bundle import Bundle, read_bundle
 from rt_predictor.model.conditional import given_elapsed
-from rt_predictor.model.distribution import Float64, recommended_limit_s
+from rt_predictor.model.distribution import Float64, limits_too_short, recommended_limit_s
 from rt_predictor.model.network import GRAPH_OUTPUT, Network
 from rt_predictor.model.session import ModelSession
 from rt_predictor.online.live import LiveFigures
@@ -155,7 +155,7 @@ class Predictor:
         flags = flags_of(jobs, asked.asked.columns, tokens, fold.names, asked.at_s)
         if self._partitions.longest_s:
             flags |= np.isnan(recommended_s) * _PARTITION_LIMIT_TOO_SHORT
-        too_short = runtimes.exceeded >= told.limit_s  # false without a limit
+        too_short = limits_too_short(runtimes.exceeded, told.limit_s)
         flags |= too_short * _TIME_LIMIT_TOO_SHORT
         recommended_s[too_short] = np.nan
         return Predictions(

@@ -12,7 +12,7 @@ import polars as pl
 
 from rt_predictor.history.columns import job_columns
 from rt_predictor.history.log_tokens import log_tokens
-from rt_predictor.model.distribution import Distribution, recommended_limit_s
+from rt_predictor.model.distribution import Distribution, limits_too_short, recommended_limit_s
 from rt_predictor.online.recalibration import LearnedLevels
 from rt_predictor.settings import Settings
 from rt_predictor.training.answering import Answering, AskedJobs
@@ -159,7 +159,7 @@ class _Views:
         self.timeout_probability[piece] = distribution.timeout_probability()
         reached_s = distribution.quantiles_s(TRIED_CONFIDENCES)
         recommended_s = recommended_limit_s(reached_s, granularity_s)
-        recommended_s[reached_s >= distribution.limit_s[:, None]] = np.nan
+        recommended_s[limits_too_short(reached_s, distribution.limit_s[:, None])] = np.nan
         self.recommended_s[piece] = recommended_s
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_predictor.online.influence import LEAST_SHARE, Shares, Siblings
+from rt_predictor.online.influence import Shares, Siblings
+from rt_predictor.online.outcome_weights import LEAST_SHARE
 
 WINDOW = 1000.0
 DAY_S = 86400.0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rt_predictor.history.value_ids import NULL_ID
 from rt_predictor.online.outcome_weights import (
     HALF_LIFE_JOBS,
-    SHARE,
+    LEAST_SHARE,
     TRUSTED_S,
     OutcomeWeights,
     Trusted,
@@ -84,7 +84,7 @@ def test_one_of_many_users_has_at_most_a_twentieth() -> None:
     users = ids(np.where(loud, 0, rng.integers(1, 60, 20_000)))
     weights = OutcomeWeights(nobody).weigh(users, np.full(20_000, NULL), ends(20_000))[10_000:]
     share = weights[loud[10_000:]].sum() / weights.sum()
-    assert SHARE / 2 < share < SHARE * 1.1
+    assert LEAST_SHARE / 2 < share < LEAST_SHARE * 1.1
 
 
 @pytest.mark.parametrize("users", [1, 2, 5])
@@ -100,7 +100,7 @@ def test_a_flood_beside_a_trusted_client_has_at_most_a_twentieth() -> None:
     flood = rng.random(20_000) < 0.8
     clients = np.where(flood, told_by(9, 20_000), told_by(8, 20_000))
     weights = beside_a_trusted_one(users, clients)[10_000:]
-    assert weights[flood[10_000:]].sum() / weights.sum() < SHARE * 1.1
+    assert weights[flood[10_000:]].sum() / weights.sum() < LEAST_SHARE * 1.1
     assert (weights[~flood[10_000:]] > 0.9).all()
 
 
@@ -113,7 +113,7 @@ def test_a_client_that_suddenly_floods_stays_within_its_share() -> None:
     for stop in range(3000, 6001, 500):
         faded = weights[:stop] * kept[-stop:]
         told = max(told, faded[3000:].sum() / faded.sum())
-    assert SHARE / 3 < told < SHARE * 1.3
+    assert LEAST_SHARE / 3 < told < LEAST_SHARE * 1.3
 
 
 @pytest.mark.parametrize("clients", [1, 2, 4])

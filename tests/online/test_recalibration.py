@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from rt_predictor.model.distribution import Distribution
 from rt_predictor.model.level_maps import KNOTS
 from rt_predictor.online.groups import SHAPES
-from rt_predictor.online.influence import LEAST_SHARE
-from rt_predictor.online.outcome_weights import TRUSTED_S
+from rt_predictor.online.outcome_weights import LEAST_SHARE, TRUSTED_S
 from rt_predictor.online.recalibration import (
     LEARNED_OUTCOMES,
     LearnedLevels,
