@@ -14,7 +14,10 @@ PYTEST_ARGS ?=
 FUZZ_INPUTS ?= 100000
 MINUTES ?= 10
 ACCURACY_ARGS ?=
-IMAGE_TEST_ARGS ?=
+
+# Folders of tests that start processes, train models or take long; others are marked slow. `make test`
+# runs them all.
+SLOW := e2e fuzz bench training renew follow tools
 
 BIN := .venv/bin
 SETUPS := setup-serve setup-train setup-dev
@@ -28,7 +31,7 @@ export BUILDAH_FORMAT := docker
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz serve train base setup $(SETUPS) python engine lint format proto reference dashboard accuracy soak lock \
+.PHONY: help demo test test-fast fuzz serve train base setup $(SETUPS) python engine lint format proto reference dashboard accuracy soak lock \
 	image image-test start start-monitoring start-m2max train-image stop logs clean
 
 help:  ## list the targets
@@ -39,6 +42,9 @@ demo: setup-serve  ## start the service, ask it and show what it can do; needs n
 
 fuzz: setup-dev  ## send FUZZ_INPUTS hostile inputs to the service, other ones each time
 	FUZZ_INPUTS=$(FUZZ_INPUTS) $(BIN)/python -m pytest -q -s tests/fuzz
+
+test-fast: setup-dev  ## unit tests alone: no service, no training
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow" $(SLOW:%=--ignore=tests/%) $(PYTEST_ARGS)
 
 test: lint  ## every check, then the tests with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
@@ -70,7 +76,7 @@ format: setup-dev  ## put the source in its standard form
 proto: setup-dev  ## generate rt_predictor/api/v1 from proto/
 	$(BIN)/python tools/generate_proto.py
 
-reference: setup-dev  ## write the tables of README.md that come from the program
+reference: setup-dev  ## write the tables of docs/settings.md and docs/metrics.md
 	$(BIN)/python tools/reference.py
 
 dashboard: setup-dev  ## write the Grafana dashboard from tools/dashboard_panels.py

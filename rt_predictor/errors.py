@@ -32,9 +32,11 @@ RTPredictorError
 └── ServiceError            a service answered with an error (raised by clients)
 """
 
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
@@ -133,8 +135,22 @@ def _clipped(text: str) -> str:
     return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…"
 
 
+_TIMES = frozenset({"submit_time", "start_time", "end_time", "event_time", "as_of"})
+_TIME = re.compile(r"\b(\d{9,10}(?:\.\d+)?)$")
+_TIME_IN_RULE = re.compile(r"\b(\d{9,10}(?:\.\d+)?) \(Unix s")
+"""Times of the years from 1973 on: nobody reads them in Unix s."""
+
+
+def _date(unix_s: str) -> str:
+    moment = datetime.fromtimestamp(float(unix_s), UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 class InvalidJobError(RTPredictorError):
-    """A job breaks a rule. The message names field, value and rule; `reason` is for counting."""
+    """A job breaks a rule. The message names field, value and rule; `reason` is for counting.
+
+    Times are in Unix s, with their dates.
+    """
 
     def __init__(self, field: str, value: object, rule: str, reason: str = "") -> None:
         self.field = field
@@ -142,7 +158,10 @@ class InvalidJobError(RTPredictorError):
         self.rule = rule
         self.reason = reason or (f"no {field}" if value is None else f"invalid {field}")
         shown = "is missing" if value is None else f"= {_clipped(repr(value))}"
-        super().__init__(f"{field} {shown}: {rule}")
+        if field in _TIMES:
+            shown = _TIME.sub(lambda found: f"{found[1]} ({_date(found[1])})", shown)
+        dated = _TIME_IN_RULE.sub(lambda found: f"{found[1]} ({_date(found[1])}, Unix s", rule)
+        super().__init__(f"{field} {shown}: {dated}")
 
 
 class ExplainRoleError(InvalidJobError):
@@ -241,7 +260,7 @@ class ServiceError(RTPredictorError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an error means outside: the name of a gRPC status code, and an exit code."""
+    """Meaning of an error outside: the name of a gRPC status code, and an exit code."""
 
     grpc_status: str
     exit_code: int
@@ -277,7 +296,7 @@ def outcome_of(error: BaseException) -> Outcome:
 
 
 def shown_reason(error: BaseException) -> str:
-    """What may be said of an error in a log or to anybody: its words only if they are ours.
+    """Return the text of an error that may be shown: its own words only if they are ours.
 
     Words of other errors can hold what a client sent.
     """

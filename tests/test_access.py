@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import grpc
 import pytest
 
 from rt_predictor.client import Access, Client
@@ -65,3 +66,15 @@ def test_files_of_tls_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no certificate")
     with pytest.raises(UsageError, match="is not a PEM file"):
         Access(ca=tmp_path / "text").channel("a:1")
+
+
+@pytest.mark.parametrize(("target", "direct"), [("localhost:1", True), ("node7:1", False)])
+async def test_no_proxy_leads_to_this_machine(
+    monkeypatch: pytest.MonkeyPatch, target: str, direct: bool
+) -> None:
+    given: list[tuple[tuple[str, object], ...]] = []
+    monkeypatch.setattr(
+        grpc.aio, "insecure_channel", lambda _target, options: given.append(tuple(options))
+    )
+    Access().channel(target)
+    assert (("grpc.enable_http_proxy", 0) in given[0]) is direct

@@ -27,7 +27,7 @@ from rt_predictor.client import (
     Rejection,
 )
 from rt_predictor.errors import InvalidRequestError, ServiceError
-from rt_predictor.serving.predictions import Flag
+from rt_predictor.model.answer_flags import Flag
 from rt_predictor.traces.generate import generate_jobs
 from tests.waiting import PATIENCE_S
 

@@ -1,4 +1,4 @@
-"""What README.md and docs name is there: links, files, settings, make's targets, statuses."""
+"""Documentation names only what is there: links, files, settings, targets of make, statuses."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from rt_predictor.settings import Settings
 from rt_predictor.settings.retired import RETIRED
 
 PROJECT = Path(__file__).resolve().parents[1]
-PAGES = (PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted(PROJECT.glob("docs/*.md")))
+PAGES = (*sorted(PROJECT.glob("*.md")), *sorted(PROJECT.glob("docs/*.md")))
 FOLDERS = "artifacts|config|deploy|docs|examples|requirements|rt_predictor|tests|tools"
 
 
@@ -33,7 +33,7 @@ def settings_of(section: type[BaseModel], prefix: str = "") -> set[str]:
     return found
 
 
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 
 
 @pages
@@ -77,8 +77,19 @@ def test_every_test_of_a_fault_is_there() -> None:
         assert f"def {name}(" in path.read_text(), name
 
 
-def test_the_readme_says_when_each_status_comes() -> None:
-    table = (PROJECT / "README.md").read_text().partition("| status | when |\n")[2]
+def test_the_index_lists_every_page() -> None:
+    index = (PROJECT / "docs/README.md").read_text()
+    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+    assert listed == {page.name for page in PROJECT.glob("docs/*.md")} - {"README.md"}
+
+
+def test_the_api_page_says_when_each_status_comes() -> None:
+    table = (PROJECT / "docs/api.md").read_text().partition("| status | when |\n")[2]
     rows = table.partition("\n\n")[0].splitlines()[1:]
     told = [status for row in rows for status in re.findall(r"`([A-Z_]+)`", row.split("|")[1])]
     assert sorted(told) == sorted(grpc_statuses())
+
+
+def test_every_folder_that_make_test_fast_leaves_out_is_there() -> None:
+    (slow,) = re.findall(r"^SLOW := (.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert [name for name in slow.split() if not (PROJECT / "tests" / name).is_dir()] == []

@@ -86,8 +86,8 @@ def test_the_drawn_tree_is_the_tree() -> None:
 
 
 def test_invalid_job_names_field_value_and_rule() -> None:
-    error = InvalidJobError("nodes_req", 0, "must be a whole number from 1 to 1e+06 (nodes)")
-    assert str(error) == "nodes_req = 0: must be a whole number from 1 to 1e+06 (nodes)"
+    error = InvalidJobError("nodes_req", 0, "must be a whole number from 1 to 1,000,000 (nodes)")
+    assert str(error) == "nodes_req = 0: must be a whole number from 1 to 1,000,000 (nodes)"
     assert (error.field, error.value) == ("nodes_req", 0)
 
 
@@ -115,3 +115,15 @@ def test_errors_say_how_to_mend_them() -> None:
     assert overloaded.retry_after_s == 0.25
     assert "deadline" in str(errors.DeadlineExceededError())
     assert "shutting down" in str(errors.DrainingError())
+
+
+def test_times_of_a_broken_rule_have_their_dates() -> None:
+    rule = "must not be before submit_time = 1735689600.0 (Unix s)"
+    assert str(InvalidJobError("as_of", 1735689540.5, rule)) == (
+        "as_of = 1735689540.5 (2024-12-31T23:59:00Z): must not be before submit_time = "
+        "1735689600.0 (2025-01-01T00:00:00Z, Unix s)"
+    )
+    assert str(InvalidJobError("as_of", 100.0, "x")) == "as_of = 100.0: x"
+    assert str(InvalidJobError("mem_req", 1735689600.0, "x")) == "mem_req = 1735689600.0: x"
+    assert str(InvalidJobError("end_time", 1e12, "x")) == "end_time = 1000000000000.0: x"
+    assert str(InvalidJobError("end_time", "1735689600x", "x")) == "end_time = '1735689600x': x"

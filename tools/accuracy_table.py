@@ -43,7 +43,7 @@ from accuracy_tables import (  # noqa: E402
     Documents,
     summary_table,
 )
-from places import fill  # noqa: E402
+from generated_tables import fill  # noqa: E402
 from public_logs import JUDGED, PUBLIC_LOGS, PublicLog  # noqa: E402
 
 FOLDS: tuple[tuple[str, ...], ...] = (

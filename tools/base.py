@@ -3,7 +3,7 @@
     python tools/base.py [-o DIR] [--traces DIR] [--without CENTRE ...] [--weights F] [--config F]
 
 Writes artifacts/production, with a model card that names every log and whom its terms ask to thank.
-Of the eleven logs that accuracy is told of only what had ended before the 70 % mark is learned
+Of the eleven logs that accuracy is measured on, only what had ended before the 70 % mark is learned
 from. `--without` leaves all logs of a centre out: such a model has never seen that site.
 `--weights` takes the weights.npz of a network that has learned from these logs already, and makes
 all the rest of the bundle anew.
@@ -23,7 +23,7 @@ from public_logs import PUBLIC_LOGS  # noqa: E402
 from rt_predictor.errors import RTPredictorError  # noqa: E402
 from rt_predictor.settings import load_settings  # noqa: E402
 from rt_predictor.training.base import BaseLog, train_base  # noqa: E402
-from rt_predictor.training.network_graph import weights_of  # noqa: E402
+from rt_predictor.training.model_graph import weights_of  # noqa: E402
 from rt_predictor.training.prepare import prepare_log  # noqa: E402
 
 CENTRES = sorted({log.centre for log in PUBLIC_LOGS})

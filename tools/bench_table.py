@@ -1,18 +1,31 @@
-"""Writes the tables of figures in README.md from what `rt-predictor bench --json FILE` wrote.
+"""Write the tables of speed in README.md and docs/performance.md from a report of `bench --json`.
 
 python tools/bench_table.py bench.json
 """
 
 import argparse
 import json
-import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from generated_tables import fill
+
 PROJECT = Path(__file__).resolve().parents[1]
 _WORDS = {True: "yes", False: "no", None: "not measured"}
+
+_SUMMARY: Mapping[str, tuple[str, str]] = {
+    "one call at a time: time of half of the calls": ("calls.service.alone_p50_ms", "ms"),
+    "one call at a time: time of 99 % of the calls": ("calls.service.alone_p99_ms", "ms"),
+    "64 calls in flight": ("calls.service.many_per_s", "jobs/s"),
+    "10,000 jobs in one `PredictBatch`": ("bulk.batch_per_s", "jobs/s"),
+    "tables (`PredictArrow`)": ("bulk.arrow_per_s", "jobs/s"),
+    "finished jobs recorded": ("history.record_per_s", "jobs/s"),
+    "from its start until the service is ready": ("service.ready_s", "s"),
+    "memory of a worker": ("service.memory_mib", "MiB"),
+}
+"""Rows of the README's table: a figure and its unit."""
 
 _BESIDE: Mapping[str, Sequence[str]] = {
     "one call at a time, p50, ms": ("calls.service.alone_p50_ms", "mlserver.alone_p50_ms", ""),
@@ -22,7 +35,7 @@ _BESIDE: Mapping[str, Sequence[str]] = {
     "in process, one job, us": ("inside.one_us", "", "native.one_us"),
     "in process, 20,000 jobs, jobs/s": ("inside.bulk_per_s", "", "native.bulk_per_s"),
 }
-"""What others are compared in: figures of the service, of MLServer, and of one of each library."""
+"""Figures of the service, of MLServer, and of one of each library, side by side."""
 
 _GROWTH: Mapping[str, Sequence[str]] = {
     "us a job, in process, in batches of 1, 10, 100, 1,000, 10,000 and 100,000 jobs": [
@@ -37,8 +50,15 @@ _GROWTH: Mapping[str, Sequence[str]] = {
 }
 
 
+def summary(document: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of the README's table: the few figures that a newcomer asks for."""
+    yield from ("| speed | measured |", "|---|---:|")
+    for what, (name, unit) in _SUMMARY.items():
+        yield f"| {what} | {_figure(document, name)} {unit} |"
+
+
 def promises(document: dict[str, Any]) -> Iterator[str]:
-    """What was promised and what was measured, and on what."""
+    """Yield the machine, then for each promise what was measured."""
     machine = document["machine"]
     yield (
         f"{machine['cores']} cores ({machine['processor']}, {machine['system']}), Python "
@@ -56,7 +76,7 @@ def promises(document: dict[str, Any]) -> Iterator[str]:
 
 
 def beside(document: dict[str, Any]) -> Iterator[str]:
-    """What others do, in the same run."""
+    """Yield what others do in the same run."""
     yield "| beside it, in the same run | RT Predictor | MLServer | one of each library |"
     yield "|---|---:|---:|---:|"
     for what, names in _BESIDE.items():
@@ -64,7 +84,7 @@ def beside(document: dict[str, Any]) -> Iterator[str]:
 
 
 def growth(document: dict[str, Any]) -> Iterator[str]:
-    """How cost grows."""
+    """Yield how cost grows with batches, history and workers."""
     yield from ("| how cost grows | |", "|---|---|")
     for what, names in _GROWTH.items():
         yield f"| {what} | {', '.join(_figure(document, name) for name in names)} |"
@@ -79,34 +99,33 @@ def _amount(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-_TABLES = {"bench": promises, "bench beside": beside, "bench growth": growth}
+Table = Callable[[dict[str, Any]], Iterator[str]]
+
+_PAGES: Mapping[str, Mapping[str, Table]] = {
+    "README.md": {"bench summary": summary},
+    "docs/performance.md": {"bench": promises, "bench beside": beside, "bench growth": growth},
+}
+"""Tables of each page, by the name in their markers."""
 
 
-def filled(text: str, document: dict[str, Any]) -> str:
-    """The README with the tables in their places."""
-    for name, table in _TABLES.items():
-        text = _filled(text, name, table(document))
+def filled(text: str, tables: Mapping[str, Table], document: dict[str, Any]) -> str:
+    """Return a page with its tables between their markers."""
+    for name, table in tables.items():
+        text = fill(text, name, "\n".join(table(document)))
     return text
 
 
-def _filled(text: str, name: str, lines: Iterable[str]) -> str:
-    place = re.compile(rf"(<!-- {name} -->\n)(?:.*\n)*?(<!-- end -->)")
-    if not place.search(text):
-        raise SystemExit(f"README.md has no place for the table: <!-- {name} -->")
-    written = "".join(f"{line}\n" for line in lines)
-    return place.sub(lambda found: f"{found[1]}{written}{found[2]}", text)
-
-
 def main() -> int:
-    """Writes the tables."""
+    """Write the tables; return 0, or 1 for figures that are not to be quoted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="what `rt-predictor bench --json FILE` wrote")
     document = json.loads(parser.parse_args().file.read_text())
     if document["scale"] < 1:
         print("measured at less than full scale: not figures to quote", file=sys.stderr)
         return 1
-    readme = PROJECT / "README.md"
-    readme.write_text(filled(readme.read_text(), document))
+    for name, tables in _PAGES.items():
+        page = PROJECT / name
+        page.write_text(filled(page.read_text(), tables, document))
     return 0
 
 

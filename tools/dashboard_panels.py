@@ -226,7 +226,7 @@ ROWS: dict[str, Sequence[Panel]] = {
     "How good it is": (
         Panel(
             "Coverage",
-            "Share of jobs of late within their interval, by level, and the band that is watched.",
+            "Share of recent jobs within their interval, by level, and the band that is watched.",
             (
                 Query(greatest("live_coverage", "level"), "{{level}}"),
                 Query(greatest("watched_coverage_least", "level"), "at least, {{level}}"),
@@ -235,9 +235,9 @@ ROWS: dict[str, Sequence[Panel]] = {
             "percentunit",
         ),
         Panel(
-            "Error", "Mean error of late, and what it was on later jobs at training.",
+            "Error", "Mean error of recent jobs, and of later jobs at training.",
             (
-                Query(greatest("live_mae_seconds"), "of late, {{instance}}"),
+                Query(greatest("live_mae_seconds"), "recent jobs, {{instance}}"),
                 Query(greatest("trained_mae_seconds"), "at training, {{instance}}"),
             ),
             "s",
@@ -247,9 +247,9 @@ ROWS: dict[str, Sequence[Panel]] = {
             (Query(greatest("live_drift", "group"), "{{group}}"),),
         ),
         Panel(
-            "Accuracy", "Mean of min(p, r) / max(p, r) of late, and at training.",
+            "Accuracy", "Mean of min(p, r) / max(p, r) of recent jobs, and at training.",
             (
-                Query(greatest("live_accuracy"), "of late, {{instance}}"),
+                Query(greatest("live_accuracy"), "recent jobs, {{instance}}"),
                 Query(greatest("trained_accuracy"), "at training, {{instance}}"),
             ),
             "percentunit",
@@ -259,9 +259,10 @@ ROWS: dict[str, Sequence[Panel]] = {
             (Query(greatest("live_interval_score_seconds", "level"), "{{level}}"),), "s",
         ),
         Panel(
-            "Underestimated", "Share of jobs of late that ran longer than told, and at training.",
+            "Underestimated",
+            "Share of recent jobs that ran longer than predicted, and at training.",
             (
-                Query(greatest("live_underestimated"), "of late, {{instance}}"),
+                Query(greatest("live_underestimated"), "recent jobs, {{instance}}"),
                 Query(greatest("trained_underestimated"), "at training, {{instance}}"),
             ),
             "percentunit",
@@ -269,7 +270,8 @@ ROWS: dict[str, Sequence[Panel]] = {
     ),
     "Shadow model": (
         Panel(
-            "Error of both", "Mean error of late: of the model that serves, and of the candidate.",
+            "Error of both",
+            "Mean error of recent jobs: of the model that serves, and of the candidate.",
             (
                 Query(greatest("live_mae_seconds"), "serves, {{instance}}"),
                 Query(greatest("shadow_mae_seconds"), "shadow, {{instance}}"),
@@ -277,7 +279,7 @@ ROWS: dict[str, Sequence[Panel]] = {
             "s",
         ),
         Panel(
-            "Coverage of both", "Share of jobs of late within their 90 % interval.",
+            "Coverage of both", "Share of recent jobs within their 90 % interval.",
             (
                 Query(f"max by (instance) ({series('live_coverage', level='0.9')})", "serves"),
                 Query(f"max by (instance) ({series('shadow_coverage', level='0.9')})", "shadow"),
@@ -285,7 +287,7 @@ ROWS: dict[str, Sequence[Panel]] = {
             "percentunit",
         ),
         Panel(
-            "Interval score of both", "Of 90 % intervals, of late; lower is better.",
+            "Interval score of both", "Of 90 % intervals of recent jobs; lower is better.",
             (
                 Query(
                     f"max by (instance) ({series('live_interval_score_seconds', level='0.9')})",

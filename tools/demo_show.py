@@ -15,7 +15,7 @@ from demo_stage import Stage, in_words, run_command, say
 from rt_predictor.cli.words import duration
 from rt_predictor.client import Client, Job, Outcome, Prediction
 from rt_predictor.errors import ServiceError
-from rt_predictor.serving.predictions import Flag
+from rt_predictor.model.answer_flags import Flag
 
 SMALL_JOB = (
     "--processors 4 --nodes 1 --mem 8000 --time 1:00:00 --partition normal "

@@ -52,9 +52,9 @@ def answers_frame(replayed: Replayed, limits_s: Mapping[float, Array]) -> pl.Dat
         limits_s: confidence -> [n] recommended limits, s.
     """
     answers = {"predicted_s": replayed.predicted_s}
-    for place, level in enumerate(replayed.levels):
-        answers[f"lower_{level * 100:g}_s"] = replayed.lower_s[:, place]
-        answers[f"upper_{level * 100:g}_s"] = replayed.upper_s[:, place]
+    for column, level in enumerate(replayed.levels):
+        answers[f"lower_{level * 100:g}_s"] = replayed.lower_s[:, column]
+        answers[f"upper_{level * 100:g}_s"] = replayed.upper_s[:, column]
     answers["timeout_probability"] = replayed.timeout_probability
     answers |= {f"recommended_{share * 100:g}_s": limits for share, limits in limits_s.items()}
     answers["user_runs"] = replayed.user_runs

@@ -1,6 +1,6 @@
 """The public job logs that the base model learns from, whom their terms ask to name, and how read.
 
-Eleven of them are those that accuracy is told of. Of these the base model learns only what had
+Accuracy is measured on eleven of them. Of these the base model learns only what had
 ended before the 70 % mark of submissions: figures of what came after are of jobs it has not seen.
 """
 

@@ -1,8 +1,8 @@
-"""Writes the tables of settings and metrics in README.md from the program itself.
+"""Write the tables of docs/settings.md and docs/metrics.md from the program itself.
 
     python tools/reference.py [--check]
 
-`--check` writes nothing and fails where the README is out of step.
+`--check` writes nothing and fails where a page is out of step.
 """
 
 import argparse
@@ -14,18 +14,18 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from places import fill  # noqa: E402
+from generated_tables import fill  # noqa: E402
 from prometheus_client import CollectorRegistry  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 
 from rt_predictor.observability.metrics import Metrics  # noqa: E402
-from rt_predictor.observability.shadow_metrics import ShadowMetrics  # noqa: E402
 from rt_predictor.observability.worker_metrics import WorkerMetrics  # noqa: E402
 from rt_predictor.settings import Settings  # noqa: E402
+from rt_predictor.shadow.metrics import ShadowMetrics  # noqa: E402
 
 
 def settings_table() -> str:
-    """Every setting: its name, default and meaning."""
+    """Return a row for each setting: its name, default and meaning."""
     rows = [
         f"| `{name}` | `{default}` | {text} |" for name, default, text in _settings(Settings, "")
     ]
@@ -33,7 +33,7 @@ def settings_table() -> str:
 
 
 _EMPTY = {"": '""', "()": "[]"}
-"""How a default that holds nothing is written in TOML."""
+"""Defaults that hold nothing, as TOML writes them."""
 
 
 def _settings(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
@@ -46,7 +46,7 @@ def _settings(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, s
 
 
 def _shown(default: object) -> str:
-    """A default as TOML has it."""
+    """Return a default as TOML writes it."""
     if isinstance(default, bool):
         return str(default).lower()
     if isinstance(default, tuple) and default:
@@ -55,7 +55,7 @@ def _shown(default: object) -> str:
 
 
 def metrics_table() -> str:
-    """Every metric: its name, kind and meaning."""
+    """Return a row for each metric: its name, kind and meaning."""
     registry = CollectorRegistry()
     Metrics(registry)
     WorkerMetrics(registry)
@@ -67,29 +67,30 @@ def metrics_table() -> str:
     return "\n".join(["| metric | kind | meaning |", "|---|---|---|", *sorted(rows)])
 
 
-TABLES = {"settings": settings_table, "metrics": metrics_table}
-
-
-def filled(text: str) -> str:
-    """The README with every table as the program has it now."""
-    for name, table in TABLES.items():
-        text = fill(text, name, table())
-    return text
+PAGES = {"settings": settings_table, "metrics": metrics_table}
+"""Tables by name: each has a page of its own, docs/NAME.md."""
 
 
 def main() -> int:
-    """Writes or checks; 0 if all is in step."""
+    """Write or check; return 0 if all is in step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail if out of step")
     check: bool = parser.parse_args().check
-    readme = PROJECT / "README.md"
-    old = readme.read_text()
-    new = filled(old)
-    if check and new != old:
-        print("README.md is out of step with the program: run `make reference`", file=sys.stderr)
+    stale = []
+    for name, table in PAGES.items():
+        page = PROJECT / "docs" / f"{name}.md"
+        old = page.read_text(encoding="utf-8")
+        new = fill(old, name, table())
+        if new != old:
+            stale.append(str(page.relative_to(PROJECT)))
+            if not check:
+                page.write_text(new, encoding="utf-8")
+    if check and stale:
+        print(
+            f"out of step with the program: {', '.join(stale)}; run `make reference`",
+            file=sys.stderr,
+        )
         return 1
-    if not check:
-        readme.write_text(new)
     return 0
 
 

@@ -36,19 +36,19 @@ class Agent:
     def __init__(self, answers: Answers, settings: AgentSettings) -> None:
         self.max_line_bytes = settings.max_line_bytes
         self._answers = answers
-        self._figures = answers.figures
+        self._counters = answers.counters
         self._settings = settings
         self._started_s = time.monotonic()
         self._clients: OrderedDict[Connection, None] = OrderedDict()
         """Those that were quiet longest come first."""
 
-    def answer(self, text: bytes) -> bytes | Awaitable[bytes]:
+    def answer(self, text: bytes, user: int) -> bytes | Awaitable[bytes]:
         """The answer to a line: at once, or after the deadline at the latest. Never raises."""
-        self._figures.lines += 1
+        self._counters.lines += 1
         try:
             request = parse(text)
         except LineError as error:
-            self._figures.errors += 1
+            self._counters.errors += 1
             return error_line(error)
         match request.op:
             case Op.PING:
@@ -56,35 +56,35 @@ class Agent:
             case Op.STATS:
                 return line(request.id, stats=self.stats())
             case Op.PREDICT:
-                return self._predicted(request)
+                return self._predicted(request, user)
 
-    async def _predicted(self, request: Request) -> bytes:
+    async def _predicted(self, request: Request, user: int) -> bytes:
         begun_s = time.perf_counter()
         try:
-            return await self._prediction_line(request)
+            return await self._prediction_line(request, user)
         except RTPredictorError as error:
-            self._figures.errors += 1
+            self._counters.errors += 1
             return error_line(LineError(str(error), request.id, error))
         except Exception as error:
             logger.error("unforeseen error", traceback=traceback_text(error))
             return self._without(request, Reason.ERROR)
         finally:
-            self._figures.answer_s.append(time.perf_counter() - begun_s)
+            self._counters.answer_s.append(time.perf_counter() - begun_s)
 
-    async def _prediction_line(self, request: Request) -> bytes:
+    async def _prediction_line(self, request: Request, user: int) -> bytes:
         assert request.job is not None
-        answer = await self._answers.answer(request.job)
+        answer = await self._answers.answer(request.job, user)
         if isinstance(answer, Prediction):
-            self._figures.predicted += 1
+            self._counters.predicted += 1
             return line(request.id, prediction=prediction_document(answer))
         return self._without(request, answer)
 
     def _without(self, request: Request, reason: Reason) -> bytes:
-        self._figures.fallbacks[reason] += 1
+        self._counters.fallbacks[reason] += 1
         return fallback_line(request.id, reason)
 
     def stats(self) -> Document:
-        """What the agent has done and how it is."""
+        """Return the agent's counters and state."""
         return {
             "version": __version__,
             "uptime_s": round(time.monotonic() - self._started_s, 3),
@@ -93,15 +93,15 @@ class Agent:
             "clients": len(self._clients),
             "in_flight": self._answers.in_flight,
             "kept": len(self._answers.cache),
-            **self._figures.document(),
+            **self._counters.document(),
         }
 
     def admit(self, connection: Connection) -> bool:
-        """Takes a client in; where there are too many, one that only sits there has to go."""
+        """Take a client in; where there are too many, one that only sits there has to go."""
         self._clients[connection] = None
         if len(self._clients) <= self._settings.max_clients:
             return True
-        self._figures.evicted += 1
+        self._counters.evicted += 1
         for quiet in self._clients:
             if not quiet.is_waited_for and quiet is not connection:
                 del self._clients[quiet]
@@ -121,7 +121,7 @@ class Agent:
         self._clients.pop(connection, None)
 
     async def stop(self) -> None:
-        """Tells who waits that there will be no prediction, and closes all connections."""
+        """Answer waiting requests without a prediction, and close all connections."""
         await self._answers.stop()
         deadline_s = time.monotonic() + _GOODBYE_S
         while self._has_waiting() and time.monotonic() < deadline_s:

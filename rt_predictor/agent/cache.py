@@ -39,7 +39,7 @@ class AnswerCache:
         return answer
 
     def put(self, job: Job, answer: Prediction) -> None:
-        """Keeps the answer for a job."""
+        """Keep the answer for a job."""
         key = cache_key(job)
         self._answers[key] = self._clock() + self._ttl_s, answer
         self._answers.move_to_end(key)

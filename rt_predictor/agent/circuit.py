@@ -1,4 +1,4 @@
-"""Whether the service is worth asking: after failures in a row it is left alone for a while.
+"""Circuit breaker: after failures in a row the service is not asked for a while.
 
 No submission finds out whether a service is back: that is the heartbeat's work.
 """
@@ -25,7 +25,7 @@ class Circuit:
 
     @property
     def is_open(self) -> bool:
-        """Whether requests are answered without asking."""
+        """Return whether requests are answered without asking."""
         return self.state is CircuitState.OPEN
 
     def succeeded(self) -> None:

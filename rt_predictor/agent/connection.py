@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Protocol, cast
 
+from rt_predictor.agent import peers
 from rt_predictor.agent.protocol import error_line
 from rt_predictor.errors import RTPredictorError, TooLargeError
 
@@ -16,7 +17,7 @@ _UNREAD_BYTES = 64 << 10
 
 
 class AgentPort(Protocol):
-    """What a connection needs of the agent."""
+    """Port of the agent, as a connection needs it."""
 
     max_line_bytes: int
 
@@ -26,7 +27,7 @@ class AgentPort(Protocol):
 
     def dismiss(self, connection: "Connection") -> None: ...
 
-    def answer(self, line: bytes) -> bytes | Awaitable[bytes]: ...
+    def answer(self, line: bytes, user: int) -> bytes | Awaitable[bytes]: ...
 
 
 class Connection(asyncio.Protocol):
@@ -37,6 +38,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._loop = asyncio.get_running_loop()
         self._unread = bytearray()
+        self._user = peers.NOBODY
         self._answering: set[asyncio.Future[None]] = set()
         self._said_all = False
         """The client will send nothing more."""
@@ -46,19 +48,20 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether an answer is being made."""
+        """Return whether an answer is being made."""
         return bool(self._answering)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Takes the client in, if there is room."""
+        """Take the client in, if there are fewer than the limit."""
         # Not checked: those of uvloop are no subclasses.
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_UNREAD_BYTES)
+        self._user = peers.user_of(transport)
         if not self._agent.admit(self):
             self.finish()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
-        """Forgets the client; answers that are being made go nowhere."""
+        """Forget the client; answers that are being made go nowhere."""
         self._ends = True
         if self._stuck is not None:
             self._stuck.cancel()
@@ -95,18 +98,18 @@ class Connection(asyncio.Protocol):
         self._close_if_done()
 
     def refuse(self, error: RTPredictorError) -> None:
-        """Tells the client why, and closes."""
+        """Tell the client why, and close."""
         self._transport.write(error_line(error))
         self.finish()
 
     def finish(self) -> None:
-        """Closes when all that was written is sent."""
+        """Close when all that was written is sent."""
         self._ends = True
         self._unread.clear()
         self._transport.close()
 
     def drop(self) -> None:
-        """Closes at once."""
+        """Close at once."""
         self._transport.abort()
 
     def _take_lines(self) -> None:
@@ -134,7 +137,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _answer(self, line: bytes) -> None:
-        answer = self._agent.answer(line)
+        answer = self._agent.answer(line, self._user)
         if isinstance(answer, bytes):
             self._transport.write(answer)
             return

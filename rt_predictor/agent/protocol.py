@@ -26,7 +26,7 @@ Document = dict[str, Any]
 
 
 class Op(StrEnum):
-    """What a line asks for."""
+    """Request of one line."""
 
     PREDICT = "predict"
     PING = "ping"
@@ -71,7 +71,7 @@ _FIELDS = {field.name: get_type_hints(Job)[field.name] for field in fields(Job)}
 
 
 def parse(line: bytes) -> Request:
-    """Reads one line, without its end. Raises LineError."""
+    """Read one line, without its end. Raises LineError."""
     try:
         document = json.loads(line.decode(errors="replace"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -172,10 +172,10 @@ def fallback_line(id: RequestId, reason: Reason) -> bytes:
 def error_line(error: RTPredictorError) -> bytes:
     """The answer to a line that cannot be understood, or to a client that is one too many."""
     cause = error.cause if isinstance(error, LineError) and error.cause else error
-    told: Document = {"code": outcome_of(cause).grpc_status, "message": str(error)}
+    described: Document = {"code": outcome_of(cause).grpc_status, "message": str(error)}
     if isinstance(cause, InvalidJobError):
-        told["field"] = cause.field
-    return line(error.id if isinstance(error, LineError) else None, error=told)
+        described["field"] = cause.field
+    return line(error.id if isinstance(error, LineError) else None, error=described)
 
 
 def _no_constant(name: str) -> None:

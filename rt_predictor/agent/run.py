@@ -16,8 +16,8 @@ from rt_predictor.client import Access, Client
 from rt_predictor.client.access import PLAIN
 from rt_predictor.errors import EXIT_OK
 from rt_predictor.observability.logging import configure_logging
-from rt_predictor.serving.run import exit_code_of
-from rt_predictor.serving.signals import stop_signals
+from rt_predictor.processes.event_loop import exit_code_of
+from rt_predictor.processes.signals import stop_signals
 from rt_predictor.settings import AgentSettings, Settings
 
 ServiceFactory = Callable[[AgentSettings], AbstractAsyncContextManager[ServicePort]]
@@ -28,7 +28,7 @@ _SPARE_FILES = 64
 def service_of(
     settings: AgentSettings, access: Access = PLAIN
 ) -> AbstractAsyncContextManager[ServicePort]:
-    """The client of the service: the one place where it is made."""
+    """Return the client of the service, which is made nowhere else."""
     return Client(
         settings.target,
         timeout_s=settings.call_timeout_s,
@@ -78,7 +78,7 @@ async def answering(
 
 
 def _allow_files(wanted: int) -> None:
-    """Raises this process's limit of open files where it is too low, as far as it may."""
+    """Raise this process's limit of open files where it is too low, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -49,7 +49,7 @@ def listening(path: Path, mode: int, group: str) -> Iterator[socket.socket]:
 
 
 def _lock(path: Path) -> IO[str]:
-    """Keeps a second agent from taking the same path over at the same moment."""
+    """Keep a second agent from taking the same path over at the same moment."""
     file = path.with_name(f"{path.name}.lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,7 +80,7 @@ def _made(path: Path, mode: int, group: str) -> socket.socket:
 
 
 def _check_unused(path: Path) -> None:
-    """Raises StartupError where something is that is no socket, or that listens."""
+    """Raise StartupError where something is that is no socket, or that listens."""
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise StartupError(f"{path} is there and is no socket: choose another with --socket")
@@ -117,7 +117,7 @@ def _give(path: Path, group: str) -> None:
 
 
 def _remove(path: Path, ours: os.stat_result) -> None:
-    """Removes the file, unless somebody has put another there."""
+    """Remove the file, unless somebody has put another there."""
     with suppress(OSError):
         if path.lstat().st_ino == ours.st_ino:
             path.unlink()

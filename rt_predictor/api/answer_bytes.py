@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
-from rt_predictor.serving.explanation import Explanation
-from rt_predictor.serving.predictions import Answer, Flag, Predictions
-from rt_predictor.serving.views import Views
+from rt_predictor.model.answer_flags import Flag
+from rt_predictor.predict.predictions import Answer, Explanation, Predictions
+from rt_predictor.predict.views import Views
 
 _FLAG_NUMBERS = tuple(
     (int(flag), pb.PredictionFlag.Value(f"PREDICTION_FLAG_{flag.name}")) for flag in Flag
@@ -100,9 +100,10 @@ def answer_bytes(predictions: Predictions, row: int, request_id: str) -> bytes:
 
 def _kind_and_numbers(predictions: Predictions, answer: Answer) -> tuple[Kind, list[float]]:
     views = predictions.views[answer.views]
-    present = [not isnan(value) for value in answer.members_s]
-    whole = all(present)
-    names = predictions.member_names
+    names, members_s = predictions.member_names, answer.members_s
+    if isnan(sum(members_s)):  # any is
+        present = [not isnan(value) for value in members_s]
+        names, members_s = tuple(compress(names, present)), [*compress(members_s, present)]
     kind = Kind(
         answer.flags,
         not isnan(answer.timeout_probability),
@@ -110,7 +111,7 @@ def _kind_and_numbers(predictions: Predictions, answer: Answer) -> tuple[Kind, l
         not isnan(answer.remaining_s),
         views,
         predictions.model_version,
-        names if whole else tuple(compress(names, present)),
+        names,
     )
     numbers = [answer.runtime_s, answer.lower_s, answer.upper_s]
     if kind.has_timeout:
@@ -120,7 +121,7 @@ def _kind_and_numbers(predictions: Predictions, answer: Answer) -> tuple[Kind, l
     if kind.has_remaining:
         numbers.append(answer.remaining_s)
     numbers += answer.quantiles_s[: len(views.quantiles)]
-    numbers += answer.members_s if whole else compress(answer.members_s, present)
+    numbers += members_s
     return kind, numbers
 
 

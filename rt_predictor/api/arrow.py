@@ -13,23 +13,22 @@ from rt_predictor.api.ipc_stream import MAX_TEXT_BYTES, ColumnKind, check_stream
 from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
-from rt_predictor.jobs.asked import check_level, check_moment, check_quantiles
+from rt_predictor.jobs.asked import MOMENT, broken_moments, check_level, check_quantiles
 from rt_predictor.jobs.normal import normal_texts
 from rt_predictor.jobs.rules import MAX_TEXT_CHARS, TextRule, invalid_jobs
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
-from rt_predictor.serving.isolation import Failed, Scored
-from rt_predictor.serving.predictions import Predictions
-from rt_predictor.serving.views import Views
+from rt_predictor.predict.isolation import Failed, Scored
+from rt_predictor.predict.predictions import Predictions
+from rt_predictor.predict.views import Views
 
 REQUEST_ID = "request_id"
 MAX_ROWS_SETTING = "server.max_batch_jobs"
-_MOMENTS = ("elapsed", "as_of")
-"""Columns of `ASKED_SCHEMA` that a table may have; the rest is asked of all its jobs alike."""
 _SCHEMA: Mapping[str, type[pl.DataType]] = {
     **REQUEST_SCHEMA,
-    **dict.fromkeys(_MOMENTS, pl.Float64),
+    **dict.fromkeys(MOMENT, pl.Float64),
     REQUEST_ID: pl.String,
 }
+"""Of `ASKED_SCHEMA` a table has `MOMENT`; the rest is asked of all its jobs alike."""
 _ID_RULE = TextRule(REQUEST_ID, required=False)
 _DECODING_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What Polars raises for bytes that the first look let pass and that are damaged all the same."""
@@ -104,13 +103,13 @@ def decode_table(
         table = pl.read_ipc_stream(stream)
     except _DECODING_ERRORS as error:
         raise InvalidRequestError(f"jobs: the Arrow IPC stream is damaged: {error}") from error
-    moments = [name for name in _MOMENTS if name in table.columns]
+    moments = [name for name in MOMENT if name in table.columns]
     jobs = table.select(_column(table, name) for name in (*REQUEST_SCHEMA, *moments))
     jobs = jobs.with_columns(
         pl.col("submit_time").fill_null(clock()), *normal_texts(REQUEST_SCHEMA)
     )
     errors = invalid_jobs(jobs, partial=partial)
-    for row, broken in _broken_moments(jobs, moments).items():
+    for row, broken in broken_moments(jobs).items():
         errors.setdefault(row, broken)
     ids = None
     if REQUEST_ID in table.columns:
@@ -125,21 +124,6 @@ def decode_table(
         jobs = jobs[places]
     jobs = jobs.with_columns(**question.columns())
     return JobTable(jobs, places, errors, ids, question, "elapsed" in moments)
-
-
-def _broken_moments(jobs: pl.DataFrame, moments: Sequence[str]) -> dict[int, InvalidJobError]:
-    """Row -> the rule that its moment breaks (`check_moment`)."""
-    broken: dict[int, InvalidJobError] = {}
-    if not moments:
-        return broken
-    given = jobs.select(pl.any_horizontal(pl.col(moments).is_not_null()).arg_true())
-    for row in given.to_series().to_list():
-        elapsed, as_of = (jobs[name][row] if name in moments else None for name in _MOMENTS)
-        try:
-            check_moment(elapsed, as_of, jobs["submit_time"][row])
-        except InvalidJobError as error:
-            broken[row] = error
-    return broken
 
 
 def encode_table(

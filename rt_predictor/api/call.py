@@ -24,7 +24,7 @@ _current: ContextVar["Call | None"] = ContextVar("call", default=None)
 class Call:
     """A call; made for each one, so all that costs time is looked up when it is asked for."""
 
-    __slots__ = ("_context", "_id", "_request", "caller", "method", "roles", "span")
+    __slots__ = ("_context", "_id", "caller", "method", "request", "roles", "span")
 
     def __init__(
         self, method: str, request: object, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -37,7 +37,7 @@ class Call:
         """Of the caller; None where callers have none."""
         self.span: CallSpan | None = None
         """Where the call is traced."""
-        self._request = request
+        self.request = request
         self._context = context
         self._id = ""
 
@@ -72,19 +72,26 @@ class Call:
         known = {"method": self.method, "request_id": self.request_id}
         if self.span is not None:
             known["trace_id"] = self.span.trace_id
-        if isinstance(self._request, Message):
-            known["user"] = getattr(self._request, "user", "")
+        if isinstance(self.request, Message):
+            known["user"] = getattr(self.request, "user", "")
         return {name: value for name, value in known.items() if value}
 
     def _said(self) -> str:
-        if isinstance(self._request, Message):
+        if isinstance(self.request, Message):
             for field in _ID_FIELDS:
-                if said := getattr(self._request, field, ""):
+                if said := getattr(self.request, field, ""):
                     return str(said)
         for name, value in self._context.invocation_metadata() or ():
             if name == ID_HEADER and isinstance(value, str):
                 return value
         return ""
+
+
+def use_request(request: object) -> None:
+    """Says what the message is of the call in progress, where it was not known at its begin."""
+    call = _current.get()
+    if call is not None:
+        call.request = request
 
 
 def use_caller(caller: Caller) -> None:

@@ -21,9 +21,8 @@ from rt_predictor.jobs.asked import ASKED_SCHEMA, asked_frame, check_asked
 from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.rules import MAX_TEXT_CHARS, TextRule, check_job, invalid_jobs
 from rt_predictor.jobs.schema import REQUEST_SCHEMA, Row
-from rt_predictor.serving.batcher import Parts
-from rt_predictor.serving.isolation import Failed, Scored
-from rt_predictor.serving.predictions import Predictions
+from rt_predictor.predict.isolation import Failed, Parts, Scored
+from rt_predictor.predict.predictions import Predictions
 
 _ID_RULE = TextRule("request_id", required=False)
 _SHOWN_CHARS = 32
@@ -210,8 +209,8 @@ def _invalid_answer(error: InvalidJobError) -> pb.ItemError:
     return pb.ItemError(code=status.number, message=status.message, field=error.field)
 
 
-def _row(request: pb.PredictRequest, now: float) -> Row:
-    """The job as field -> value, None where missing.
+def _row(request: pb.PredictRequest, now: float) -> dict[str, Any]:
+    """The job, and what is asked of it, as field -> value, None where missing.
 
     0 is asked for presence last because hardly any job has one.
     """
@@ -233,14 +232,6 @@ def _row(request: pb.PredictRequest, now: float) -> Row:
         "array_task_id": request.array_task_id or None,
         "het_job_id": request.het_job_id or None,
         "gpu_type": request.gpu_type or None,
-        **_question(request),
-    }
-
-
-def _question(request: pb.PredictRequest) -> dict[str, Any]:
-    """What is asked of the job beside: the fields of `ASKED_SCHEMA`."""
-    has = request.HasField
-    return {
         "elapsed": request.elapsed if has("elapsed") else None,
         "as_of": request.as_of if has("as_of") else None,
         "confidence_level": request.confidence_level if has("confidence_level") else None,
@@ -278,7 +269,7 @@ def _frame(requests: Sequence[pb.PredictRequest], now: float) -> pl.DataFrame:
 
 
 def _questions(requests: Sequence[pb.PredictRequest]) -> dict[str, list[Any]]:
-    """What `_question` reads, of many jobs at once."""
+    """What `_row` reads of questions, of many jobs at once."""
     return {
         "elapsed": [r.elapsed if r.HasField("elapsed") else None for r in requests],
         "as_of": [r.as_of if r.HasField("as_of") else None for r in requests],

@@ -28,11 +28,14 @@ from rt_predictor.jobs.events import (
 from rt_predictor.jobs.normal import normal_texts
 from rt_predictor.jobs.outcomes import broken_outcomes
 from rt_predictor.jobs.schema import JOB_SCHEMA, OUTCOME_SCHEMA, REQUEST_SCHEMA
+from rt_predictor.jobs.states import unknown_states
 
 EVENTS_AT_ONCE = 1 << 13
 """Events of one call that wait before no more are read."""
 MAX_ERRORS = 100
 """Errors that a client is told of; more are counted only."""
+MAX_WORDS = 20
+"""Unknown states that a client is told of."""
 
 _SLICE_ROWS = 1024
 """Rows made into a frame at once: the GIL is held meanwhile, and others wait."""
@@ -71,6 +74,8 @@ class Events:
     """Place among all -> the rule that is broken"""
     invalid_kinds: Mapping[str, int]
     """Kind -> how many of those that are not valid"""
+    unknown_states: Sequence[str] = ()
+    """Words among the states of the valid ones that are not known"""
 
     def __len__(self) -> int:
         return len(self.valid) + len(self.errors)
@@ -113,7 +118,9 @@ class EventReader(ABC, Generic[_Request]):
             valid[list(errors)] = False
             invalid_kinds = Counter(events["kind"].fill_null(UNKNOWN_KIND).filter(~valid))
             events = events.filter(valid)
-        return Events(with_origin(events, origin.client, origin.arrived_s), errors, invalid_kinds)
+        valid_events = with_origin(events, origin.client, origin.arrived_s)
+        words = tuple(unknown_states(events["state"]))
+        return Events(valid_events, errors, invalid_kinds, words)
 
     def _slices(self) -> Iterator[Sequence[_Item]]:
         for request in self._requests:
@@ -187,6 +194,8 @@ class EventTally(Generic[_Response]):
         answer.conflicts += appended.conflicts
         answer.quarantined += appended.quarantined
         answer.invalid += len(events.errors)
+        new = [word for word in events.unknown_states if word not in answer.unknown_states]
+        answer.unknown_states.extend(new[: MAX_WORDS - len(answer.unknown_states)])
         room = MAX_ERRORS - len(answer.errors)
         for place, error in sorted(events.errors.items())[:room]:
             status = status_of(error)

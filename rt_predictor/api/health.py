@@ -3,7 +3,7 @@
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from rt_predictor.api.surroundings import SERVICE
+from rt_predictor.api.middleware import SERVICE
 
 HEALTH_SERVICE: str = health.SERVICE_NAME
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from math import isnan
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.observability.health import Health, State
 from rt_predictor.online.live import LiveFigures
-from rt_predictor.serving.description import ModelDescription
-from rt_predictor.serving.health import Health, State
-from rt_predictor.serving.shadow.report import ShadowReport
+from rt_predictor.predict.description import ModelDescription
+from rt_predictor.shadow.report import ShadowReport
 
 _STATES = {
     State.SERVING: pb.HealthCheckResponse.STATUS_SERVING,

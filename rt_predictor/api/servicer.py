@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rt_predictor import __version__
+from rt_predictor.api.admission import Admission
 from rt_predictor.api.answer_bytes import answer_bytes
 from rt_predictor.api.arrow import MAX_ROWS_SETTING, JobTable, Question, decode_table, encode_table
 from rt_predictor.api.call import calling_client
@@ -27,27 +28,25 @@ from rt_predictor.api.events import (
     OutcomeReader,
 )
 from rt_predictor.api.info import encode_description, encode_health, encode_live, encode_shadow
-from rt_predictor.api.overlapped import overlapped
+from rt_predictor.api.large_messages import answered, worked_on
+from rt_predictor.api.middleware import Context
+from rt_predictor.api.ordered_map import ordered_map
+from rt_predictor.api.reload import ReloadModel
 from rt_predictor.api.stream import Arrivals, Tables, reading
-from rt_predictor.api.surroundings import Context
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.errors import DeadlineExceededError, InvalidJobError, TooLargeError
 from rt_predictor.history.history import History
+from rt_predictor.jobs.schema import FEW_JOBS
+from rt_predictor.observability.health import HealthReport
 from rt_predictor.observability.memory import resident_memory_bytes
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.observability.spans import step
-from rt_predictor.serving.admission import Admission
-from rt_predictor.serving.batcher import Batcher, Parts
-from rt_predictor.serving.dispatch import WorkPool
-from rt_predictor.serving.health import HealthReport
-from rt_predictor.serving.isolation import Failed
-from rt_predictor.serving.port import PredictorPort
-from rt_predictor.serving.shadow.place import ShadowPlace
-from rt_predictor.serving.supervisor_line import ReloadModel
-
-SMALL_JOBS = 64
-"""Jobs of a batch that is read at once and scored with those of others; more go to a thread."""
+from rt_predictor.predict.batcher import Batcher
+from rt_predictor.predict.dispatch import WorkPool
+from rt_predictor.predict.isolation import Failed, Parts
+from rt_predictor.predict.port import PredictorPort
+from rt_predictor.shadow.folder import ShadowFolder
 
 TABLES_AT_ONCE = 2
 """Tables of one call that are scored at the same time."""
@@ -62,7 +61,7 @@ class Limits:
 
 
 class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
-    """Answers clients; errors become statuses in what surrounds them (`surroundings`).
+    """Answers clients; errors become statuses in the middleware around them.
 
     The model is reached through `batcher`; `predictor` only tells what it is, and `served` how many
     jobs it has answered.
@@ -74,7 +73,7 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         batcher: Batcher,
         history: History,
         *,
-        shadow: ShadowPlace | None = None,
+        shadow: ShadowFolder | None = None,
         reload: ReloadModel,
         served: Callable[[], int],
         pool: WorkPool,
@@ -115,7 +114,7 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         limit = self._limits.batch_jobs
         if count > limit:
             raise TooLargeError("the number of jobs,", count, limit, MAX_ROWS_SETTING)
-        if count <= SMALL_JOBS:
+        if count <= FEW_JOBS:
             few = decode_jobs(request.jobs, time.time)
             self._count_invalid(few.errors)
             parts = await self._batcher.score(few.valid, remaining_s=_remaining_s(context))
@@ -180,12 +179,14 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         )
         async with reading(arrivals, context, self._admission):
             while (reader := await arrivals.take()) is not None:
+                messages = worked_on(context)
                 origin = Origin(client, time.time())
                 events = await self._pool.run(len(reader), reader.events, origin)
                 with step("commit", len(events.valid)):
                     appended = await asyncio.wrap_future(self._history.record(events.valid))
                 tally.add(events, appended)
                 self._metrics.events(events.valid, appended, events.invalid_kinds)
+                answered(context, messages)
 
     async def PredictArrow(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[pb.PredictArrowRequest], context: Context
@@ -205,9 +206,10 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         leave = self._admission.when_draining(tables.drain)
         try:
             asked = self._read_tables(tables)
-            async with overlapped(asked, answer, at_once=TABLES_AT_ONCE) as answers:
+            async with ordered_map(asked, answer, at_once=TABLES_AT_ONCE) as answers:
                 async for found in answers:
                     await context.write(found)
+                    answered(context)
         finally:
             leave()
 

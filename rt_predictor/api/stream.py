@@ -7,11 +7,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 
-from rt_predictor.api.surroundings import Context
+from rt_predictor.api.admission import Admission
+from rt_predictor.api.middleware import Context
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.wire import checked
 from rt_predictor.errors import DrainingError
-from rt_predictor.serving.admission import Admission
 
 IDLE_S = 1.0
 """While the service drains: how long a stream may bring nothing before it is ended."""

@@ -1,4 +1,4 @@
-"""What the service costs, measured side by side in one run on one machine.
+"""Costs of the service, measured side by side in one run on one machine.
 
 jobs        distinct jobs, from a log or made up
 processes   the service and a bare echo, each in a process of its own

@@ -9,7 +9,7 @@ import polars as pl
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.bench.figures import Figures, rounds
-from rt_predictor.bench.plan import Plan
+from rt_predictor.bench.plan import BenchPlan
 from rt_predictor.client.tables import table_request
 
 _BATCH_JOBS, _BATCHES = 10_000, 3
@@ -17,7 +17,7 @@ _TABLE_JOBS, _TABLES = 50_000, 4
 _OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 
-async def measure(plan: Plan, service: str) -> Figures:
+async def measure(plan: BenchPlan, service: str) -> Figures:
     """Predictions a second of batches of 10,000 jobs and of tables of 50,000, one caller each."""
     found: dict[str, list[float]] = defaultdict(list)
     async with plan.access.channel(service, _OPTIONS) as channel:
@@ -28,7 +28,7 @@ async def measure(plan: Plan, service: str) -> Figures:
     return {name: rounds(values, "1/s") for name, values in found.items()}
 
 
-async def _batches(plan: Plan, stub: "pb_grpc.RuntimePredictorAsyncStub") -> float:
+async def _batches(plan: BenchPlan, stub: "pb_grpc.RuntimePredictorAsyncStub") -> float:
     size = plan.count(_BATCH_JOBS)
     batches = [pb.PredictBatchRequest(jobs=plan.source.messages(size)) for _ in range(_BATCHES)]
     started = perf_counter()
@@ -38,7 +38,7 @@ async def _batches(plan: Plan, stub: "pb_grpc.RuntimePredictorAsyncStub") -> flo
     return size * len(batches) / (perf_counter() - started)
 
 
-async def _tables(plan: Plan, stub: "pb_grpc.RuntimePredictorAsyncStub") -> float:
+async def _tables(plan: BenchPlan, stub: "pb_grpc.RuntimePredictorAsyncStub") -> float:
     size = plan.count(_TABLE_JOBS)
     tables = [table_request(jobs, partial=True) for jobs in plan.source.tables(_TABLES, size)]
 

@@ -11,16 +11,16 @@ from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.bench import echo
 from rt_predictor.bench.figures import Figures, quantile_ms, rounds, unit_of
 from rt_predictor.bench.load import Call, Stream, a_second, at_once, streamed
-from rt_predictor.bench.plan import Plan
+from rt_predictor.bench.plan import BenchPlan
 
 MANY = 64
 """Calls in flight where throughput is measured."""
 RATE = 1000
 """Calls a second of the open loop."""
-_ALONE_CALLS, _MANY_CALLS, _OPEN_CALLS, _STREAM_JOBS = 1500, 6000, 3000, 10_000
+_ONE_BY_ONE_CALLS, _MANY_CALLS, _OPEN_CALLS, _STREAM_JOBS = 1500, 6000, 3000, 10_000
 
 
-async def measure(plan: Plan, service: str, echo_target: str) -> Figures:
+async def measure(plan: BenchPlan, service: str, echo_target: str) -> Figures:
     """Predict and PredictStream of a service, and the same of an echo, turn and turn about."""
     found: dict[str, list[float]] = defaultdict(list)
     metadata = plan.access.metadata()
@@ -51,14 +51,14 @@ async def measure(plan: Plan, service: str, echo_target: str) -> Figures:
     return {name: rounds(values, unit_of(name)) for name, values in found.items()}
 
 
-async def _round(plan: Plan, call: Call, stream: Stream) -> dict[str, float]:
+async def _round(plan: BenchPlan, call: Call, stream: Stream) -> dict[str, float]:
     messages = plan.source.messages
-    _, alone = await at_once(call, messages(plan.count(_ALONE_CALLS)), 1)
+    _, one_by_one = await at_once(call, messages(plan.count(_ONE_BY_ONE_CALLS)), 1)
     many, _ = await at_once(call, messages(plan.count(_MANY_CALLS)), MANY)
     opened = await a_second(call, messages(plan.count(_OPEN_CALLS)), RATE)
     return {
-        "alone_p50_ms": quantile_ms(alone, 0.5),
-        "alone_p99_ms": quantile_ms(alone, 0.99),
+        "alone_p50_ms": quantile_ms(one_by_one, 0.5),
+        "alone_p99_ms": quantile_ms(one_by_one, 0.99),
         "many_per_s": many,
         "open_p50_ms": quantile_ms(opened, 0.5),
         "open_p99_ms": quantile_ms(opened, 0.99),

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
-from rt_predictor.serving.run import new_event_loop
+from rt_predictor.processes.event_loop import new_event_loop
 
 SERVICE = "rt_predictor.bench.Echo"
 _ANSWER = pb.PredictResponse(
@@ -39,7 +39,7 @@ async def _stream(request_iterator: object, context: Any) -> None:
 
 
 async def main() -> None:
-    """Serves until standard input ends."""
+    """Serve until standard input ends."""
     server = grpc.aio.server()
     coding: dict[str, Any] = {
         "request_deserializer": pb.PredictRequest.FromString,

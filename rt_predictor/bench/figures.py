@@ -37,7 +37,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Skipped:
-    """What could not be measured, and why."""
+    """A figure that could not be measured, and why."""
 
     reason: str
 

@@ -1,4 +1,5 @@
-"""How cost grows: with the size of a batch, with history; and what a service costs to have."""
+"""Growth of cost with the size of a batch and with history; time to start and memory of a
+service."""
 
 import statistics
 from collections.abc import Callable
@@ -9,13 +10,13 @@ import polars as pl
 
 from rt_predictor.bench.figures import Figure, Figures, Skipped, rounds
 from rt_predictor.bench.load import at_once
-from rt_predictor.bench.plan import Plan
+from rt_predictor.bench.plan import BenchPlan
 from rt_predictor.bench.processes import Running, service
 from rt_predictor.client import Client
 from rt_predictor.history.columns import AskedJob, asked_job, job_columns
 from rt_predictor.history.job_store import JobStore
 from rt_predictor.history.token_keys import TOKEN_KEYS
-from rt_predictor.serving.predictor import Predictor
+from rt_predictor.predict.predictor import Predictor
 from rt_predictor.traces.generate import generate_jobs
 
 BATCH_SIZES = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -31,7 +32,7 @@ _ONLY_IN_FULL = Skipped("only at full scale")
 _T = TypeVar("_T")
 
 
-def batch_sizes(plan: Plan, predictor: Predictor) -> Figures:
+def batch_sizes(plan: BenchPlan, predictor: Predictor) -> Figures:
     """Time a job, in this process, features included, by the number of jobs scored together."""
     figures: Figures = {}
     for size in BATCH_SIZES:
@@ -48,7 +49,7 @@ def batch_sizes(plan: Plan, predictor: Predictor) -> Figures:
     return figures
 
 
-def history_keys(plan: Plan) -> Figures:
+def history_keys(plan: BenchPlan) -> Figures:
     """Time to look up what history says of one job, by the keys that history knows."""
     figures: Figures = {}
     for keys in HISTORY_KEYS:
@@ -83,7 +84,7 @@ def _unlike_events(count: int) -> pl.DataFrame:
     )
 
 
-async def memory(plan: Plan, running: Running) -> Figures:
+async def memory(plan: BenchPlan, running: Running) -> Figures:
     """Resident memory of a worker, and its growth over a million predictions, in percent."""
     async with Client(running.target, timeout_s=60) as client:
         for _ in range(plan.count(_WARMING_TABLES)):
@@ -103,7 +104,7 @@ async def memory(plan: Plan, running: Running) -> Figures:
     }
 
 
-async def start(plan: Plan) -> Figures:
+async def start(plan: BenchPlan) -> Figures:
     """Time from the start of a service's process until it is ready."""
     taken = []
     for _ in range(plan.rounds):
@@ -112,7 +113,7 @@ async def start(plan: Plan) -> Figures:
     return {"service.ready_s": rounds(taken, "s")}
 
 
-async def workers(plan: Plan) -> Figures:
+async def workers(plan: BenchPlan) -> Figures:
     """Calls a second of Predict, 64 in flight over several connections, by workers.
 
     The load takes a core of its own as far as there is one: on two cores a second worker can gain

@@ -1,4 +1,4 @@
-"""What history costs: recording outcomes, starting with many, and asking with many."""
+"""Cost of history: recording outcomes, starting with many, and asking with many."""
 
 import asyncio
 import tempfile
@@ -12,7 +12,7 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
 from rt_predictor.bench.figures import Figures, Skipped, quantile_ms, rounds
 from rt_predictor.bench.load import at_once
-from rt_predictor.bench.plan import Plan
+from rt_predictor.bench.plan import BenchPlan
 from rt_predictor.bench.processes import Running, service
 from rt_predictor.client import Client
 from rt_predictor.errors import ServiceError
@@ -27,7 +27,7 @@ _SHAPE = WorkloadShape(users=2000, days=700.0)
 _FOLDED_WITHIN_S = 600.0
 
 
-async def measure(plan: Plan) -> Figures:
+async def measure(plan: BenchPlan) -> Figures:
     """Events recorded a second by one client, and on disk; then, with a history of `EVENTS`:
 
     the time from the start of a service's process until it serves with all of it, and the median
@@ -68,7 +68,7 @@ async def measure(plan: Plan) -> Figures:
 
 
 async def _until_folded(running: Running, events: int) -> None:
-    """Waits until a service's memory holds so many finished jobs. Raises ServiceError if not."""
+    """Wait until a service's memory holds so many finished jobs. Raises ServiceError if not."""
     async with grpc.aio.insecure_channel(running.target) as channel:
         stub: pb_grpc.RuntimePredictorAsyncStub = pb_grpc.RuntimePredictorStub(channel)
         give_up = perf_counter() + _FOLDED_WITHIN_S

@@ -12,12 +12,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.bench.figures import Figure, Figures, Skipped, rounds
-from rt_predictor.bench.plan import Plan
+from rt_predictor.bench.plan import BenchPlan
 from rt_predictor.features.matrix import assemble
 from rt_predictor.features.request_features import REQUEST_FEATURES
 from rt_predictor.history.job_store import JobStore
-from rt_predictor.serving.asked_jobs import AskedJobs
-from rt_predictor.serving.predictor import Predictor
+from rt_predictor.predict.asked_jobs import AskedJobs
+from rt_predictor.predict.predictor import Predictor
 from rt_predictor.settings import load_settings
 
 _SINGLES, _BULK_ROWS = 300, 20_000
@@ -26,13 +26,13 @@ _CHUNK = 256
 _LIBRARIES = ("xgboost", "lightgbm", "catboost")
 
 
-def load(plan: Plan) -> Predictor:
+def load(plan: BenchPlan) -> Predictor:
     """The predictor of the plan's bundle, which keeps no answers. Raises BundleError."""
     chosen = {"model.path": plan.bundle, "features.optimization.enable_caching": False}
     return Predictor.load(load_settings().with_overrides(chosen))
 
 
-def measure(plan: Plan, predictor: Predictor) -> Figures:
+def measure(plan: BenchPlan, predictor: Predictor) -> Figures:
     """One prediction from a dict of fields; the graph alone, on one thread; the libraries."""
     rows = plan.source.take(plan.count(_SINGLES, 20)).rows(named=True)
     bulk = plan.source.take(plan.count(_BULK_ROWS, 500))
@@ -72,7 +72,7 @@ def _matrix(jobs: pl.DataFrame) -> NDArray[np.float32]:
     return assemble(asked.asked, asked.tokens(JobStore(1, 1)))
 
 
-def _native(plan: Plan, predictor: Predictor) -> Figures:
+def _native(plan: BenchPlan, predictor: Predictor) -> Figures:
     """One model of each library, one after the other, on ready features."""
     names = ("native.one_us", "native.bulk_per_s")
     absent = [name for name in _LIBRARIES if find_spec(name) is None]
@@ -92,7 +92,7 @@ def _native(plan: Plan, predictor: Predictor) -> Figures:
     }
 
 
-def _each_us(plan: Plan, work: Callable[[Any], object], items: Sequence[Any]) -> Figure:
+def _each_us(plan: BenchPlan, work: Callable[[Any], object], items: Sequence[Any]) -> Figure:
     """Time of one piece of work, in us: median over the pieces, round by round."""
     work(items[0])
     found = []
@@ -106,7 +106,7 @@ def _each_us(plan: Plan, work: Callable[[Any], object], items: Sequence[Any]) ->
     return rounds(found, "us")
 
 
-def _per_s(plan: Plan, work: Callable[[Any], object], items: Any) -> Figure:
+def _per_s(plan: BenchPlan, work: Callable[[Any], object], items: Any) -> Figure:
     """Items a second, all in one piece of work."""
     work(items)
     found = []

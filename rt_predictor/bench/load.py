@@ -17,14 +17,18 @@ _AGAIN_S = 0.01
 
 
 async def at_once(call: Call, requests: Sequence[Any], in_flight: int) -> tuple[float, list[float]]:
-    """Makes all calls, that many at a time. Returns calls a second, and latencies in s."""
+    """Make all calls, that many at a time; again where one is turned away.
+
+    Returns calls a second, and latencies in s, which include what was turned away.
+    """
     left = iter(requests)
     latencies: list[float] = []
 
     async def caller() -> None:
         for request in left:
             started = perf_counter()
-            await call(request)
+            while not await _is_answered(call, request):
+                await asyncio.sleep(_AGAIN_S)
             latencies.append(perf_counter() - started)
 
     started = perf_counter()
@@ -33,7 +37,7 @@ async def at_once(call: Call, requests: Sequence[Any], in_flight: int) -> tuple[
 
 
 async def a_second(call: Call, requests: Sequence[Any], rate: float) -> list[float]:
-    """Begins that many calls a second, whether or not others have been answered (open loop).
+    """Begin that many calls a second, whether or not others have been answered (open loop).
 
     Returns the latency of each in s, from when it was due: that the caller was late (timers here
     have steps of 1 ms) counts against what is measured, and so do attempts that were turned away.
@@ -56,7 +60,7 @@ async def a_second(call: Call, requests: Sequence[Any], rate: float) -> list[flo
 
 
 async def _is_answered(call: Call, request: Any) -> bool:
-    """Whether a call is not turned away for want of room, as gRPC or the service does."""
+    """Return whether a call is not turned away for want of room, as gRPC or the service does."""
     try:
         await call(request)
     except grpc.aio.AioRpcError as error:
@@ -67,7 +71,7 @@ async def _is_answered(call: Call, request: Any) -> bool:
 
 
 async def streamed(stream: Stream, requests: Sequence[Any]) -> float:
-    """Sends all on one stream as fast as it takes them. Returns answers a second."""
+    """Send all on one stream as fast as it takes them. Returns answers a second."""
 
     async def source() -> AsyncIterator[Any]:
         for request in requests:

@@ -16,7 +16,7 @@ import numpy as np
 
 from rt_predictor.bench.calls import MANY
 from rt_predictor.bench.figures import Figures, Skipped, rounds, unit_of
-from rt_predictor.bench.plan import Plan
+from rt_predictor.bench.plan import BenchPlan
 from rt_predictor.bench.processes import ended, free_ports
 from rt_predictor.errors import ServiceError
 from rt_predictor.features.request_features import REQUEST_FEATURES
@@ -31,7 +31,7 @@ NAMES = tuple(
 )
 
 
-def measure(plan: Plan, python: Path) -> Figures:
+def measure(plan: BenchPlan, python: Path) -> Figures:
     """Single calls, 64 in flight, and batches of 10,000 rows.
 
     Args:
@@ -60,7 +60,7 @@ def _program(python: Path) -> Path:
     return python.parent / "mlserver"
 
 
-def _write_model(folder: Path, plan: Plan) -> None:
+def _write_model(folder: Path, plan: BenchPlan) -> None:
     from rt_predictor.bench.noise import lightgbm_of, noise  # LightGBM need not be installed
 
     settings = load_settings().training
@@ -105,7 +105,7 @@ def _served(folder: Path, python: Path) -> Iterator[str]:
         yield f"127.0.0.1:{grpc}"
 
 
-def _loaded(plan: Plan, python: Path, target: str, folder: Path) -> dict[str, Any]:
+def _loaded(plan: BenchPlan, python: Path, target: str, folder: Path) -> dict[str, Any]:
     counts = (plan.count(_CALLS, 20), MANY, plan.rounds)
     # As its input: by its path, Python would take the modules beside it for others of that name.
     given = (python, "-", target, _MODEL, folder / "rows.npy", *counts)
@@ -119,7 +119,7 @@ def _loaded(plan: Plan, python: Path, target: str, folder: Path) -> dict[str, An
         check=False,
     )
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise ServiceError(f"MLServer cannot be measured: {said[-1]}")
+        lines = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise ServiceError(f"MLServer cannot be measured: {lines[-1]}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found

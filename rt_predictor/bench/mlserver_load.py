@@ -76,9 +76,9 @@ async def _main(
         singles = [_request(model, rows[row : row + 1]) for row in range(min(calls, len(rows)))]
         await _at_once(stub.ModelInfer, singles[:20], 1)
         for _ in range(rounds):
-            _, alone = await _at_once(stub.ModelInfer, singles, 1)
-            found["alone_p50_ms"].append(float(np.quantile(alone, 0.5)) * 1e3)
-            found["alone_p99_ms"].append(float(np.quantile(alone, 0.99)) * 1e3)
+            _, one_by_one = await _at_once(stub.ModelInfer, singles, 1)
+            found["alone_p50_ms"].append(float(np.quantile(one_by_one, 0.5)) * 1e3)
+            found["alone_p99_ms"].append(float(np.quantile(one_by_one, 0.99)) * 1e3)
             many, _ = await _at_once(stub.ModelInfer, singles, in_flight)
             found["many_per_s"].append(many)
             batch = _request(model, rows)

@@ -8,7 +8,7 @@ import catboost
 import xgboost
 
 from rt_predictor.bench.noise import Matrix, lightgbm_of, noise
-from rt_predictor.bench.plan import Plan
+from rt_predictor.bench.plan import BenchPlan
 from rt_predictor.features.request_features import REQUEST_FEATURES
 from rt_predictor.model.bundle import Bundle
 from rt_predictor.settings import TrainingSettings, load_settings
@@ -31,20 +31,20 @@ class NativeModels:
     models: tuple[_Model, ...]
 
     @classmethod
-    def fitted(cls, bundle: Bundle, plan: Plan) -> "NativeModels":
+    def fitted(cls, bundle: Bundle, plan: BenchPlan) -> "NativeModels":
         """Models of as many trees as a bundle's, else as the settings say."""
-        settings, said = load_settings().training, bundle.metrics.boosters
+        settings, boosters = load_settings().training, bundle.metrics.boosters
         matrix, target = noise(plan, len(REQUEST_FEATURES))
         return cls(
             (
-                _xgboost(matrix, target, _trees("xgboost", said, settings), settings),
-                _lightgbm(matrix, target, _trees("lightgbm", said, settings), settings),
-                _catboost(matrix, target, _trees("catboost", said, settings), settings),
+                _xgboost(matrix, target, _trees("xgboost", boosters, settings), settings),
+                _lightgbm(matrix, target, _trees("lightgbm", boosters, settings), settings),
+                _catboost(matrix, target, _trees("catboost", boosters, settings), settings),
             )
         )
 
     def on_one_thread(self, rows: Matrix) -> object:
-        """What all say of rows of ready features."""
+        """Return the predictions of all boosters for rows of ready features."""
         return [model.one_thread(rows) for model in self.models]
 
     def on_all_threads(self, rows: Matrix) -> object:
@@ -52,17 +52,19 @@ class NativeModels:
         return [model.all_threads(rows) for model in self.models]
 
 
-def _trees(name: str, said: Mapping[str, Mapping[str, object]], settings: TrainingSettings) -> int:
-    trees = said.get(name, {}).get("trees_kept")
+def _trees(
+    name: str, boosters: Mapping[str, Mapping[str, object]], settings: TrainingSettings
+) -> int:
+    trees = boosters.get(name, {}).get("trees_kept")
     return trees if isinstance(trees, int) else int(getattr(settings, name).trees)
 
 
 def _xgboost(matrix: Matrix, target: Matrix, trees: int, settings: TrainingSettings) -> _Model:
     chosen = {"max_depth": settings.xgboost.max_depth}
     booster = xgboost.train(chosen, xgboost.DMatrix(matrix, target), trees)
-    alone = booster.copy()
-    alone.set_param({"nthread": 1})
-    return _Model(alone.inplace_predict, booster.inplace_predict)
+    single_thread = booster.copy()
+    single_thread.set_param({"nthread": 1})
+    return _Model(single_thread.inplace_predict, booster.inplace_predict)
 
 
 def _lightgbm(matrix: Matrix, target: Matrix, trees: int, settings: TrainingSettings) -> _Model:

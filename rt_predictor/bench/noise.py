@@ -4,14 +4,14 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_predictor.bench.plan import Plan
+from rt_predictor.bench.plan import BenchPlan
 
 Matrix = NDArray[np.float32]
 
 _ROWS, _LEAST_ROWS = 10_000, 1000
 
 
-def noise(plan: Plan, width: int) -> tuple[Matrix, Matrix]:
+def noise(plan: BenchPlan, width: int) -> tuple[Matrix, Matrix]:
     """Rows to fit on, [N, width], and what is to be said of each, [N]."""
     random = np.random.default_rng(2)
     matrix = random.random((plan.count(_ROWS, _LEAST_ROWS), width), dtype=np.float32)

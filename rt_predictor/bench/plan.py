@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""BenchPlan of a benchmark: what is measured, and how often."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +8,20 @@ from rt_predictor.client.access import PLAIN, Access
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a run of the benchmark measures, and how often."""
+class BenchPlan:
+    """Subjects of a run of the benchmark, and how often each is measured."""
 
     bundle: Path
     """Folder of the model bundle."""
     source: JobSource
     rounds: int
-    """How often each figure is taken."""
+    """Number of times that each figure is taken."""
     scale: float
     """Share of the usual number of calls and jobs: 1 for figures to quote, less for a look."""
     target: str | None = None
     """A service that runs already; None starts one."""
     access: Access = PLAIN
-    """How that one is reached."""
+    """Credentials and TLS for it."""
     mlserver: Path | None = None
     """Python with MLServer, to compare with; None compares with none."""
 

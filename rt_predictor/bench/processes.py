@@ -66,13 +66,13 @@ def service(
 
 
 def _port(log: IO[str]) -> int:
-    said = "it said nothing"
+    message = "it said nothing"
     for line in log:
         entry = json.loads(line)
         if entry["message"] == _READY:
             return int(entry["port"])
-        said = entry["message"]
-    raise ServiceError(f"the service did not start: {said}")
+        message = entry["message"]
+    raise ServiceError(f"the service did not start: {message}")
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def ended(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Ends a process with the context."""
+    """End a process with the context."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What the figures are held against. Ratios are taken round by round, within one run."""
+"""Promises that figures are held against. Ratios are taken round by round, within one run."""
 
 from dataclasses import dataclass
 
@@ -18,8 +18,8 @@ class Promise:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether a promise holds; None where it could not be measured."""
+class PromiseResult:
+    """Outcome of a promise: whether it holds; None where it could not be measured."""
 
     promise: Promise
     measured: Figure | Skipped
@@ -68,17 +68,17 @@ PROMISES: tuple[Promise, ...] = (
 )  # fmt: skip
 
 
-def verdicts(figures: Figures) -> list[Verdict]:
-    """Whether each promise holds, by the median of the rounds."""
-    return [_verdict(promise, figures) for promise in PROMISES]
+def promise_results(figures: Figures) -> list[PromiseResult]:
+    """Return whether each promise holds, by the median of the rounds."""
+    return [_result_of(promise, figures) for promise in PROMISES]
 
 
-def _verdict(promise: Promise, figures: Figures) -> Verdict:
+def _result_of(promise: Promise, figures: Figures) -> PromiseResult:
     measured = figures.get(promise.figure, Skipped("not measured"))
     if promise.over is not None and isinstance(measured, Figure):
         floor = figures.get(promise.over, Skipped("not measured"))
         measured = measured.over(floor) if isinstance(floor, Figure) else floor
     if isinstance(measured, Skipped):
-        return Verdict(promise, measured, None)
+        return PromiseResult(promise, measured, None)
     within = measured.median <= promise.limit if promise.most else measured.median >= promise.limit
-    return Verdict(promise, measured, within)
+    return PromiseResult(promise, measured, within)

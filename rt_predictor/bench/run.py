@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 from rt_predictor.bench import bulk, calls, growth, history, inside, mlserver, processes
 from rt_predictor.bench.figures import Figures
-from rt_predictor.bench.plan import Plan
-from rt_predictor.serving.run import new_event_loop
+from rt_predictor.bench.plan import BenchPlan
+from rt_predictor.processes.event_loop import new_event_loop
 
 Say = Callable[[str], None]
 
 
-def run(plan: Plan, say: Say) -> Figures:
-    """Measures everything that the plan allows; `say` is told what is being measured.
+def run(plan: BenchPlan, say: Say) -> Figures:
+    """Measure everything that the plan allows; `say` is told what is being measured.
 
     Raises ServiceError where a service does not answer, BundleError where the bundle cannot be
     loaded.
@@ -33,7 +33,7 @@ def run(plan: Plan, say: Say) -> Figures:
     return figures | growth.history_keys(plan)
 
 
-async def _of_a_service(plan: Plan, target: str, say: Say) -> Figures:
+async def _of_a_service(plan: BenchPlan, target: str, say: Say) -> Figures:
     with processes.echo() as echo:
         say("single calls and streams, beside a bare echo")
         figures = await calls.measure(plan, target, echo.target)
@@ -41,7 +41,7 @@ async def _of_a_service(plan: Plan, target: str, say: Say) -> Figures:
     return figures | await bulk.measure(plan, target)
 
 
-async def _of_an_own_service(plan: Plan, say: Say) -> Figures:
+async def _of_an_own_service(plan: BenchPlan, say: Say) -> Figures:
     say("start")
     figures = await growth.start(plan)
     with processes.service(plan.bundle) as running:

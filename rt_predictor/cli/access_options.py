@@ -1,4 +1,4 @@
-"""The options of every command that asks a service: TLS, and who asks.
+"""Options of every command that asks a service: TLS and credentials.
 
 Each has an environment variable. A token itself is never an option: others on the machine see
 command lines.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rt_predictor.client import Access
 
 _TOKEN_ENV = "RT_PREDICTOR_TOKEN"
-_PANEL = "How the service is reached"
+_PANEL = "Connection to the service"
 
 
 def _options(
@@ -77,7 +77,7 @@ def _options(
         ),
     ] = None,
 ) -> "Access":
-    """How the options ask for the service to be reached."""
+    """Return how to reach the service, as the options say."""
     from rt_predictor.client import Access
 
     return Access(
@@ -92,7 +92,7 @@ def _options(
 
 
 def takes_access(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command these options in place of its parameter `access`."""
+    """Give a command these options in place of its parameter `access`."""
     own = inspect.signature(command).parameters
     added = inspect.signature(_options).parameters
     parameters = [*(one for name, one in own.items() if name != "access"), *added.values()]

@@ -20,7 +20,7 @@ def agent(
     *,
     socket: Annotated[
         Path,
-        typer.Option(metavar="PATH", help="Unix socket to answer at.", show_default=False),
+        typer.Option(metavar="PATH", help="Unix socket to listen on.", show_default=False),
     ],
     target: Annotated[
         str | None,
@@ -29,7 +29,7 @@ def agent(
     deadline: Annotated[
         float | None,
         typer.Option(
-            metavar="MS", help="Time that one request waits for an answer (agent.deadline_ms)."
+            metavar="MS", help="Time that a request waits for an answer (agent.deadline_ms)."
         ),
     ] = None,
     mode: Annotated[
@@ -42,7 +42,7 @@ def agent(
     config: Config = None,
     access: "Access",
 ) -> None:
-    """Answers submission hooks on this machine, within milliseconds.
+    """Answer submission hooks on this machine, within milliseconds.
 
     Speaks lines of JSON on a Unix socket and asks the service over connections that stay open.
     Where the service is slow or away it says so at once: no submission waits for longer than the

@@ -1,15 +1,21 @@
-"""An answer in the words of people: one statement, of which every number is read from one
-distribution, and what was understood of the job.
-"""
+"""Answers in words: what was understood of the job, and every number that was predicted."""
 
 from collections.abc import Iterator, Mapping
 from math import isnan
 from typing import TYPE_CHECKING
 
-from rt_predictor.cli.predict import MIDDLE
-from rt_predictor.cli.words import duration, flag_words, memory, moment, percent, time_limit
-from rt_predictor.serving.explanation import Explanation
-from rt_predictor.serving.predictions import Flag
+from rt_predictor.cli.words import (
+    counted,
+    duration,
+    flag_words,
+    memory,
+    moment,
+    percent,
+    time_left,
+    time_limit,
+)
+from rt_predictor.model.answer_flags import Flag
+from rt_predictor.predict.predictions import Explanation
 
 if TYPE_CHECKING:
     from rt_predictor.client import Job, Prediction
@@ -17,19 +23,22 @@ if TYPE_CHECKING:
 Line = tuple[str, str]
 """A label and a text."""
 
+MIDDLE = (0.25, 0.75)
+"""Levels between which half of all such jobs end, for people to see."""
+
 
 def answer_lines(job: "Job", answer: "Prediction", asked: tuple[float, ...]) -> Iterator[Line]:
     """Return the lines of an answer.
 
     Args:
         job: what was asked, with the quantiles `MIDDLE` beside others.
-        answer: what was said of it.
+        answer: the prediction.
         asked: levels of quantiles that the user wants to see.
     """
     yield "understood", understood(job)
     yield "predicted", _predicted(answer)
     if answer.remaining_runtime is not None and job.elapsed is not None:
-        left = duration(answer.remaining_runtime)
+        left = time_left(answer.predicted_runtime, job.elapsed)
         yield "running", f"for {duration(job.elapsed)}; {left} to go, as a rule"
     interval = f"{duration(answer.confidence_lower)} to {duration(answer.confidence_upper)}"
     yield f"{percent(answer.confidence_level)} interval", interval
@@ -53,10 +62,10 @@ def answer_lines(job: "Job", answer: "Prediction", asked: tuple[float, ...]) -> 
 def understood(job: "Job") -> str:
     """Return what was understood of a job."""
     parts = [
-        _counted(job.processors_req, "core", "cores"),
-        _counted(job.nodes_req, "node", "nodes"),
+        None if job.processors_req is None else counted(job.processors_req, "core"),
+        None if job.nodes_req is None else counted(job.nodes_req, "node"),
         None if job.mem_req is None else f"{memory(job.mem_req)} of memory",
-        _counted(job.gpus_req, "GPU", "GPUs"),
+        None if job.gpus_req is None else counted(job.gpus_req, "GPU"),
         "no time limit" if job.time_req is None else f"limit {time_limit(job.time_req)}",
         *(
             f"{word} {value}"
@@ -74,10 +83,6 @@ def understood(job: "Job") -> str:
     return ", ".join(filter(None, parts))
 
 
-def _counted(count: int | None, one: str, many: str) -> str | None:
-    return None if count is None else f"{count:,} {one if count == 1 else many}"
-
-
 def _predicted(answer: "Prediction") -> str:
     point = duration(answer.predicted_runtime)
     low, high = (answer.quantiles.get(level) for level in MIDDLE)
@@ -93,26 +98,27 @@ def _recommended(answer: "Prediction") -> str:
     chance = percent(answer.recommendation_confidence)
     if answer.recommended_time_req is None:
         if Flag.TIME_LIMIT_TOO_SHORT in answer.flags:
-            return f"a longer limit than this, to be enough with a chance of {chance}"
+            return f"a longer limit: this one is too short for a chance of {chance}"
         return f"the partition allows no limit that is enough with a chance of {chance}"
     limit = time_limit(answer.recommended_time_req)
     return f"{limit}, which is enough with a chance of {chance}"
 
 
-def explanation_lines(told: Explanation) -> Iterator[Line]:
+def explanation_lines(explanation: Explanation) -> Iterator[Line]:
     """Return which jobs a distribution rests on."""
+    own_share = explanation.other_own_share + sum(job.share for job in explanation.own_jobs)
     shares: Mapping[str, float] = {
-        "jobs of the user": told.other_own_share + sum(job.share for job in told.own_jobs),
-        "jobs of others": told.others_share,
-        "models and rules": sum(said.share for said in told.proposals.values()),
-        "nothing known": told.grid_share,
+        "jobs of the user": own_share,
+        "jobs of others": explanation.others_share,
+        "models and rules": sum(one.share for one in explanation.proposals.values()),
+        "no job in particular": explanation.grid_share,
     }
     parts = (f"{name} {percent(share)}" for name, share in shares.items() if share > 0)
     yield "rests on", ", ".join(parts)
-    for job in told.own_jobs:
+    for job in explanation.own_jobs:
         known = [f"ended {duration(job.age_s)} before" if job.age_s else "still running"]
         if not isnan(job.cores):
-            known.append(f"{job.cores:,.0f} cores")
+            known.append(counted(round(job.cores), "core"))
         if not isnan(job.limit_s):
             known.append(f"limit {time_limit(job.limit_s)}")
         text = f"{percent(job.share)}: {duration(job.runtime_s)} ({', '.join(known)})"

@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 the command line or a job is wrong; 3 cannot start (bundle
 130 interrupted; 1 anything else. Errors are one line on stderr.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ EXIT_INTERRUPTED = 130
 
 @dataclass
 class _Run:
-    """What the options before the sub-command say."""
+    """Options before the sub-command."""
 
     debug: bool = False
 
@@ -46,7 +47,7 @@ def _show_version(wanted: bool) -> None:
 
 
 def version() -> None:
-    """Prints the version of the program."""
+    """Print the version of the program."""
     typer.echo(f"{PROGRAM} {__version__}")
 
 
@@ -82,16 +83,22 @@ app.command()(train)
 app.command()(evaluate)
 app.add_typer(history_app)
 app.command(cls=JsonCommand)(info)
-app.command()(health)
+app.command(cls=JsonCommand)(health)
 app.command(cls=JsonCommand)(reload)
 app.command()(bench)
 app.command()(token)
 app.command()(version)
 
 
+_FOREIGN_METRICS = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+"""Folder in which programs of another kind gather their metrics; workers here have their own."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program and returns its exit code."""
+    """Run the program and return its exit code."""
     run = _Run()
+    for name in _FOREIGN_METRICS:
+        os.environ.pop(name, None)
     try:
         app(args=arguments, prog_name=PROGRAM, obj=run)
         return EXIT_OK

@@ -27,7 +27,7 @@ def bench(
         ),
     ] = None,
     rounds: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How often each figure is taken.")
+        int, typer.Option(min=1, metavar="N", help="Number of times that each figure is taken.")
     ] = 5,
     scale: Annotated[
         float,
@@ -50,7 +50,7 @@ def bench(
     ] = "",
     access: "Access",
 ) -> None:
-    """Measures how fast this machine predicts, beside what it could do at best.
+    """Measure how fast this machine predicts, beside what it could do at best.
 
     Starts a service and a bare gRPC echo in processes of their own, and calls both in turns with
     jobs of which no two are alike; measures the model alone and, where they are installed, the
@@ -68,14 +68,14 @@ def bench(
     from rich.console import Console
 
     from rt_predictor.bench.jobs import JobSource
-    from rt_predictor.bench.plan import Plan
+    from rt_predictor.bench.plan import BenchPlan
     from rt_predictor.bench.run import run
     from rt_predictor.cli.bench_screen import document, show
     from rt_predictor.settings import load_settings
 
     source = JobSource.generated() if trace is None else JobSource.from_log(trace)
     folder = bundle or load_settings(config).model.path
-    plan = Plan(folder, source, rounds, scale, target, access, mlserver)
+    plan = BenchPlan(folder, source, rounds, scale, target, access, mlserver)
     errors = Console(stderr=True, highlight=False)
     figures = run(plan, lambda what: errors.print(f"measuring {what} …"))
     if json_file == "-":

@@ -1,4 +1,4 @@
-"""What `rt-predictor bench` shows."""
+"""Output of `rt-predictor bench`."""
 
 import os
 import platform
@@ -11,8 +11,8 @@ from rich.table import Table
 
 from rt_predictor import __version__
 from rt_predictor.bench.figures import Figure, Figures, Skipped
-from rt_predictor.bench.plan import Plan
-from rt_predictor.bench.promises import Verdict, verdicts
+from rt_predictor.bench.plan import BenchPlan
+from rt_predictor.bench.promises import PromiseResult, promise_results
 
 _TITLES = {
     "calls": "One job a call, beside a bare echo",
@@ -29,7 +29,7 @@ _WORDS = {True: "holds", False: "missed", None: "-"}
 
 
 def show(figures: Figures) -> None:
-    """Prints all figures, then what was promised."""
+    """Print all figures, then what was promised."""
     console = Console(highlight=False)
     for group, title in _TITLES.items():
         table = Table("", "median", "range", "", title=title, title_justify="left")
@@ -38,13 +38,13 @@ def show(figures: Figures) -> None:
         if table.row_count:
             console.print(table)
     table = Table("promise", "measured", "range", "", title="Promises", title_justify="left")
-    for verdict in verdicts(figures):
+    for verdict in promise_results(figures):
         amount, spread, unit = _cells(verdict.measured)
         table.add_row(verdict.promise.text, f"{amount} {unit}", spread, _WORDS[verdict.holds])
     console.print(table)
 
 
-def document(plan: Plan, figures: Figures) -> dict[str, Any]:
+def document(plan: BenchPlan, figures: Figures) -> dict[str, Any]:
     """The same as one JSON document, with where it was measured."""
     return {
         "rounds": plan.rounds,
@@ -58,11 +58,11 @@ def document(plan: Plan, figures: Figures) -> dict[str, Any]:
             **{name: version(name) for name in _LIBRARIES},
         },
         "figures": {name: figure.document() for name, figure in figures.items()},
-        "promises": [_promise(verdict) for verdict in verdicts(figures)],
+        "promises": [_promise(verdict) for verdict in promise_results(figures)],
     }
 
 
-def _promise(verdict: Verdict) -> dict[str, Any]:
+def _promise(verdict: PromiseResult) -> dict[str, Any]:
     return {
         "promise": verdict.promise.text,
         "limit": verdict.promise.limit,

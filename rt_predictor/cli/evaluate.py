@@ -67,12 +67,12 @@ def evaluate(
     timezone: Timezone = "UTC",
     config: Config = None,
 ) -> None:
-    """Says how good predictions would have been on job logs.
+    """Measure how good predictions would have been on job logs.
 
     The base model is tuned on the jobs that had ended before the last part of the log
     (training.test_share of its submissions) began; that part is then replayed in the order of
     submission, where every job is predicted from what was known by then. With --bundle, a bundle is
-    judged as it is: of the base model this says what a site gets that never trains. The figures
+    judged as it is: for the base model that is what a site gets that never trains. The figures
     stand beside those of baselines that need no model. Nothing is kept but the report. Needs the
     libraries of the extra `train`.
 
@@ -85,8 +85,7 @@ def evaluate(
     _check_options(bundle, base, retrain_every, from_scratch=from_scratch)
     check_training_libraries()
     _check_writable(output, json_file)
-    from rt_predictor.cli.progress_bar import ProgressBar
-    from rt_predictor.cli.train_log import log_names, show_log
+    from rt_predictor.cli.progress_bar import ProgressBar, log_names, show_log
     from rt_predictor.model.bundle import read_bundle
     from rt_predictor.settings import load_settings
     from rt_predictor.training.beside import compare, read_answers
@@ -150,7 +149,7 @@ def _check_options(
 
 
 def _check_writable(folder: Path | None, file: Path | None) -> None:
-    """Finds out before the work whether its result can be written.
+    """Find out before the work whether its result can be written.
 
     Raises UsageError.
     """

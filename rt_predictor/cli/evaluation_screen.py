@@ -1,4 +1,4 @@
-"""The figures of an evaluation on a terminal."""
+"""Figures of an evaluation, and of a model that was trained, on a terminal."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from rt_predictor.training.metrics import PointMetrics
 from rt_predictor.training.regular_jobs import RegularScores
 from rt_predictor.training.reliability import TimeoutMetrics
 from rt_predictor.training.scores import IntervalScores
+from rt_predictor.training.site import SiteReport
 from rt_predictor.training.usefulness import Usefulness
 
 NOTHING = "–"
@@ -28,8 +29,7 @@ def show_points(evaluation: Evaluation, console: Console) -> None:
     """The points, and in one line the intervals."""
     interval = evaluation.interval
     console.print(
-        f"{evaluation.jobs_test:,} later jobs predicted by a {evaluation.kind} model; "
-        f"{evaluation.jobs_train:,} jobs had ended before:",
+        f"{evaluation.jobs_test:,} later jobs, each predicted from what had ended by its submit:",
         markup=False,
     )
     console.print(_points_table(evaluation))
@@ -58,6 +58,15 @@ def show_evaluation(evaluation: Evaluation) -> None:
     for kind in _KINDS:
         if len(evaluation.buckets[kind]) > 1:
             console.print(_buckets_table(kind, evaluation.buckets[kind]))
+
+
+def show_report(report: SiteReport) -> None:
+    """Show how good the model is, what it came to, and where it went."""
+    console = Console(highlight=False, soft_wrap=True)
+    show_points(report.evaluation, console)
+    for note in report.notes:
+        console.print(note, markup=False)
+    console.print(f"wrote model {report.model_version} to {report.folder}", markup=False)
 
 
 def _points_table(evaluation: Evaluation) -> Table:
@@ -123,14 +132,14 @@ def _usefulness_table(usefulness: Mapping[str, Usefulness]) -> Table:
 
 
 def _asked_again_line(again: AskedAgainMetrics) -> str:
-    held = ", ".join(
-        f"{percent(share)} of the {percent(again.recommended[confidence])} that get one at "
-        f"{percent(float(confidence))}"
+    holds = "; ".join(
+        f"at {percent(float(confidence))}, {percent(again.recommended[confidence])} of jobs get a "
+        f"recommended limit, of which {percent(share)} are still called enough when asked for"
         for confidence, share in again.recommended_holds.items()
     )
     return (
-        f"{again.jobs:,} jobs asked again: with a limit a quarter longer the prediction falls in "
-        f"{percent(again.falling)} of steps; the recommended limit is told to hold for {held}"
+        f"{again.jobs:,} jobs asked again with a limit a quarter longer: the prediction falls in "
+        f"{percent(again.falling)} of steps; {holds}"
     )
 
 

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,7 +46,7 @@ _DAY_S = 86400.0
 
 history_app = typer.Typer(
     name="history",
-    help="""The log of finished jobs that predictions learn from.
+    help="""Fill, describe and maintain the log of jobs that predictions learn from.
 
     Example:
 
@@ -83,13 +83,14 @@ def import_(
     config: Config = None,
     access: "Access",
 ) -> None:
-    """Brings the jobs of job logs into history.
+    """Import the jobs of job logs into history.
 
-    The finished ones, those that were cancelled before they started, and those that waited or ran
-    when the log was written. Writes into the event log, whether or not a service uses it at the
-    moment: one that does notices at once. Jobs that are there already are not counted twice, so an
-    import can be repeated, or go on where another one was cut off. A job without an id gets one
-    that follows from what it is.
+    These are the finished ones, those that were cancelled before they started, and those that
+    waited or ran when the log was written. They go into the event log, whether or not a service
+    uses it at the moment: one that does notices at once. Jobs that are there already are not
+    counted twice, so an import can be repeated, or go on where another one was cut off. A job
+    without an id gets one that follows from what it is. The last line adds up what became of each
+    record.
 
     Example:
 
@@ -99,11 +100,14 @@ def import_(
         raise UsageError("give --history or --target, not both: the jobs go to one of them")
     import polars as pl
 
-    from rt_predictor.cli.history_import import import_into_log, import_into_service
-    from rt_predictor.cli.progress_bar import ProgressBar
-    from rt_predictor.cli.train_log import show_log
-    from rt_predictor.jobs.events import with_doubts
-    from rt_predictor.jobs.log_events import log_events
+    from rt_predictor.cli.history_import import (
+        MALFORMED,
+        import_into_log,
+        import_into_service,
+        left_out,
+    )
+    from rt_predictor.cli.progress_bar import ProgressBar, show_log
+    from rt_predictor.jobs.events import log_events, with_doubts
     from rt_predictor.settings import load_settings
 
     settings = load_settings(config)
@@ -123,8 +127,10 @@ def import_(
             imported = import_into_service(
                 events, target, timeout, access, lambda share: bar.show("recording", share)
             )
-    show_log(log)
+    not_imported = left_out(log, broken)
+    show_log(log, {reason: n for reason, n in not_imported.items() if reason != MALFORMED})
     _say(imported, broken, target or str(path))
+    typer.echo(_sum(log.lines, imported, not_imported))
 
 
 @history_app.command()
@@ -157,7 +163,7 @@ def follow(
     ] = 30.0,
     overlap: Annotated[
         float,
-        typer.Option(min=0.0, metavar="SECONDS", help="How late a job may come into sacct's base."),
+        typer.Option(min=0.0, metavar="SECONDS", help="How late jobs may reach Slurm's database."),
     ] = 3600.0,
     since: Annotated[
         float | None,
@@ -169,15 +175,15 @@ def follow(
         ),
     ] = None,
     state: Annotated[
-        Path, typer.Option(metavar="FILE", help="Keeps until when sacct's jobs are recorded.")
+        Path, typer.Option(metavar="FILE", help="File that keeps how far sacct was read.")
     ] = Path("var/follow.json"),
     once: Annotated[
-        bool, typer.Option("--once", help="Stop when all that is there is recorded.")
+        bool, typer.Option("--once", help="Stop once all that is there is recorded.")
     ] = False,
     config: Config = None,
     access: "Access",
 ) -> None:
-    """Sends what happens to jobs to a service, until it is stopped.
+    """Send events of jobs to a service as they happen, until it is stopped.
 
     Asks sacct again and again, or empties a spool; either is enough for what has ended. Beside
     sacct it asks squeue for what waits and runs; beside a spool only where --squeue is given. Each
@@ -212,7 +218,7 @@ def follow(
 
 @history_app.command(cls=JsonCommand)
 def info(*, history: LogFile = None, json: Json = False, config: Config = None) -> None:
-    """Says what an outcome log holds.
+    """Describe an event log.
 
     Example:
 
@@ -231,11 +237,31 @@ def info(*, history: LogFile = None, json: Json = False, config: Config = None) 
         typer.echo(log_lines(described))
 
 
+def _sum(records: int, imported: "Imported", left_out: Mapping[str, int]) -> str:
+    """Return what became of the records of a log, as a sum."""
+    from rt_predictor.cli.words import counted, reasons
+
+    known = f"{imported.duplicates:,} known already"
+    if imported.conflicts:
+        known += f" ({imported.conflicts:,} of them said differently, and kept apart)"
+    parts = [f"{imported.recorded:,} recorded", known]
+    if imported.quarantined:
+        parts.append(f"{imported.quarantined:,} in quarantine")
+    if imported.invalid:
+        parts.append(f"{imported.invalid:,} refused by the service")
+    why = f" ({reasons(left_out)})" if left_out else ""
+    parts.append(f"{sum(left_out.values()):,} left out{why}")
+    return f"{counted(records, 'record')} = {' + '.join(parts)}"
+
+
 def _say(imported: "Imported", broken: Sequence[InvalidJobError], where: str) -> None:
+    from rt_predictor.cli.words import counted
+
     example = f", e.g. {broken[0]}" if broken else ""
+    skipped = len(broken) + imported.invalid
     typer.echo(
-        f"{imported.recorded:,} jobs recorded in {where}, {imported.duplicates:,} known already, "
-        f"{len(broken) + imported.invalid:,} skipped that break a rule{example}"
+        f"{counted(imported.recorded, 'job')} recorded in {where}, {imported.duplicates:,} known "
+        f"already, {skipped:,} skipped that {'breaks' if skipped == 1 else 'break'} a rule{example}"
     )
     if imported.quarantined:
         typer.echo(

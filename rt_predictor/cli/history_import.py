@@ -2,17 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from rt_predictor.client import Access, Client, Recorded
+from rt_predictor.errors import InvalidJobError
 from rt_predictor.eventlog.files import open_log
 from rt_predictor.eventlog.port import Appended
 from rt_predictor.jobs.events import with_origin
+from rt_predictor.jobs.outcomes import Quarantine, Skip, reasons_of
 from rt_predictor.jobs.unnamed import Unnamed
+from rt_predictor.traces import Trace
+
+MALFORMED = "malformed"
+IN_SEVERAL = "in several of the files"
+"""Reasons why a record is left out, beside `Skip` and `Quarantine`."""
 
 _PIECE_EVENTS = 20_000
 """Jobs that are recorded in one commit or call."""
@@ -23,7 +31,7 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of the jobs."""
+    """Counts of jobs by what became of them."""
 
     recorded: int = 0
     duplicates: int = 0
@@ -31,21 +39,45 @@ class Imported:
     """Jobs that the service refused."""
     quarantined: int = 0
     """Doubtful ones, which an operator should look at."""
+    conflicts: int = 0
+    """Those of `duplicates` that say something else than what is recorded, which stands."""
 
     def and_(self, part: Appended | Recorded, invalid: int = 0) -> "Imported":
-        """What became of these jobs and of more."""
+        """Return the counts of these jobs and of another part."""
         return Imported(
             self.recorded + part.recorded,
             self.duplicates + part.duplicates,
             self.invalid + invalid,
             self.quarantined + part.quarantined,
+            self.conflicts + part.conflicts,
         )
+
+
+def left_out(log: Trace, broken: Sequence[InvalidJobError]) -> dict[str, int]:
+    """Count the records of a log that no event is made of, by reason.
+
+    Args:
+        log: with what is imported of it: its finished, quarantined, cancelled and open jobs.
+        broken: why events of some of these cannot be recorded.
+
+    The counts and that of the events are the number of its records.
+    """
+    started = int(log.open["start_time"].is_not_null().sum())
+    reasons = Counter(log.skipped)
+    reasons[Skip.NEVER_STARTED.value] -= len(log.cancelled) + len(log.open) - started
+    reasons[Skip.STILL_RUNNING.value] -= started
+    reasons[Quarantine.OVER_LIMIT.value] -= len(log.quarantined)
+    reasons.update({MALFORMED: log.malformed_count})
+    reasons.update(reasons_of(broken))
+    taken = len(log.jobs) + len(log.quarantined) + len(log.cancelled) + len(log.open)
+    reasons[IN_SEVERAL] += log.lines - (taken - len(broken)) - reasons.total()
+    return {reason: count for reason, count in reasons.items() if count}
 
 
 def import_into_log(
     events: pl.DataFrame, path: Path, progress: Progress, home_cluster: str = ""
 ) -> Imported:
-    """Writes into the outcome log. Raises HistoryError where it cannot be written.
+    """Write into the outcome log. Raises HistoryError where it cannot be written.
 
     Jobs of the home cluster do not name it, as `traces` reads them.
     """
@@ -66,7 +98,7 @@ def import_into_log(
 def import_into_service(
     events: pl.DataFrame, target: str, timeout_s: float, access: Access, progress: Progress
 ) -> Imported:
-    """Sends to a service. Raises ServiceError where it does not take them."""
+    """Send to a service. Raises ServiceError where it does not take them."""
     return asyncio.run(_send(events, target, timeout_s, access, progress))
 
 

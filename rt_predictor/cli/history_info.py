@@ -1,4 +1,4 @@
-"""What an outcome log holds, for people and programs."""
+"""Contents of an event log, for people and programs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ class LogDescription:
 
 
 def describe_log(path: Path) -> LogDescription:
-    """Looks at a log. Raises HistoryError where there is none, or it cannot be read."""
+    """Look at a log. Raises HistoryError where there is none, or it cannot be read."""
     if not path.exists():
         raise HistoryError(f"there is no history log {path}: name another with --history")
     log = open_log(path)

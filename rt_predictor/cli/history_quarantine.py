@@ -17,7 +17,7 @@ Client = Annotated[
 User = Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this user.")]
 JobIds = Annotated[
     list[str] | None,
-    typer.Option("--id", metavar="JOB", help="Only this job, by its id; may be given again."),
+    typer.Option("--id", metavar="JOB", help="Only this job, by its id; may be repeated."),
 ]
 All = Annotated[bool, typer.Option("--all", help="All that is in quarantine.")]
 
@@ -50,7 +50,7 @@ def list_(
     history: LogFile = None,
     config: Config = None,
 ) -> None:
-    """Lists events in quarantine, in the order in which they came in.
+    """List events in quarantine, in the order in which they came in.
 
     Example:
 
@@ -66,7 +66,9 @@ def list_(
         return
     for row in rows:
         typer.echo(_line(row))
-    typer.echo(f"{len(rows):,} events in quarantine")
+    from rt_predictor.cli.words import counted
+
+    typer.echo(f"{counted(len(rows), 'event')} in quarantine")
 
 
 @quarantine_app.command()
@@ -80,9 +82,9 @@ def release(
     history: LogFile = None,
     config: Config = None,
 ) -> None:
-    """Believes events: from now on they count as if they had never been doubted.
+    """Release events: from now on they count as if they had never been doubted.
 
-    What is given must all hold of an event. A service that uses the log notices by itself, and
+    Events are released where all options hold. A service that uses the log notices by itself, and
     reads all of it again.
 
     Example:
@@ -92,7 +94,9 @@ def release(
     selection = _chosen(client, user, id_, all_=all_)
     with opened_log(history, config) as log:
         count = len(log.quarantined(selection)) if dry_run else log.release(selection)
-    typer.echo(f"{count:,} events {'would be ' if dry_run else ''}released")
+    from rt_predictor.cli.words import counted
+
+    typer.echo(f"{counted(count, 'event')} {'would be ' if dry_run else ''}released")
 
 
 @quarantine_app.command()
@@ -106,10 +110,10 @@ def drop(
     history: LogFile = None,
     config: Config = None,
 ) -> None:
-    """Takes events out of the log for good: as if they had never come in.
+    """Delete events from the log for good: as if they had never come in.
 
-    What is given must all hold of an event. Where something else had been said of the same event,
-    that takes its place.
+    Events are deleted where all options hold. Where another version of an event had been sent, it
+    takes the place.
 
     Example:
 

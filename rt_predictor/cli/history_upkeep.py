@@ -1,4 +1,4 @@
-"""`rt-predictor history`: who sent what, and what an operator takes out, keeps and puts back."""
+"""Upkeep of the log, `rt-predictor history`: clients, withdrawals, pruning, backups."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -25,7 +25,7 @@ _NOTICED = "A service that uses the log notices by itself, and reads all of it a
 
 
 def clients(*, history: LogFile = None, config: Config = None) -> None:
-    """Says who sent the events of a log.
+    """List the clients that sent the events of a log.
 
     A client is known by the name of its token or certificate; one without by the way it came
     (`@local` from this host, `@ipv4`, `@ipv6`, `@unix`), and what was imported into the file by
@@ -69,11 +69,11 @@ def withdraw(
     history: LogFile = None,
     config: Config = None,
 ) -> None:
-    """Takes back what clients recorded, exactly: as if it had never come in.
+    """Take back what clients recorded, exactly: as if it had never come in.
 
-    What is given must all hold of an event. It may come in again, put right; where another client
-    had sent it too, what that one said takes its place. A service that uses the log notices by
-    itself, and reads all of it again.
+    Events are taken back where all options hold. They may come in again, corrected; where another
+    client had sent an event too, its version takes the place. A service that uses the log notices
+    by itself, and reads all of it again.
 
     Example:
 
@@ -91,15 +91,15 @@ def withdraw(
 
 def forget(
     *,
-    user: Annotated[str, typer.Option(metavar="NAME", help="Whose jobs.")],
+    user: Annotated[str, typer.Option(metavar="NAME", help="User whose jobs are deleted.")],
     dry_run: DryRun = False,
     history: LogFile = None,
     config: Config = None,
 ) -> None:
-    """Takes all jobs of a user out of the log, and of all files that lie beside it.
+    """Delete all jobs of a user from the log, and from all files that lie beside it.
 
-    The log is written anew, so that nothing of it stays on its pages; snapshots are deleted, and
-    made again without that user. Says what it cannot reach.
+    The log is written anew, so that nothing of them stays on its pages; snapshots are deleted, and
+    made again without that user. Prints what it cannot reach.
 
     Example:
 
@@ -130,20 +130,20 @@ def prune(
     *,
     before: Annotated[
         float,
-        typer.Option(parser=moment_s, metavar="WHEN", help=f"What happened before: {_WHEN}"),
+        typer.Option(parser=moment_s, metavar="WHEN", help=f"Delete what happened before: {_WHEN}"),
     ],
     compact: Annotated[
         bool,
         typer.Option(
             "--compact",
-            help="Make the file smaller too: takes as much space as it has, and holds up writers.",
+            help="Shrink the file too: needs as much free space as it has, and delays writers.",
         ),
     ] = False,
     dry_run: DryRun = False,
     history: LogFile = None,
     config: Config = None,
 ) -> None:
-    """Takes old events out of the log; none from before that time comes in again.
+    """Delete old events from the log; none from before that time comes in again.
 
     The space is used for new events. A service that uses the log notices by itself, and reads all
     of it again.
@@ -170,7 +170,7 @@ def backup(
     history: LogFile = None,
     config: Config = None,
 ) -> None:
-    """Copies the log as it is at this moment into a new file, whether or not a service uses it.
+    """Copy the log as it is now into a new file, whether or not a service uses it.
 
     Example:
 
@@ -188,7 +188,7 @@ def restore(
     history: LogFile = None,
     config: Config = None,
 ) -> None:
-    """Puts a backup in the place of the log, and keeps the log of before beside it.
+    """Put a backup in the place of the log, and keep the old log beside it.
 
     A service that uses the log notices by itself, and goes on with the backup.
 
@@ -200,9 +200,9 @@ def restore(
 
     path = _path(history, config)
     before = upkeep.restore(source, path)
-    typer.echo(f"{path} is {source} now")
+    typer.echo(f"{path} now holds what {source} holds")
     if before is not None:
-        typer.echo(f"the log of before is {before}: import what it has on top, or delete it")
+        typer.echo(f"the old log is {before}: import what it has on top, or delete it")
 
 
 def _path(history: Path | None, config: Path | None) -> Path:
@@ -227,11 +227,16 @@ def opened_log(history: Path | None, config: Path | None) -> "Iterator[SQLiteEve
 
 
 def say_removed(removed: "Removed", what: str, dry_run: bool) -> None:
+    """Print what became of events; `what` is a participle, as in "40 events pruned"."""
+    from rt_predictor.cli.words import counted
+
     would = "would be " if dry_run else ""
-    typer.echo(f"{removed.events:,} events {would}{what}")
+    typer.echo(f"{counted(removed.events, 'event')} {would}{what}")
     if removed.versions:
-        typer.echo(f"{removed.versions:,} {would}{what} of which another client had been first")
+        versions = counted(removed.versions, "other version")
+        typer.echo(f"{versions} {would}{what} of events that another client had sent first")
     if removed.restored:
-        typer.echo(f"{removed.restored:,} of those that others had sent too take their place")
+        versions = counted(removed.restored, "version")
+        typer.echo(f"in their place now: {versions} that other clients had sent too")
     if not dry_run and removed.events:
         typer.echo(_NOTICED)

@@ -21,15 +21,15 @@ def info(
     timeout: Timeout = 10.0,
     top: Annotated[int, typer.Option(min=0, metavar="N", help="Features to show.")] = 15,
     every: Annotated[
-        bool, typer.Option("--all", help="Show all features, and whom the logs are from.")
+        bool, typer.Option("--all", help="Show all features, and who provided the logs.")
     ] = False,
     as_json: Json = False,
     access: "Access",
 ) -> None:
-    """Shows what model answers.
+    """Show which model answers.
 
-    Where it comes from, how good it was on jobs it had not seen and is on those that end now, what
-    it looks at, and which provider of ONNX Runtime runs how much of it.
+    Its origin, its figures on jobs that it had not seen and on those that end now, its features,
+    and which provider of ONNX Runtime runs how much of it.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""What `rt-predictor info` shows to people."""
+"""Output of `rt-predictor info` for people."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rt_predictor.cli.words import aligned, duration, moment, percent
+from rt_predictor.cli.words import aligned, counted, duration, moment, percent
 from rt_predictor.client import LiveFigures, ModelInfo, Shadow
-from rt_predictor.serving.description import BASE, MemberDescription, ModelDescription
+from rt_predictor.predict.description import BASE, MemberDescription, ModelDescription
 
 _PLAIN_WIDTH = 110
 """Width of tables where there is no terminal to measure."""
@@ -25,7 +25,7 @@ _METRICS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 
 
 def show(info: ModelInfo, features: int, *, thanks: bool) -> None:
-    """Prints a model's facts, some of its features, and with `thanks` whom its logs are from."""
+    """Print a model's facts, some of its features, and with `thanks` who provided its logs."""
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     facts = _facts(info)
     if thanks:
@@ -36,7 +36,7 @@ def show(info: ModelInfo, features: int, *, thanks: bool) -> None:
         console.print(_feature_table(info, features))
         rest = len(info.model.features) - features
         if rest > 0:
-            console.print(f"and {rest} more: --all shows them, and whom the logs are from")
+            console.print(f"and {rest} more: --all shows them, and who provided the logs")
 
 
 def _facts(info: ModelInfo) -> list[tuple[str, str]]:
@@ -46,14 +46,17 @@ def _facts(info: ModelInfo) -> list[tuple[str, str]]:
         ("model", info.model_version),
         ("kind", _kind(model)),
         ("trained", moment(model.trained_at)),
-        ("on", f"{model.training_samples:,} jobs{traces}"),
+        ("on", f"{counted(model.training_samples, 'job')}{traces}"),
         ("submitted", _span(model)),
         ("intervals", percent(info.confidence_level)),
         ("on later jobs", _metrics(model.metrics)),
         *_of_late(info.live),
         *_of_shadow(info.shadow),
         ("proposals", ", ".join(map(_proposal, model.members))),
-        ("runs on", ", ".join(f"{p} ({n} nodes)" for p, n in sorted(model.providers.items()))),
+        (
+            "runs on",
+            ", ".join(f"{p} ({counted(n, 'node')})" for p, n in sorted(model.providers.items())),
+        ),
         ("program", info.service_version),
     ]
     facts = [(label, text) for label, text in facts if text]
@@ -61,7 +64,8 @@ def _facts(info: ModelInfo) -> list[tuple[str, str]]:
         facts.append(
             (
                 "service",
-                f"up {duration(info.uptime_seconds)}, {info.predictions_served:,} jobs predicted",
+                f"up {duration(info.uptime_seconds)}, {counted(info.predictions_served, 'job')} "
+                "predicted",
             )
         )
     return facts
@@ -75,24 +79,24 @@ def _kind(model: ModelDescription) -> str:
 
 
 def _span(model: ModelDescription) -> str:
-    """When the jobs of the site were submitted; "" of a model that knows no site."""
+    """Return the span of the site's submissions; "" for a model that knows no site."""
     if not model.training_span_end:
         return ""
     return f"{moment(model.training_span_start)} to {moment(model.training_span_end)}"
 
 
 def _proposal(member: MemberDescription) -> str:
-    known = [f"{member.trees} trees" if member.trees else "rule"]
+    known = [counted(member.trees, "tree") if member.trees else "rule"]
     if member.weight:
         known.append(f"weighs {percent(member.weight)}")
     return f"{member.name} ({', '.join(known)})"
 
 
 def _of_late(live: LiveFigures) -> list[tuple[str, str]]:
-    """How good the model is now, below how good it was; nothing before the first job."""
+    """Return live figures, to stand below those of training; nothing before the first job."""
     if not live.jobs:
         return []
-    facts = [("on live jobs", f"{_metrics(live.metrics)}, after {live.jobs:,} jobs")]
+    facts = [("on live jobs", f"{_metrics(live.metrics)}, after {counted(live.jobs, 'job')}")]
     if live.drift:
         moved = (f"{drift.group} {drift.psi:.2f} ({drift.column})" for drift in live.drift)
         facts.append(("drift, PSI", ", ".join(moved)))
@@ -107,8 +111,8 @@ def _of_shadow(shadow: Shadow | None) -> list[tuple[str, str]]:
     facts = [("shadow", ", ".join(filter(None, known)) or "not heard of yet")]
     if shadow.live.jobs:
         late = f", {shadow.behind:,} to come" if shadow.behind else ""
-        told = f"{_metrics(shadow.live.metrics)}, after {shadow.live.jobs:,} jobs{late}"
-        facts.append(("  on live jobs", told))
+        figures = f"{_metrics(shadow.live.metrics)}, after {counted(shadow.live.jobs, 'job')}{late}"
+        facts.append(("  on live jobs", figures))
     if shadow.differing is not None:
         failed = f", {shadow.failed:,} failed" if shadow.failed else ""
         differ = f"{percent(shadow.differing)} of {shadow.compared:,} differ by a tenth{failed}"

@@ -11,9 +11,15 @@ from rt_predictor.client import Job, ModelInfo, Prediction
 from rt_predictor.jobs.asked import ASKED_SCHEMA
 from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
-from rt_predictor.serving.predictions import Flag
-from rt_predictor.serving.predictor import Predictor
+from rt_predictor.model.answer_flags import Flag
+from rt_predictor.predict.predictor import Predictor
 from rt_predictor.settings import load_settings
+
+NO_HISTORY = (
+    "note: a bundle alone knows no finished jobs, so it answers as for new users; for what the "
+    "jobs of a site have taught ask a service (--target): `rt-predictor history import LOG`, then "
+    "`rt-predictor serve`"
+)
 
 
 def load_predictor(folder: Path) -> Predictor:
@@ -30,7 +36,7 @@ def with_submit_times(jobs: pl.DataFrame) -> pl.DataFrame:
 
 
 def predict_one(predictor: Predictor, job: Job) -> Prediction:
-    """Predicts one valid job."""
+    """Predict one valid job."""
     asked = {name: getattr(job, name, None) for name in (*REQUEST_SCHEMA, *ASKED_SCHEMA)}
     row = {name: None if value == "" else value for name, value in asked.items()}
     row["partition"] = normal_partition(job.partition)
@@ -65,7 +71,7 @@ def _or_none(value: float) -> float | None:
 
 
 def model_info(predictor: Predictor) -> ModelInfo:
-    """What model a predictor answers from."""
+    """Return the description of a predictor's model."""
     return ModelInfo(
         model_version=predictor.model_version,
         confidence_level=predictor.views.level,

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from rt_predictor.traces import ReadOptions
 
 DEFAULT_TARGET = "localhost:50051"
-_SOURCE = "Who answers"
-LOG_PANEL = "How the job log is read"
+STDIO = Path("-")
+"""Stands for stdin and stdout on the command line."""
+_SOURCE = "Service or bundle"
+LOG_PANEL = "Reading the job log"
 _TRAINING_LIBRARIES = (
     *("catboost", "jax", "lightgbm", "onnx", "onnxmltools", "optax", "skl2onnx", "xgboost"),
 )
@@ -39,6 +41,14 @@ class InputFormat(StrEnum):
     PARQUET = "parquet"
     JSONL = "jsonl"
     SQUEUE = "squeue"
+
+
+class AnswerFormat(StrEnum):
+    """Formats of the answers that `score` writes."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSONL = "jsonl"
 
 
 Target = Annotated[
@@ -88,7 +98,7 @@ Format = Annotated[
     LogFormat | None,
     typer.Option(
         "--format",
-        help="What the logs are.  [default: what their names, then their contents say]",
+        help="Format of the logs.  [default: by their names, then their contents]",
         rich_help_panel=LOG_PANEL,
     ),
 ]
@@ -105,7 +115,7 @@ Columns = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="TOML file that says which column of a CSV or Parquet file is which.",
+        help="TOML file that maps columns of a CSV or Parquet file to those of a job.",
         rich_help_panel=LOG_PANEL,
     ),
 ]
@@ -113,7 +123,7 @@ Timezone = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="Zone of times that carry none, e.g. Europe/Paris.",
+        help="Time zone of times that carry none, e.g. Europe/Paris.",
         rich_help_panel=LOG_PANEL,
     ),
 ]
@@ -137,7 +147,7 @@ class JsonCommand(TyperCommand):
     """Takes `--json -` for `--json`: other programs of this kind name a file there, or stdout."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Drops the dash after `--json`."""
+        """Drop the dash after `--json`."""
         kept = [a for before, a in zip(["", *args], args, strict=False) if (before, a) != _DASH]
         return super().parse_args(ctx, kept)
 
@@ -148,7 +158,7 @@ _DASH = ("--json", "-")
 def read_options(
     fields: str, columns: Path | None, timezone: str, settings: "Settings | None" = None
 ) -> "ReadOptions":
-    """How a job log is read; `settings` say what holds at the site that wrote it.
+    """Return the options for reading a job log; `settings` are those of the site that wrote it.
 
     Raises UsageError where an option makes no sense.
     """
@@ -165,7 +175,7 @@ def read_options(
 
 
 def check_training_libraries() -> None:
-    """Raises StartupError where the libraries of training are not installed, or do not load."""
+    """Raise StartupError where the libraries of training are not installed, or do not load."""
     from importlib import import_module
     from importlib.util import find_spec
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from rt_predictor.client import Access, Job, Prediction
 
 _JOB = "The job"
-MIDDLE = (0.25, 0.75)
-"""Levels between which half of all such jobs end; people are told of them."""
 _OPTION_OF_FIELD = {
     "processors_req": "--processors",
     "nodes_req": "--nodes",
@@ -81,7 +79,7 @@ def predict(
         typer.Option(
             parser=moment_s,
             metavar="WHEN",
-            help="When it is submitted: Unix seconds or ISO 8601 (UTC).",
+            help="Submit time: Unix seconds or ISO 8601 (UTC).",
             show_default="now",
             rich_help_panel=_JOB,
         ),
@@ -90,7 +88,7 @@ def predict(
         bool,
         typer.Option(
             "--partial",
-            help="Predict even if one of the first six is not known.",
+            help="Predict even where some of the first six are not known.",
             rich_help_panel=_JOB,
         ),
     ] = False,
@@ -99,7 +97,7 @@ def predict(
         typer.Option(
             metavar="LEVEL",
             help="Level of the interval and, from 0.5 on, of the recommended limit: 0 to 1.",
-            show_default="what the service is set to",
+            show_default="the service's own",
         ),
     ] = None,
     quantiles: Annotated[
@@ -107,7 +105,7 @@ def predict(
         typer.Option(
             "--quantile",
             metavar="LEVEL",
-            help="Also show within what time such jobs end with this probability; may be repeated.",
+            help="Also show within what time this share of such jobs ends; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -128,8 +126,8 @@ def predict(
         typer.Option(
             parser=moment_s,
             metavar="WHEN",
-            help="The time that the question is about: Unix seconds or ISO 8601 (UTC).",
-            show_default="when it is submitted; now with --elapsed",
+            help="Answer as of this time: Unix seconds or ISO 8601 (UTC).",
+            show_default="its submit time; with --elapsed now",
             rich_help_panel=_JOB,
         ),
     ] = None,
@@ -139,11 +137,11 @@ def predict(
     as_json: Json = False,
     access: "Access",
 ) -> None:
-    """Predicts how long one job will run.
+    """Predict how long one job will run.
 
-    Says how sure that is, too, and whether the time limit may stop the job; with --elapsed, all of
-    it of a job that runs. The first six options are needed unless --partial is given; the others
-    make the answer better.
+    Beside the runtime: an interval around it, the chance that the job hits its time limit, and the
+    limit to ask for; with --elapsed, all of it for a job that is running. The first six options are
+    needed unless --partial is given; the others make the answer better.
 
     Example:
 
@@ -176,6 +174,8 @@ def predict(
         job = _running(job)
     _check(job)
     if not as_json:
+        from rt_predictor.cli.answer_lines import MIDDLE
+
         job = replace(job, quantiles=(*MIDDLE, *job.quantiles))
     if bundle is not None:
         answer = _answer_of_bundle(job, bundle)
@@ -193,7 +193,7 @@ def predict(
 
 
 def _check(job: "Job") -> None:
-    """Raises UsageError naming the options that are missing, InvalidJobError for a wrong one."""
+    """Raise UsageError naming the options that are missing, InvalidJobError for a wrong one."""
     from rt_predictor.jobs.asked import check_asked
     from rt_predictor.jobs.rules import check_job
 
@@ -202,7 +202,7 @@ def _check(job: "Job") -> None:
     ]
     if missing and not job.partial:
         raise UsageError(
-            f"{', '.join(missing)} not given: give what is missing, or --partial to predict without"
+            f"{', '.join(missing)} not given: add what is missing, or --partial to go without"
         )
     check_job(vars(job), partial=job.partial)
     check_asked(vars(job))

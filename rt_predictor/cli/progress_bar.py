@@ -1,7 +1,7 @@
-"""How far a command that reads a job log has come, on stderr."""
+"""Progress of a command that reads a job log, and what was read, on stderr."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from rt_predictor.cli.options import LogFormat
-from rt_predictor.cli.words import duration
+from rt_predictor.cli.words import counted, duration
 
 if TYPE_CHECKING:
     from rt_predictor.traces import ReadOptions, Trace
@@ -77,3 +77,21 @@ class ProgressBar:
         passed_s = time.monotonic() - self._started_s
         left = f"{duration(passed_s * (1 - done) / done)} left" if _SURE < done < 1 else ""
         self._progress.update(self._task, description=step, completed=done, left=left)
+
+
+def log_names(log: "Trace") -> list[str]:
+    """Names of the files of a log."""
+    return [path.name for path in (log.path, *log.more_paths)]
+
+
+def show_log(log: "Trace", left_out: Mapping[str, int] | None = None) -> None:
+    """Print on stderr what was read and left out: by default all that is no finished job."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    finished, records = counted(len(log.jobs), "finished job"), counted(log.lines, "record")
+    console.print(f"read {finished} from {records}")
+    for reason, count in (log.skipped if left_out is None else left_out).items():
+        console.print(f"  left out: {reason}: {count:,}")
+    if log.malformed_count:
+        console.print(f"  left out: malformed: {log.malformed_count:,}, e.g. {log.malformed[0]}")
+    for note in log.notes:
+        console.print(f"  note: {note}")

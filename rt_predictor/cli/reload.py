@@ -18,15 +18,16 @@ def reload(
     *,
     target: Target = None,
     timeout: Annotated[
-        float, typer.Option(min=0.001, metavar="SECONDS", help="Time the service gets.")
+        float,
+        typer.Option(min=0.001, metavar="SECONDS", help="Time it gets for that."),
     ] = 660.0,
     as_json: Json = False,
     access: "Access",
 ) -> None:
-    """Has a service load the model in its folder anew, without a stop.
+    """Have a service load the bundle in its folder again, without a stop.
 
-    Exit code 0 once all of its workers answer with it, 1 if it cannot be used: then the model that
-    was served still is. The service must allow it (server.admin).
+    Exit code 0 once all of its workers answer with it, 1 if it cannot be used: then the old model
+    goes on serving. The service must allow it (server.admin).
 
     Example:
 
@@ -37,9 +38,9 @@ def reload(
         versions = {"old_version": done.old_version, "new_version": done.new_version}
         typer.echo(json.dumps(versions, indent=2))
     elif done.old_version == done.new_version:
-        typer.echo(f"{done.new_version} is served; there was nothing else to load")
+        typer.echo(f"{done.new_version} was served already: nothing to load")
     else:
-        typer.echo(f"{done.new_version} is served, {done.old_version} was")
+        typer.echo(f"{done.new_version} is served now, in place of {done.old_version}")
 
 
 async def _reload(target: str, timeout_s: float, access: "Access") -> "Reloaded":

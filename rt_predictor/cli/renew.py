@@ -50,7 +50,7 @@ class Logs:
 
     def events(self) -> "pl.DataFrame":
         """Read the last event of each of their jobs. Raises TraceError."""
-        from rt_predictor.jobs.log_events import log_events
+        from rt_predictor.jobs.events import log_events
         from rt_predictor.traces import TraceFormat, read_traces
 
         log = read_traces(
@@ -68,7 +68,7 @@ def renew(
 
     Raises as `run`.
     """
-    from rt_predictor.renew.places import places_of
+    from rt_predictor.renew.folders import folders_of
     from rt_predictor.renew.renewer import Renewer, Sources, Terms
     from rt_predictor.renew.run import run
 
@@ -79,7 +79,7 @@ def renew(
     base = base or settings.training.base
     names = tuple(path.name for path in logs.traces)
     renewer = Renewer(
-        places_of(settings, output, base),
+        folders_of(settings, output, base),
         Terms((renewal.every_days or 0.0) * _DAY_S, renewal.least_jobs, base),
         Sources(settings.history.path, names, logs.events if logs.traces else None),
         settings,

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,8 @@ import typer
 from rt_predictor.cli.access_options import takes_access
 from rt_predictor.cli.options import (
     LOG_PANEL,
+    STDIO,
+    AnswerFormat,
     BundleFolder,
     Columns,
     Fields,
@@ -23,7 +24,6 @@ from rt_predictor.cli.options import (
     chosen_target,
     read_options,
 )
-from rt_predictor.cli.scoring.formats import STDIO, AnswerFormat
 from rt_predictor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rt_predictor.cli.scoring.watch import Watch
     from rt_predictor.client import Access
 
-_WATCHING = "A folder that is watched"
+_WATCHING = "Watching a folder"
 
 
 @takes_access
@@ -43,7 +43,7 @@ def score(
         Path | None,
         typer.Argument(
             metavar="INPUT",
-            help="Jobs: csv, parquet, jsonl, swf, sacct -P text or squeue --json; - is stdin.",
+            help="Jobs: csv, parquet, jsonl, swf, sacct -P, squeue --json or -o; - is stdin.",
             show_default=False,
         ),
     ] = None,
@@ -53,18 +53,18 @@ def score(
             "--output",
             "-o",
             metavar="FILE",
-            help="Where answers go: .csv, .parquet or .jsonl; - is stdout; a folder with --spool.",
+            help="Output: .csv, .parquet or .jsonl file; - is stdout; a folder with --spool.",
         ),
     ] = STDIO,
     to: Annotated[
         AnswerFormat | None,
-        typer.Option(help="How answers are written.  [default: as FILE is named; jsonl on stdout]"),
+        typer.Option(help="Format of the answers.  [default: as FILE is named; jsonl on stdout]"),
     ] = None,
     format_: Annotated[
         InputFormat | None,
         typer.Option(
             "--format",
-            help="What INPUT is.  [default: what its name, then its content says]",
+            help="Format of INPUT.  [default: by its name, then its content]",
             rich_help_panel=LOG_PANEL,
         ),
     ] = None,
@@ -72,7 +72,7 @@ def score(
         str,
         typer.Option(
             metavar="STATE,…",
-            help="Jobs of squeue and sacct in these states, e.g. PENDING,RUNNING, or all.",
+            help="Only jobs of squeue and sacct in these states, e.g. PENDING,RUNNING; or all.",
             show_default="pending of squeue, all of sacct",
             rich_help_panel=LOG_PANEL,
         ),
@@ -88,7 +88,7 @@ def score(
     ] = None,
     once: Annotated[
         bool,
-        typer.Option("--once", help="End when the folder is empty.", rich_help_panel=_WATCHING),
+        typer.Option("--once", help="Stop when the folder is empty.", rich_help_panel=_WATCHING),
     ] = False,
     poll: Annotated[
         float,
@@ -106,32 +106,35 @@ def score(
     bundle: BundleFolder = None,
     timeout: Timeout = 60.0,
     chunk: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Jobs that are sent and scored together.")
+        int,
+        typer.Option(min=1, metavar="N", help="Jobs that are scored in one call."),
     ] = 5000,
     access: "Access",
 ) -> None:
-    """Predicts the jobs of a file, of Slurm's queue, a pipe or a folder.
+    """Predict the jobs of a file, of Slurm's queue, a pipe or a folder.
 
-    Of csv and parquet the columns are read that are named as the fields of the API: submit_time,
-    processors_req, nodes_req, mem_req, gpus_req, time_req, partition, qos, user, account, job_name,
-    and job_id. Any may be missing; --columns says where the names differ. Of jsonl each line is an
-    object of these fields. Of squeue the jobs that wait are read, of sacct all jobs, whether they
-    have ended or not, of swf the finished ones.
+    Columns of csv and parquet are named as the fields of the API: submit_time, processors_req,
+    nodes_req, mem_req, gpus_req, time_req, partition, qos, user, account, job_name, and job_id. Any
+    may be missing; --columns maps other names. In jsonl each line is an object of these fields.
+    squeue gives the jobs that wait, sacct all jobs, whether they have ended or not, swf the
+    finished ones. What runs is answered given how long it has run: elapsed, and as_of, the time at
+    which it had (now, if not said); squeue and sacct tell both.
 
-    Written is one row a job, in the order of INPUT (of submission for swf):
+    The output has one row for each job, in the order of INPUT (of submission for swf):
 
     - job_id: that of INPUT, else the number of the record
     - predicted_runtime, confidence_lower, confidence_upper: s
     - confidence_level, timeout_probability: 0 to 1
     - recommended_time_req: the limit to ask for, s
     - model_version
-    - flags: what makes the answer less certain, with spaces between
-    - error: why this job has no answer; the others have theirs
+    - flags: what makes the answer less certain, separated by spaces
+    - error: why this job has no answer
+    - remaining_runtime: what is left of predicted_runtime, s; only where a job runs
 
     Example:
 
         rt-predictor score jobs.csv -o predictions.parquet
-        squeue --json | rt-predictor score -
+        squeue --json | rt-predictor score - --states PENDING,RUNNING
         hook | rt-predictor score - --format jsonl --target predictor:50051
         rt-predictor score --spool /var/spool/jobs -o /var/spool/answers
 
@@ -139,10 +142,9 @@ def score(
     """
     asked = chosen_target(target, bundle)
     if (input_ is None) == (spool is None):
-        raise UsageError("name INPUT (- is stdin) or a folder to watch (--spool): one of them")
-    from rt_predictor.cli.scoring.inputs import InputOptions
+        raise UsageError("give INPUT (- is stdin) or a folder to watch (--spool), not both")
+    from rt_predictor.cli.scoring.inputs import InputOptions, parse_states
     from rt_predictor.cli.scoring.scorers import open_bundle, open_service
-    from rt_predictor.cli.scoring.states import parse_states
 
     options = InputOptions(read_options(fields, columns, timezone), format_, parse_states(states))
     if bundle is not None:
@@ -177,19 +179,18 @@ def _score(
     open_scorer: "OpenScorer",
     chunk_jobs: int,
 ) -> None:
-    from rt_predictor.cli.scoring import stdin
-    from rt_predictor.cli.scoring.inputs import detect_json
+    from rt_predictor.cli.scoring.inputs import detect_json, read_stdin_head, stdin_as_file
 
     if input_ != STDIO:
         _check_apart(input_, destination.path)
         _score_file(input_, destination, options, open_scorer, chunk_jobs)
         return
-    head = b"" if options.format is InputFormat.JSONL else stdin.read_head()
+    head = b"" if options.format is InputFormat.JSONL else read_stdin_head()
     options = replace(options, format=options.format or detect_json(head))
     if options.format is InputFormat.JSONL and destination.is_lines_on_stdout:
         _answer_lines(head, options, open_scorer)
         return
-    with stdin.as_file(head) as path:
+    with stdin_as_file(head) as path:
         _score_file(path, destination, options, open_scorer, chunk_jobs)
 
 
@@ -223,23 +224,23 @@ def _score_file(
 
 
 def _summarise(requests: "Requests", errors: list[str], destination: "Destination") -> None:
-    """One line on stderr; in a pipe only if something is missing from the answers."""
+    """Print one line on stderr; in a pipe only if something is missing from the answers."""
     from rich.console import Console
 
+    from rt_predictor.cli.words import counted, reasons
+
     total = len(requests.jobs)
-    parts = [f"{total - len(errors):,} of {total:,} jobs scored into {destination}"]
+    jobs = counted(total, "job")
+    parts = [f"{total - len(errors):,} of {jobs} scored into {destination}"]
     if errors:
-        parts.append(f"{len(errors):,} have an error, the first: {errors[0]}")
+        have = "1 has an error" if len(errors) == 1 else f"{len(errors):,} have errors, the first"
+        parts.append(f"{have}: {errors[0]}")
     if requests.left_out:
-        parts.append(f"left out: {_counted(requests.left_out)}")
+        parts.append(f"left out: {reasons(requests.left_out)}")
     parts += [f"note: {note}" for note in requests.notes]
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     if not console.is_terminal and len(parts) == 1:
         return
     if requests.in_other_states:
-        parts.append(f"not asked for (--states): {_counted(requests.in_other_states)}")
+        parts.append(f"not asked for (--states): {reasons(requests.in_other_states)}")
     console.print("; ".join(parts), markup=False)
-
-
-def _counted(reasons: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())

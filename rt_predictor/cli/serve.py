@@ -33,7 +33,7 @@ def serve(
         typer.Option(metavar="N", help="Port of the metrics page (server.metrics_port)."),
     ] = None,
 ) -> None:
-    """Starts the prediction service.
+    """Start the prediction service.
 
     SIGTERM or Ctrl-C stops it, once the calls in progress have finished. These options win over
     environment variables such as RT_PREDICTOR_SERVER__PORT, and those over the settings file.
@@ -56,6 +56,6 @@ def serve(
         )
 
     settings = read()
-    from rt_predictor.serving.run import run
+    from rt_predictor.processes.run import run
 
     raise typer.Exit(run(settings, reread=read))

@@ -18,10 +18,10 @@ _FILE_MODE = 0o600
 
 def token(
     *,
-    name: Annotated[str, typer.Option(metavar="NAME", help="Whose it is.", show_default=False)],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Its owner.", show_default=False)],
     role: Annotated[
         list[Role],
-        typer.Option(help="What it is good for; may be given several times.", show_default=False),
+        typer.Option(help="What its owner may do; may be repeated.", show_default=False),
     ],
     expires: Annotated[
         str,
@@ -38,7 +38,7 @@ def token(
         ),
     ] = None,
 ) -> None:
-    """Makes a bearer token, and its line in the settings of the service.
+    """Make a bearer token, and its line for the settings of the service.
 
     The settings hold its hash alone: what is shown here cannot be shown again. The line goes into
     `tokens = [...]` of `[security]`.

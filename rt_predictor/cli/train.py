@@ -42,7 +42,7 @@ def train(
             "--output",
             "-o",
             metavar="DIR",
-            help="Where the model bundle goes. With --watch: the candidate.  "
+            help="Folder for the model bundle. With --watch: for the candidate.  "
             "[default then: model.shadow_path]",
             show_default=False,
         ),
@@ -87,12 +87,12 @@ def train(
     timezone: Timezone = "UTC",
     config: Config = None,
 ) -> None:
-    """Tunes the base model on the finished jobs of job logs of one site.
+    """Fine-tune the base model on the job logs of one site.
 
     The base model knows many sites, and none by name. It goes on learning from all but the jobs
     that ended last (training.window_share); on these the tuned model, the base and what lies
-    between them are compared, and the best is written, never one worse than the base. Says how good
-    it was on them. A log too small to learn from gives the base with its recalibration. Needs the
+    between them are compared, and the best is written, never one worse than the base, with its
+    figures on them. A log too small to learn from gives the base with its recalibration. Needs the
     libraries of the extra `train`: `pip install 'rt-predictor[train]'`.
 
     With --every DAYS --watch it renews the model in service from what its service has recorded. A
@@ -135,9 +135,8 @@ def _train(
     logs: Logs, output: Path, base: Path | None, settings: "Settings", *, from_scratch: bool
 ) -> None:
     """Train on logs, write the bundle, and say how good it is."""
-    from rt_predictor.cli.progress_bar import ProgressBar
-    from rt_predictor.cli.train_log import log_names, show_log
-    from rt_predictor.cli.train_screen import show_report
+    from rt_predictor.cli.evaluation_screen import show_report
+    from rt_predictor.cli.progress_bar import ProgressBar, log_names, show_log
     from rt_predictor.training.prepare import whole_log
     from rt_predictor.training.site import start_of, train_site
 

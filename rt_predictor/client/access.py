@@ -1,4 +1,4 @@
-"""How a client reaches a service: TLS, and who it says it is."""
+"""Access of a client to a service: TLS and credentials."""
 
 import ipaddress
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ ChannelOptions = tuple[tuple[str, int | str], ...]
 
 @dataclass(frozen=True)
 class Access:
-    """TLS and a bearer token; without anything, plain text from nobody in particular.
+    """TLS and a bearer token; without either, plain text without credentials.
 
     Files of certificates and keys are PEM. Naming any of them asks for TLS. A token goes without
     TLS to this machine alone.
@@ -38,7 +38,7 @@ class Access:
 
     @property
     def encrypted(self) -> bool:
-        """Whether connections use TLS."""
+        """Return whether connections use TLS."""
         return self.tls or any((self.ca, self.certificate, self.key, self.server_name))
 
     def channel(self, target: str, options: ChannelOptions = ()) -> grpc.aio.Channel:
@@ -48,6 +48,8 @@ class Access:
         text.
         """
         self._check_token(target)
+        if _is_this_machine(target):  # no proxy of the environment leads there
+            options += (("grpc.enable_http_proxy", 0),)
         if not self.encrypted:
             return grpc.aio.insecure_channel(target, options=options)
         if (self.certificate is None) != (self.key is None):
@@ -60,7 +62,8 @@ class Access:
         return grpc.aio.secure_channel(target, credentials, options=options)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes with each call. Raises UsageError where the token's file cannot be read."""
+        """Return the metadata of each call. Raises UsageError where the token's file cannot be
+        read."""
         token = self.token
         if self.token_file is not None:
             try:
@@ -96,7 +99,7 @@ _TROUBLES = (
 
 
 def trouble_of(details: str) -> str | None:
-    """What a failed connection says of TLS, in words; None where it is not about that."""
+    """Return the TLS problem behind a failed connection, in words; None where it is another one."""
     return next((words for sign, words in _TROUBLES if sign in details), None)
 
 

@@ -24,13 +24,13 @@ from rt_predictor.client.values import (
 )
 from rt_predictor.errors import InvalidJobError
 from rt_predictor.jobs.event_kind import EventKind
-from rt_predictor.serving.description import (
+from rt_predictor.model.answer_flags import Flag
+from rt_predictor.predict.description import (
     FeatureDescription,
     MemberDescription,
     ModelDescription,
 )
-from rt_predictor.serving.explanation import Explanation, OwnJob, Said
-from rt_predictor.serving.predictions import Flag
+from rt_predictor.predict.predictions import Explanation, OwnJob, Said
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,7 +42,7 @@ _EVENT_FIELDS = tuple(
     field.name for field in pb.JobEvent.DESCRIPTOR.fields if field.name not in {"job", "kind"}
 )
 _NOT_SENT = ("client", "arrived_s")
-"""What the service knows itself."""
+"""Fields that the service knows itself."""
 _KINDS = {kind: pb.JobEventKind.Value(f"JOB_EVENT_KIND_{kind.name}") for kind in EventKind}
 _WHOLE_FIELDS = ("processors_req", "nodes_req", "gpus_req")
 _FLAGS: dict[int, Flag] = {
@@ -121,7 +121,7 @@ def _event_messages(events: "Iterable[Event] | pl.DataFrame") -> Iterator[pb.Job
 
 
 def recorded(response: pb.RecordOutcomesResponse | pb.RecordEventsResponse, first: int) -> Recorded:
-    """What became of what a call brought; `first` is the place of its first one."""
+    """Return what became of a call's events; `first` is the index of the first among all."""
     errors = tuple(InvalidOutcome(first + e.index, e.message, e.field) for e in response.errors)
     return Recorded(
         response.recorded,
@@ -130,6 +130,7 @@ def recorded(response: pb.RecordOutcomesResponse | pb.RecordEventsResponse, firs
         errors,
         response.conflicts,
         response.quarantined,
+        tuple(response.unknown_states),
     )
 
 
@@ -180,7 +181,7 @@ def prediction(response: pb.PredictResponse) -> Prediction:
     )
 
 
-def _explanation(told: pb.Explanation) -> Explanation:
+def _explanation(message: pb.Explanation) -> Explanation:
     return Explanation(
         own_jobs=tuple(
             OwnJob(
@@ -190,12 +191,12 @@ def _explanation(told: pb.Explanation) -> Explanation:
                 cores=job.processors_req if job.HasField("processors_req") else nan,
                 limit_s=job.time_req if job.HasField("time_req") else nan,
             )
-            for job in told.own_jobs
+            for job in message.own_jobs
         ),
-        other_own_share=told.other_own_share,
-        others_share=told.others_share,
-        proposals={one.name: Said(one.runtime, one.share) for one in told.proposals},
-        grid_share=told.grid_share,
+        other_own_share=message.other_own_share,
+        others_share=message.others_share,
+        proposals={one.name: Said(one.runtime, one.share) for one in message.proposals},
+        grid_share=message.grid_share,
     )
 
 
@@ -208,7 +209,7 @@ def _flags(numbers: Iterable[int]) -> Flag:
 
 
 def model_info(response: pb.GetModelInfoResponse) -> ModelInfo:
-    """What model is loaded."""
+    """Return the model that is loaded."""
     return ModelInfo(
         model_version=response.model_version,
         confidence_level=response.confidence_level,
@@ -260,12 +261,12 @@ def _shadow(found: pb.ShadowInfo) -> Shadow:
 
 
 def reloaded(response: pb.ReloadModelResponse) -> Reloaded:
-    """What is served now."""
+    """Return the model that is served now."""
     return Reloaded(response.old_version, response.new_version)
 
 
 def health(response: pb.HealthCheckResponse) -> Health:
-    """How a service is."""
+    """Return the health of a service."""
     return Health(
         status=_state(response.status),
         message=response.message,

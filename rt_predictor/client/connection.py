@@ -77,7 +77,7 @@ class Client:
         connections: connections that calls take turns on. A service of several workers spreads
             connections over them, not calls: take a few times as many as it has workers.
         attempts: how often a call is made at most, while the service says that this may help.
-        access: TLS and who asks; plain text from nobody by default.
+        access: TLS and credentials; by default plain text without any.
 
     Raises UsageError where the files of `access` cannot be used. Every call raises ServiceError
     where the service cannot be reached, refuses or does not answer in time, and InvalidRequestError
@@ -103,7 +103,7 @@ class Client:
 
     @property
     def _stub(self) -> "pb_grpc.RuntimePredictorAsyncStub":
-        """The methods, on the connection whose turn it is."""
+        """Return the methods, on the next connection in turn."""
         return next(self._stubs)
 
     async def __aenter__(self) -> Self:
@@ -118,7 +118,7 @@ class Client:
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
     async def predict(self, job: Job) -> Prediction:
-        """Predicts one job."""
+        """Predict one job."""
         request = codec.request(job)
         return codec.prediction(
             await self._call(lambda left_s: self._stub.Predict(request, **self._with(left_s)))
@@ -127,7 +127,7 @@ class Client:
     async def predict_many(
         self, jobs: Iterable[Job], *, chunk_jobs: int = DEFAULT_CHUNK_JOBS
     ) -> AsyncIterator[Answer]:
-        """Predicts jobs in batches of `chunk_jobs`; gives one answer for each, in order."""
+        """Predict jobs in batches of `chunk_jobs`; yield one answer for each, in order."""
         requests = map(codec.request, jobs)
         while chunk := list(islice(requests, chunk_jobs)):
             for response in await self._predict_batch(pb.PredictBatchRequest(jobs=chunk)):
@@ -142,7 +142,7 @@ class Client:
         confidence_level: float | None = None,
         quantiles: Sequence[float] = (),
     ) -> "AsyncIterator[pl.DataFrame]":
-        """Predicts a frame of jobs, the fastest way there is; gives frames, in order.
+        """Predict a frame of jobs, the fastest way there is; yield frames, in order.
 
         Args:
             jobs: columns named as the fields of `Job`, any of them, numbers of any type; others
@@ -195,7 +195,7 @@ class Client:
         return response.predictions
 
     async def stream(self, jobs: AsyncIterable[Job] | Iterable[Job]) -> AsyncIterator[Answer]:
-        """Predicts jobs as they come; gives one answer for each, in order.
+        """Predict jobs as they come; yield one answer for each, in order.
 
         Has no deadline and is not made again: who streams knows what was answered already. Raises
         what `jobs` raises.
@@ -217,7 +217,7 @@ class Client:
     async def record(
         self, outcomes: "Iterable[Outcome] | pl.DataFrame", *, call_outcomes: int = CALL_OUTCOMES
     ) -> Recorded:
-        """Records finished jobs, in calls of at most `call_outcomes`; they are on disk afterwards.
+        """Record finished jobs, in calls of at most `call_outcomes`; they are on disk afterwards.
 
         A frame has columns of `JOB_SCHEMA`, not necessarily all. A call is made again where that
         may help, which is safe: what is recorded already counts as a duplicate. Raises ServiceError
@@ -233,7 +233,7 @@ class Client:
     async def record_events(
         self, events: "Iterable[Event] | pl.DataFrame", *, call_events: int = CALL_OUTCOMES
     ) -> Recorded:
-        """Records what happened to jobs, in calls of at most `call_events`; as `record`.
+        """Record what happened to jobs, in calls of at most `call_events`; as `record`.
 
         A frame has columns of `EVENT_SCHEMA`, not necessarily all.
         """
@@ -259,7 +259,7 @@ class Client:
         )
 
     async def model_info(self) -> ModelInfo:
-        """What model is loaded, and how good it was."""
+        """Return the model that is loaded, and its figures."""
         request = pb.GetModelInfoRequest()
         return codec.model_info(
             await self._call(lambda left_s: self._stub.GetModelInfo(request, **self._with(left_s)))
@@ -276,24 +276,24 @@ class Client:
         )
 
     async def health(self) -> Health:
-        """How the service is, part by part."""
+        """Return the health of the service, part by part."""
         request = pb.HealthCheckRequest()
         return codec.health(
             await self._call(lambda left_s: self._stub.HealthCheck(request, **self._with(left_s)))
         )
 
     async def is_serving(self, service: str = SERVICE) -> bool:
-        """Whether the service is ready (its full name) or alive (""), by grpc.health.v1."""
+        """Return whether the service is ready (its full name) or alive (""), by grpc.health.v1."""
         request = health_pb2.HealthCheckRequest(service=service)
         answer = await self._call(lambda left_s: self._health.Check(request, **self._with(left_s)))
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     def _with(self, left_s: float) -> dict[str, Any]:
-        """What goes with each attempt of a call."""
+        """Return the metadata of one attempt of a call."""
         return {"timeout": left_s, "metadata": self._metadata()}
 
     async def _call(self, attempt: Callable[[float], Awaitable[_T]]) -> _T:
-        """Makes a call, again with back-off while the service says that this may help."""
+        """Make a call, again with back-off while the service says that this may help."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.timeout_s
         backoff_s = _BACKOFF_S

@@ -3,8 +3,8 @@
 from math import isnan
 
 from rt_predictor.client.values import Prediction
-from rt_predictor.serving.explanation import Explanation
-from rt_predictor.serving.predictions import flag_names
+from rt_predictor.model.answer_flags import flag_names
+from rt_predictor.predict.predictions import Explanation
 
 _ASKED = ("quantiles", "remaining_runtime", "explanation")
 """Fields that are there where a job asks for them."""
@@ -23,7 +23,7 @@ def prediction_document(answer: Prediction) -> dict[str, object]:
     return document
 
 
-def explanation_document(told: Explanation) -> dict[str, object]:
+def explanation_document(explanation: Explanation) -> dict[str, object]:
     """The fields of the API's Explanation."""
     own_jobs = (
         {
@@ -33,17 +33,17 @@ def explanation_document(told: Explanation) -> dict[str, object]:
             "processors_req": job.cores,
             "time_req": job.limit_s,
         }
-        for job in told.own_jobs
+        for job in explanation.own_jobs
     )
     return {
         "own_jobs": [
             {name: value for name, value in job.items() if not isnan(value)} for job in own_jobs
         ],
-        "other_own_share": told.other_own_share,
-        "others_share": told.others_share,
+        "other_own_share": explanation.other_own_share,
+        "others_share": explanation.others_share,
         "proposals": [
-            {"name": name, "runtime": said.runtime_s, "share": said.share}
-            for name, said in told.proposals.items()
+            {"name": name, "runtime": proposal.runtime_s, "share": proposal.share}
+            for name, proposal in explanation.proposals.items()
         ],
-        "grid_share": told.grid_share,
+        "grid_share": explanation.grid_share,
     }

@@ -14,13 +14,13 @@ from rt_predictor.errors import (
 )
 
 _ENDED_EARLY = "Internal error from Core"
-"""What grpc.aio says, under INTERNAL, of a stream that ended while the client was still writing: a
+"""Text of grpc.aio, under INTERNAL, for a stream that ended while the client was still writing: a
 service that drains, a connection that was lost. What the service said of it is not to be had."""
 _NO_CONNECTION = re.compile(r"failed to connect|connection refused|dns", re.IGNORECASE)
 
 
 def retry_wait_s(error: grpc.aio.AioRpcError, backoff_s: float) -> float | None:
-    """How long to wait before the call is made again; None where that cannot help."""
+    """Return the pause before another attempt, in s; None where another one cannot help."""
     least_s = _pushback_s(error)
     match error.code():
         case grpc.StatusCode.UNAVAILABLE:
@@ -36,7 +36,7 @@ def retry_wait_s(error: grpc.aio.AioRpcError, backoff_s: float) -> float | None:
 
 
 def was_ended(error: grpc.aio.AioRpcError) -> bool:
-    """Whether a call ended without an answer, and without a word of why.
+    """Return whether a call ended without an answer, and without a word of why.
 
     A service that stops cancels what reaches it in its last moment. That a caller of ours cancelled
     it is another exception.
@@ -47,13 +47,13 @@ def was_ended(error: grpc.aio.AioRpcError) -> bool:
 
 
 def _pushback_s(error: grpc.aio.AioRpcError) -> float | None:
-    """When the service says to try again; None where it does not."""
-    told = str(dict(error.trailing_metadata() or ()).get(RETRY_PUSHBACK_KEY, ""))
-    return float(told) / 1000 if told.isdecimal() else None
+    """Return after how many s the service says to try again; None where it does not say."""
+    pushback_ms = str(dict(error.trailing_metadata() or ()).get(RETRY_PUSHBACK_KEY, ""))
+    return float(pushback_ms) / 1000 if pushback_ms.isdecimal() else None
 
 
 def service_error(error: grpc.aio.AioRpcError, target: str, timeout_s: float) -> RTPredictorError:
-    """What a failed call means, in one line."""
+    """Return the meaning of a failed call, in one line."""
     code = error.code()
     details = " ".join((error.details() or "").split())
     if code is grpc.StatusCode.INVALID_ARGUMENT:

@@ -59,8 +59,8 @@ def table_request(
 def answer_table(response: pb.PredictArrowResponse) -> pl.DataFrame:
     """The frame of answers, with the model's version and the levels of intervals and limits."""
     answers = pl.read_ipc_stream(response.predictions)
-    said = pl.col("error").is_null()
+    answered = pl.col("error").is_null()
     names = ("confidence_level", "recommendation_confidence", "model_version")
     return answers.with_columns(
-        pl.when(said).then(pl.lit(getattr(response, name))).alias(name) for name in names
+        pl.when(answered).then(pl.lit(getattr(response, name))).alias(name) for name in names
     )

@@ -1,12 +1,12 @@
-"""What a client asks and what it gets, as values under the names of the API."""
+"""Questions and answers of a client, as values under the names of the API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rt_predictor.jobs.event_kind import EventKind
-from rt_predictor.serving.description import ModelDescription
-from rt_predictor.serving.explanation import Explanation
-from rt_predictor.serving.predictions import Flag
+from rt_predictor.model.answer_flags import Flag
+from rt_predictor.predict.description import ModelDescription
+from rt_predictor.predict.predictions import Explanation
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Job:
     """Level of the interval, between 0 and 1, and from 0.5 on of the recommended limit; None takes
     the service's."""
     elapsed: float | None = None
-    """How long the job has been running at `as_of`, s."""
+    """Time that the job has been running at `as_of`, s."""
     as_of: float | None = None
     """The time that the question is about, Unix s; None means the submit time."""
     quantiles: tuple[float, ...] = ()
@@ -63,20 +63,20 @@ class Outcome:
     start_time: float | None = None
     """Unix s."""
     state: str = ""
-    """How it ended, e.g. "COMPLETED"."""
+    """State in which it ended, e.g. "COMPLETED"."""
     attempt: int | None = None
-    """How often it had been requeued before."""
+    """Number of times that it had been requeued before."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a job. Of `job` only `submit_time` must be known."""
+    """Event of a job. Of `job` only `submit_time` must be known."""
 
     kind: EventKind
     job: Job
     job_id: str
     attempt: int | None = None
-    """How often it had been requeued before."""
+    """Number of times that it had been requeued before."""
     event_time: float | None = None
     """Unix s; None takes the time that goes with the kind: of the submit, start or end."""
     start_time: float | None = None
@@ -86,7 +86,7 @@ class Event:
     runtime: float | None = None
     """s; required for an end."""
     state: str = ""
-    """How it ended, e.g. "COMPLETED"."""
+    """State in which it ended, e.g. "COMPLETED"."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ class InvalidOutcome:
     """Why one of several outcomes or events was not recorded."""
 
     index: int
-    """Which one it was, counted from 0."""
+    """Index, from 0."""
     message: str
     field: str
 
 
 @dataclass(frozen=True)
 class Reloaded:
-    """What became of a reload: versions of the model, equal if there was nothing to load."""
+    """Result of a reload: versions of the model, equal if there was nothing to load."""
 
     old_version: str
     new_version: str
@@ -109,7 +109,7 @@ class Reloaded:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What became of outcomes or events; the valid ones are on disk."""
+    """Result of recording outcomes or events; the valid ones are on disk."""
 
     recorded: int = 0
     """Those that are new."""
@@ -123,9 +123,11 @@ class Recorded:
     """Those of `duplicates` that say something else than what is recorded, which stands."""
     quarantined: int = 0
     """Those that are new and doubtful: they count for nothing until an operator releases them."""
+    unknown_states: tuple[str, ...] = ()
+    """Words among their states that the service does not know: of these ends nobody knows how."""
 
     def __add__(self, more: "Recorded") -> "Recorded":
-        """What became of both."""
+        """Return the counts of both together."""
         return Recorded(
             self.recorded + more.recorded,
             self.duplicates + more.duplicates,
@@ -133,6 +135,7 @@ class Recorded:
             self.errors + more.errors,
             self.conflicts + more.conflicts,
             self.quarantined + more.quarantined,
+            tuple(dict.fromkeys(self.unknown_states + more.unknown_states)),
         )
 
 
@@ -151,17 +154,17 @@ class Prediction:
     """The smallest time limit that is enough with `recommendation_confidence`; None where the
     partition allows none that is, or the job's own is not: `flags` say which."""
     model_predictions: Mapping[str, float]
-    """What each model or rule says on its own."""
+    """Prediction of each model or rule on its own."""
     flags: Flag
     model_version: str
     request_id: str
     quantiles: Mapping[float, float] = field(default_factory=dict)
     """Level that the job asked for -> runtime that is not exceeded with that probability."""
     remaining_runtime: float | None = None
-    """How long a running job is still expected to run; None for one that has not started."""
+    """Time that a running job is still expected to run; None for one that has not started."""
     recommendation_confidence: float = 0.9
     explanation: Explanation | None = None
-    """Which finished jobs the answer rests on, where the job asked for it."""
+    """Finished jobs that the answer rests on, where the job asked for them."""
 
 
 @dataclass(frozen=True)
@@ -177,18 +180,18 @@ class Rejection:
 
 @dataclass(frozen=True)
 class GroupDrift:
-    """How far a group of columns has moved since training."""
+    """Drift of a group of columns since training."""
 
     group: str
     psi: float
     """Population stability index of the column that has moved furthest."""
     column: str
-    """Which one that is."""
+    """Name of that column."""
 
 
 @dataclass(frozen=True)
 class LiveFigures:
-    """How good a model is on the jobs that end now."""
+    """Figures of a model on the jobs that end now."""
 
     jobs: int = 0
     """Jobs that the figures are made of."""
@@ -206,11 +209,11 @@ class Shadow:
     model_version: str
     """"" where its bundle cannot be used."""
     problem: str
-    """What is wrong with it; "" if nothing is."""
+    """Reason why it is not well; "" if it is."""
     behind: int
     """Recorded outcomes that it has not seen yet."""
     live: LiveFigures
-    """What those of the model that answers would be with it."""
+    """Live figures as they would be with the candidate."""
     compared: int
     """Answers that were compared with its own."""
     differing: float | None
@@ -221,7 +224,7 @@ class Shadow:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What model answers, and who runs it."""
+    """Description of the model that answers, and of its service."""
 
     model_version: str
     confidence_level: float
@@ -240,7 +243,7 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Health:
-    """How a service is. States are "SERVING", "DEGRADED", "NOT_SERVING" or "UNSPECIFIED"."""
+    """Health of a service. States are "SERVING", "DEGRADED", "NOT_SERVING" or "UNSPECIFIED"."""
 
     status: str
     message: str
@@ -252,4 +255,4 @@ class Health:
 
 
 Answer = Prediction | Rejection
-"""What one job of several gets."""
+"""Result of one job of several."""

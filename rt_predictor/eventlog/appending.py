@@ -57,7 +57,7 @@ class Appending:
         self._pruned_before_s = float("-inf") if pruned_s is None else pruned_s
 
     def add(self, rows: Sequence[Row]) -> Appended:
-        """Adds events, in their order."""
+        """Add events, in their order."""
         appended = Appended(bytes(map(self._add, rows)))
         self._write_sources()
         return appended
@@ -90,7 +90,7 @@ class Appending:
         return self._add_event(row)
 
     def _write_sources(self) -> None:
-        """Writes the sources of outcomes; together they cost half."""
+        """Write the sources of outcomes together, which costs half."""
         if self._sources:
             self._cursor.executemany(tables.INSERT_SOURCE, self._sources)
             self._sources.clear()
@@ -113,7 +113,7 @@ class Appending:
 
 
 def _contradict(new: Row, known: Row) -> bool:
-    """Whether two events say different things of one field; a missing one says nothing."""
+    """Return whether two events say different things of one field; a missing one says nothing."""
     if new == known:
         return False
     return any(

@@ -1,4 +1,4 @@
-"""The place of the outcome log: opened by one process at a time, and cleared of a damaged file.
+"""The file of the outcome log: opened by one process at a time, and cleared of a damaged one.
 
 Workers and importers open the same file at the same time, and several may find it damaged; a lock
 file beside it lets exactly one set it aside, under a name that says when. Who still has it open
@@ -14,21 +14,20 @@ from pathlib import Path
 from loguru import logger
 
 from rt_predictor.errors import DamagedLogError, HistoryError
-from rt_predictor.eventlog.sqlite import SQLiteEventLog
+from rt_predictor.eventlog.sqlite import SIDE_FILES, SQLiteEventLog
 
 _DAMAGED = ".damaged-"
 _REPLACED = ".replaced-"
-_SIDE_FILES = ("-wal", "-shm")
 
 
 def open_log(path: Path) -> SQLiteEventLog:
-    """Opens the log, making it where there is none. Raises as `SQLiteEventLog`."""
+    """Open the log, making it where there is none. Raises as `SQLiteEventLog`."""
     with _alone(path):
         return SQLiteEventLog(path)
 
 
 def open_or_replace_log(path: Path) -> SQLiteEventLog:
-    """Opens the log; one that is damaged is set aside, and a new one begun.
+    """Open the log; one that is damaged is set aside, and a new one begun.
 
     Raises HistoryError where there can be none.
     """
@@ -40,8 +39,25 @@ def open_or_replace_log(path: Path) -> SQLiteEventLog:
             return SQLiteEventLog(path)
 
 
+def close_log(path: Path, log: SQLiteEventLog) -> None:
+    """Closes a log; where files beside it were deleted meanwhile, nothing acknowledged is lost.
+
+    The first of those who have it open saves what is in the deleted files, before any of them can
+    open the log anew.
+    """
+    try:
+        if not log.is_in_place():
+            with _alone(path):
+                if log.settle():
+                    logger.warning("files of the history log were deleted while it was open: saved")
+    except (HistoryError, OSError) as error:
+        logger.error("files of the history log were deleted while it was open", reason=str(error))
+    finally:
+        log.close()
+
+
 def set_aside_damaged(path: Path, log: SQLiteEventLog, reason: str) -> None:
-    """Sets aside a log that turned out to be damaged, unless another process has done so.
+    """Set aside a log that turned out to be damaged, unless another process has done so.
 
     Raises HistoryError where it cannot be renamed.
     """
@@ -51,7 +67,7 @@ def set_aside_damaged(path: Path, log: SQLiteEventLog, reason: str) -> None:
 
 
 def put_in_place(new: Path, path: Path) -> Path | None:
-    """Puts a log, which nobody has open, in the place of another: where that one lies now, if any.
+    """Put a log, which nobody has open, in the place of another: where that one lies now, if any.
 
     Raises HistoryError where it cannot be renamed.
     """
@@ -73,12 +89,12 @@ def logs_replaced(path: Path) -> list[Path]:
 
 def _beside(path: Path, mark: str) -> list[Path]:
     found = path.parent.glob(f"{path.name}{mark}*")
-    return sorted(file for file in found if not file.name.endswith(_SIDE_FILES))
+    return sorted(file for file in found if not file.name.endswith(SIDE_FILES))
 
 
 @contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
-    """Holds a lock file unless another process does: whether it is held.
+    """Hold a lock file unless another process does: whether it is held.
 
     Raises OSError where there can be no such file.
     """
@@ -129,7 +145,7 @@ def _moved_aside(path: Path, mark: str) -> Path:
         number += 1
         aside = path.with_name(f"{path.name}{mark}{stamp}-{number}")
     # The log itself last: what is written ahead must never be taken for the new log's.
-    for end in (*_SIDE_FILES, ""):
+    for end in (*SIDE_FILES, ""):
         part = path.with_name(path.name + end)
         if part.exists():
             part.rename(aside.with_name(aside.name + end))

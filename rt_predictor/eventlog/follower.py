@@ -16,7 +16,7 @@ import polars as pl
 from loguru import logger
 
 from rt_predictor.errors import DamagedLogError, HistoryError, shown_reason, traceback_text
-from rt_predictor.eventlog.files import open_or_replace_log, set_aside_damaged
+from rt_predictor.eventlog.files import close_log, open_or_replace_log, set_aside_damaged
 from rt_predictor.eventlog.port import Tail
 from rt_predictor.eventlog.snapshot_file import Json, Stored
 from rt_predictor.eventlog.snapshots import Snapshots, snapshot_path
@@ -31,33 +31,34 @@ _READ_EVENTS = 1 << 13
 """Events that are read and folded at a time."""
 
 
-class Fold(Protocol):
-    """What is known after the events up to a position of the log."""
+class FoldPort(Protocol):
+    """State after the events up to a position of the log."""
 
     position: int
     """Of the last event that is folded."""
 
     def take(self, events: pl.DataFrame, position: int) -> None:
-        """Folds the next events of the log (`EVENT_SCHEMA`), which end at a position of it."""
+        """Fold the next events of the log (`EVENT_SCHEMA`), which end at a position of it."""
         ...
 
 
-F = TypeVar("F", bound=Fold)
+F = TypeVar("F", bound=FoldPort)
 
 
 class Keeper(Protocol[F]):
     """Makes folds, and puts them into snapshots and takes them out again."""
 
     def origin(self) -> dict[str, Json]:
-        """What a fold depends on beside the log: a snapshot of another origin is not used."""
+        """Return what the fold depends on beside the log; a snapshot of another origin is not
+        used."""
         ...
 
     def empty(self) -> F:
-        """What is known before the first event."""
+        """Return the state before the first event."""
         ...
 
     def stored(self, fold: F) -> Stored:
-        """What is known, as arrays."""
+        """Return the state as arrays."""
         ...
 
     def restored(self, stored: Stored) -> F:
@@ -67,14 +68,14 @@ class Keeper(Protocol[F]):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the follower is."""
+    """Progress of the follower."""
 
     behind: int = 0
     """Events of the log that are not folded yet"""
     folded: int = 0
     """Events that this process has read from the log and folded"""
     in_step_at_s: float | None = None
-    """When memory was last known to hold all of the log, by the monotonic clock"""
+    """Time when memory was last known to hold all of the log, by the monotonic clock"""
 
 
 class LogFollower(Generic[F]):
@@ -96,37 +97,37 @@ class LogFollower(Generic[F]):
         self._settled = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rt-predictor-fold", daemon=True)
         self.fold = keeper.empty()
-        """What is known. Replaced when another log takes the place of this one."""
+        """State of the log. Replaced when another log takes the place of this one."""
         self._reading = self.fold
-        """What the thread folds into: `fold`, or what will take its place once all is read."""
+        """State that the thread folds into: `fold`, or its successor until all is read."""
         self.progress = Progress()
         self.version = 0
         """Grows after each change of what is known."""
         self.error = ""
-        """What is wrong; "" if nothing is."""
+        """Error in force; "" if there is none."""
         self.errors = 0
-        """How often something was."""
+        """Number of errors so far."""
 
     def use_keeper(self, keeper: Keeper[F]) -> None:
-        """Says what is folded. Before `start`."""
+        """Say what is folded. Before `start`."""
         self._keeper = keeper
         self.fold = self._reading = keeper.empty()
 
     def start(self) -> None:
-        """Begins to follow."""
+        """Begin to follow."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Says that something was appended."""
+        """Say that something was appended."""
         self._news.set()
 
     def wait_until_read(self, timeout_s: float) -> bool:
-        """Waits until all of the log has been folded once, or cannot be: whether it has."""
+        """Wait until all of the log has been folded once, or cannot be: whether it has."""
         self._settled.wait(timeout_s)
         return self.progress.in_step_at_s is not None
 
     def stop(self) -> None:
-        """Writes a snapshot, and ends."""
+        """Write a snapshot, and end."""
         self._stopping.set()
         self._news.set()
         self._thread.join()
@@ -191,7 +192,7 @@ class LogFollower(Generic[F]):
             self._snapshots.save_if_due(self._reading.position, self._store)
 
     def _begin(self, log: SQLiteEventLog, log_id: str) -> None:
-        """Begins anew: the log is another one, or is without some of its events.
+        """Begin anew: the log is another one, or is without some of its events.
 
         What is known can be asked until all of the log has been read.
         """
@@ -232,5 +233,5 @@ class LogFollower(Generic[F]):
 
     def _close(self) -> None:
         if self._log is not None:
-            self._log.close()
+            close_log(self._settings.path, self._log)
             self._log = None

@@ -53,7 +53,7 @@ def take_home(connection: sqlite3.Connection, name: str) -> int:
 
 
 def _put_doubles_apart(connection: sqlite3.Connection, name: str) -> None:
-    """Takes out events that are there under the same identity already, and tells of them again."""
+    """Take out events that are there under the same identity already, and tell of them again."""
     where = f"cluster = ? OR ({_DOUBLE_ENDS})"
     columns = ", ".join("''" if column == "cluster" else column for column in tables.STORED_COLUMNS)
     doubles = connection.execute(

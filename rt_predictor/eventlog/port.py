@@ -65,7 +65,7 @@ class Tail:
     events: pl.DataFrame
     """[n] `EVENT_SCHEMA`, without those in quarantine, so that there may be fewer than are left"""
     position: int
-    """Where to go on reading; as far as there is more, it moves on."""
+    """Position to go on reading from."""
     log_id: str
     """Of the log at the time of reading; positions of another one mean nothing."""
 
@@ -79,11 +79,11 @@ class EventLog(Protocol):
 
     @property
     def log_id(self) -> str:
-        """Tells what the log held when it was opened from every other log, for ever."""
+        """Identity of the log that was opened, unlike that of any other, for ever."""
         ...
 
     def append(self, events: pl.DataFrame) -> Appended:
-        """Adds valid events. After a HistoryError none of them is in the log.
+        """Add valid events. After a HistoryError none of them is in the log.
 
         events: `EVENT_SCHEMA`; those with a reason in the column `QUARANTINE`, if there is one,
         come into quarantine.
@@ -103,7 +103,7 @@ class EventLog(Protocol):
         ...
 
     def is_in_place(self) -> bool:
-        """Whether others who open the log now get this one: it may have been set aside."""
+        """Return whether others who open the log now get this one: it may have been set aside."""
         ...
 
     def count(self) -> int:
@@ -111,5 +111,5 @@ class EventLog(Protocol):
         ...
 
     def close(self) -> None:
-        """Lets go of files and connections."""
+        """Let go of files and connections."""
         ...

@@ -59,7 +59,7 @@ def read_after(connection: sqlite3.Connection, position: int, limit: int) -> Tai
     )
     rows = [*outcomes, *events]
     order = np.argsort(positions)[:limit]
-    plain = [row[:_DOUBT] for row in (rows[place] for place in order) if row[_DOUBT] is None]
+    plain = [row[:_DOUBT] for row in (rows[index] for index in order) if row[_DOUBT] is None]
     found = pl.DataFrame(plain, schema=_READ_SCHEMA, orient="row")
     last = int(positions[order[-1]]) if len(order) else position
     return Tail(found.drop(_POSITION), last, str(log_id))

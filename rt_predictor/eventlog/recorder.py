@@ -15,12 +15,15 @@ from time import perf_counter
 import polars as pl
 
 from rt_predictor.errors import DamagedLogError, shown_reason
-from rt_predictor.eventlog.files import open_or_replace_log, set_aside_damaged
+from rt_predictor.eventlog.files import close_log, open_or_replace_log, set_aside_damaged
 from rt_predictor.eventlog.port import Appended
 from rt_predictor.eventlog.sqlite import SQLiteEventLog
 
 _GROUP_EVENTS = 1 << 14
 """Events after which a commit takes in no more callers."""
+
+_LOOK_S = 1.0
+"""Time between two looks whether the log is in its place, where nothing is recorded."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,11 @@ class Recorder:
         """Time that they took in all."""
 
     def start(self) -> None:
-        """Begins to record."""
+        """Begin to record."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Records what is waiting, and ends."""
+        """Record what is waiting, and end."""
         self._waiting.put(None)
         self._thread.join()
 
@@ -81,10 +84,10 @@ class Recorder:
         self._close()
 
     def _next_group(self) -> tuple[list[_Batch], bool]:
-        """What waits, as soon as there is something; whether more may come."""
+        """Wait for work. Return what waits, and whether more may come."""
         group: list[_Batch] = []
         events = 0
-        batch = self._waiting.get()
+        batch = self._first()
         while batch is not None:
             group.append(batch)
             events += len(batch.events)
@@ -95,6 +98,15 @@ class Recorder:
             except Empty:
                 return group, True
         return group, False
+
+    def _first(self) -> _Batch | None:
+        """What comes first. Meanwhile, a log that is no longer in its place is closed."""
+        while True:
+            try:
+                return self._waiting.get(timeout=_LOOK_S)
+            except Empty:
+                if self._log is not None and not self._log.is_in_place():
+                    self._close()
 
     def _commit(self, group: Sequence[_Batch]) -> None:
         started = perf_counter()
@@ -133,5 +145,5 @@ class Recorder:
 
     def _close(self) -> None:
         if self._log is not None:
-            self._log.close()
+            close_log(self._path, self._log)
             self._log = None

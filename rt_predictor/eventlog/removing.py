@@ -23,10 +23,10 @@ _Values: TypeAlias = list[str | float]
 
 @dataclass(frozen=True)
 class Selection:
-    """Which events: all that are given must hold of one."""
+    """Selection of events: all criteria that are given must hold."""
 
     client: str | None = None
-    """Who sent it; "" are those of whom that is not known."""
+    """Client that sent it; "" selects events of unknown clients."""
     user: str | None = None
     since_s: float | None = None
     """It came in at this time or later, Unix s. Edition 1.0 did not write down when events came in:
@@ -42,7 +42,7 @@ class Selection:
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing is given."""
+        """Return whether nothing is given."""
         return self == Selection()
 
     def condition(self, columns: "_Columns") -> tuple[str, _Values]:
@@ -71,7 +71,7 @@ class Removed:
     events: int
     """Of all kinds."""
     versions: int
-    """What was kept apart, since another client had been first with the same event."""
+    """Versions kept apart, since another client had been first with the same event."""
     restored: int = 0
     """Events that are in the log now in the place of those taken out, from other clients."""
 
@@ -116,7 +116,7 @@ def count_selected(connection: sqlite3.Connection, selection: Selection) -> Remo
 
 
 def remove(connection: sqlite3.Connection, selection: Selection) -> Removed:
-    """Takes events out, within the transaction that a connection is in."""
+    """Take events out, within the transaction that a connection is in."""
     removed = _delete(connection, selection)
     columns = ", ".join(tables.STORED_COLUMNS)
     orphans = connection.execute(
@@ -129,7 +129,7 @@ def remove(connection: sqlite3.Connection, selection: Selection) -> Removed:
 
 
 def prune(connection: sqlite3.Connection, before_s: float) -> Removed:
-    """Takes out what happened before a time, and lets nothing from before it in again."""
+    """Take out what happened before a time, and let nothing from before it in again."""
     removed = _delete(connection, Selection(before_s=before_s))
     connection.execute(f"DELETE FROM version WHERE {_ORPHANED}")
     known_s = pruned_before_s(connection)
@@ -147,7 +147,7 @@ def quarantined(connection: sqlite3.Connection, selection: Selection) -> pl.Data
 
 
 def release(connection: sqlite3.Connection, selection: Selection) -> int:
-    """Takes events out of quarantine, within the transaction that a connection is in."""
+    """Take events out of quarantine, within the transaction that a connection is in."""
     where, values = selection.condition(_OF_EVENTS)
     released = connection.execute(tables.RELEASE.format(where), values).rowcount
     if released:
@@ -179,7 +179,7 @@ def _delete(connection: sqlite3.Connection, selection: Selection) -> Removed:
 
 
 def begin_anew(connection: sqlite3.Connection) -> str:
-    """Gives the log another id, and returns it: what was made from it before is worth nothing."""
+    """Give the log another id, and return it: what was made from it before is worth nothing."""
     log_id = uuid.uuid4().hex
     connection.execute(tables.SET_ID, (log_id,))
     return log_id

@@ -38,7 +38,8 @@ _ABANDONED_S = 3600.0
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 Origin: TypeAlias = Mapping[str, Json]
-"""What a snapshot was made from and for: name -> value. With any other value it is of no use."""
+"""Origin of a snapshot, what it was made from and for: name -> value. With any other value it is of
+no use."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Stored:
     position: int
     """Position in the log of the last event that is in it."""
     facts: Mapping[str, Json]
-    """What there is to say beside the arrays."""
+    """Values beside the arrays."""
     arrays: Mapping[str, NDArray[Any]]
     """Arrays of numbers, by name."""
 
@@ -84,7 +85,7 @@ class _Header:
 
 
 def save_snapshot(path: Path, stored: Stored, origin: Origin) -> None:
-    """Writes the file, or leaves the one of before as it is.
+    """Write the file, or leave the one of before as it is.
 
     Raises HistoryError where it cannot be written.
     """
@@ -115,7 +116,7 @@ def save_snapshot(path: Path, stored: Stored, origin: Origin) -> None:
 
 
 def load_snapshot(path: Path, origin: Origin) -> Stored | Rejected:
-    """Reads the file, or says why it is not used. It never raises."""
+    """Read the file, or say why it is not used. It never raises."""
     try:
         with path.open("rb") as file:
             header = _read_header(file, origin)
@@ -137,7 +138,7 @@ def saved_position(path: Path, origin: Origin) -> int | None:
 
 
 def is_of_another_origin(path: Path, origin: Origin) -> bool:
-    """Whether the file is sound, and was made for another purpose or from another log."""
+    """Return whether the file is sound, and was made for another purpose or from another log."""
     try:
         with path.open("rb") as file:
             return _read_header(file, None).origin != origin
@@ -150,7 +151,7 @@ def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Deletes what a process that was killed while it saved has left."""
+    """Delete what a process that was killed while it saved has left."""
     for leftover in path.parent.glob(f".{path.name}.*"):
         with suppress(FileNotFoundError):
             if leftover.stat().st_mtime < time.time() - _ABANDONED_S:
@@ -219,7 +220,10 @@ def _read_arrays(file: BufferedReader, header: _Header) -> dict[str, NDArray[Any
         raise _UnfitError("is damaged: it is cut short")
     if planned < left:
         raise _UnfitError("is damaged: it is too long")
-    arrays = {name: np.empty(plan.shape, dtype=plan.type) for name, plan in header.arrays.items()}
+    try:
+        arrays = {n: np.empty(plan.shape, dtype=plan.type) for n, plan in header.arrays.items()}
+    except (TypeError, ValueError, MemoryError) as error:
+        raise _UnfitError("is damaged: it names arrays that there cannot be") from error
     for array in arrays.values():
         if file.readinto(array.data) != array.nbytes:
             raise _UnfitError("is damaged: it is cut short")

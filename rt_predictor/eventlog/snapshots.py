@@ -1,4 +1,4 @@
-"""When snapshots are written, and by which worker.
+"""Schedule of snapshots: when they are written, and by which worker.
 
 All workers of a host fold the same log to the same state, so one snapshot does for all of them:
 whichever finds it too old writes it. None has to be chosen, and none is missed when it dies.
@@ -30,7 +30,7 @@ Store = Callable[[], Stored]
 
 
 class Snapshots:
-    """The snapshot at one place, of one origin."""
+    """The snapshot of one file, of one origin."""
 
     def __init__(self, path: Path, origin: Origin, interval_s: float) -> None:
         self._path = path
@@ -40,7 +40,7 @@ class Snapshots:
         """By the monotonic clock."""
 
     def load(self, last_position: int, restored: Callable[[Stored], _T]) -> _T | None:
-        """What was known when the snapshot was written; None where there is none of any use.
+        """Return the state in the snapshot; None where there is no usable one.
 
         Args:
             last_position: of the log; a snapshot that goes further was not made of it.
@@ -65,7 +65,7 @@ class Snapshots:
         return None
 
     def save_if_due(self, position: int, store: Store) -> None:
-        """Writes the snapshot if it is older than the interval. Raises HistoryError.
+        """Write the snapshot if it is older than the interval. Raises HistoryError.
 
         `position` is that of the last event that is known.
         """
@@ -78,12 +78,12 @@ class Snapshots:
             self._save(position, store)
 
     def save_at_stop(self, position: int, store: Store) -> None:
-        """Writes the snapshot, unless a worker with a newer model has. Raises HistoryError."""
+        """Write the snapshot, unless a worker with a newer model has. Raises HistoryError."""
         if not is_of_another_origin(self._path, self._origin):
             self._save(position, store)
 
     def _save(self, position: int, store: Store) -> None:
-        """Writes the snapshot if it lacks anything and no other worker is writing it."""
+        """Write the snapshot if it lacks anything and no other worker is writing it."""
         lock = self._path.with_name(f"{self._path.name}.lock")
         try:
             with try_lock(lock) as held:
@@ -100,7 +100,7 @@ class Snapshots:
 
 
 def snapshot_path(log: Path, name: str = "") -> Path:
-    """Where the snapshot of a log lies.
+    """Return the path of a log's snapshot.
 
     `name` tells a fold that goes on beside that of the service from it, so that neither overwrites
     what the other has stored.
@@ -109,7 +109,7 @@ def snapshot_path(log: Path, name: str = "") -> Path:
 
 
 def snapshot_age_s(log: Path, name: str = "") -> float | None:
-    """How long ago the snapshot of a log was written; None where there is none."""
+    """Return the age of a log's snapshot in s; None where there is none."""
     age_s = _age_s(snapshot_path(log, name))
     return None if age_s is None else max(age_s, 0.0)
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
+from weakref import WeakSet
 
 import polars as pl
 
@@ -35,6 +37,14 @@ _BUSY_TIMEOUT_S = 10.0
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY_CODE = 0xFF
 
+SIDE_FILES = ("-wal", "-shm")
+"""Ends of the names of files that lie beside a log while anybody has it open."""
+
+
+_OPEN: "WeakSet[SQLiteEventLog]" = WeakSet()
+"""Logs that this process has open."""
+_OPEN_LOCK = Lock()
+
 
 @dataclass(frozen=True)
 class ClientShare:
@@ -44,7 +54,7 @@ class ClientShare:
     """"" where it is not known: edition 1.0 did not write it down."""
     events: int
     first_s: float
-    """When the first came in, Unix s; when it happened where that was not written down."""
+    """Time when the first came in, Unix s; when it happened where that was not written down."""
     last_s: float
 
 
@@ -52,12 +62,13 @@ class SQLiteEventLog:
     """An `EventLog` in a file. Open it with `files.open_log`."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the log, making it where there is none.
+        """Open the log, making it where there is none.
 
         Raises DamagedLogError where the file is no database, or one that is damaged, and
         HistoryError where it cannot be opened or has another format.
         """
         self._path = path
+        _check_undisplaced(path)
         _create_private(path)
         with self._reporting("opened"):
             self._connection = sqlite3.connect(
@@ -65,7 +76,11 @@ class SQLiteEventLog:
             )
             try:
                 self.log_id = self._prepare()
-                self._file = _identity(path)
+                # Nothing is read or written ahead before this, and the side files are made.
+                with self._transaction():
+                    pass
+                self._files = self._identities()
+                _track(self)
             except BaseException:
                 self._connection.close()
                 raise
@@ -90,7 +105,7 @@ class SQLiteEventLog:
         return str(log_id)
 
     def _create(self) -> None:
-        """Makes all tables that are not there; the user version last."""
+        """Make all tables that are not there; the user version last."""
         run = self._connection.execute
         for statement in (*tables.CREATE_AS_1_0, *tables.CREATE):
             run(statement)
@@ -101,7 +116,7 @@ class SQLiteEventLog:
         run(f"PRAGMA user_version = {tables.FORMAT_OF_1_0}")
 
     def _add_quarantine(self) -> None:
-        """Makes room for reasons in a log that was made without, unless another just has."""
+        """Make room for reasons in a log that was made without, unless another just has."""
         run = self._connection.execute
         if not run(tables.HAS_QUARANTINE).fetchone():
             for statement in (*tables.ADD_QUARANTINE, tables.INDEX_QUARANTINE):
@@ -144,9 +159,44 @@ class SQLiteEventLog:
     def is_in_place(self) -> bool:
         """See `EventLog.is_in_place`."""
         try:
-            return _identity(self._path) == self._file
+            return self._identities() == self._files
         except OSError:
             return False
+
+    def settle(self) -> bool:
+        """Brings what was written ahead into the log where files beside it were deleted under us.
+
+        Who opens the log then makes new ones, and knows nothing of what is in these. Returns
+        whether there was need. Call it while nobody else can open the log. Raises HistoryError.
+        """
+        if _identity(self._path) != self._files[0] or all(map(os.path.lexists, self._side_files)):
+            return False
+        with self._reporting("settled"):
+            (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+        if busy:
+            raise HistoryError(
+                f"files beside history log {self._path} were deleted, and it is being read: events "
+                "may be lost: import the last hours anew"
+            )
+        return True
+
+    def is_of(self, path: Path) -> bool:
+        """Whether it is the log at a path."""
+        return self._path == path
+
+    def is_displaced(self) -> bool:
+        """Whether the file is in its place, and files beside it are not those of before."""
+        try:
+            return _identity(self._path) == self._files[0] and not self.is_in_place()
+        except OSError:
+            return False
+
+    @property
+    def _side_files(self) -> tuple[str, ...]:
+        return tuple(f"{self._path}{end}" for end in SIDE_FILES)
+
+    def _identities(self) -> tuple[tuple[int, int], ...]:
+        return tuple(_identity(path) for path in (str(self._path), *self._side_files))
 
     def count(self) -> int:
         """See `EventLog.count`."""
@@ -179,7 +229,7 @@ class SQLiteEventLog:
             return quarantined(self._connection, selection)
 
     def release(self, selection: Selection) -> int:
-        """Takes selected events out of quarantine, as if they had come in without doubt.
+        """Take selected events out of quarantine, as if they had come in without doubt.
 
         Returns how many; where it is any, the log has another id then.
         """
@@ -201,15 +251,15 @@ class SQLiteEventLog:
             return count_selected(self._connection, selection)
 
     def remove(self, selection: Selection) -> Removed:
-        """Takes events out for good; the log has another id then. See `removing`."""
+        """Take events out for good; the log has another id then. See `removing`."""
         return self._change(lambda: remove(self._connection, selection))
 
     def prune(self, before_s: float) -> Removed:
-        """Takes out what happened before a time, and lets none of it in again."""
+        """Take out what happened before a time, and let none of it in again."""
         return self._change(lambda: prune(self._connection, before_s))
 
     def take_home(self, cluster: str) -> int:
-        """Makes the jobs of a cluster those that name none. See `home`."""
+        """Make the jobs of a cluster those that name none. See `home`."""
         with self._reporting("changed"):
             if is_home(self._connection, cluster):
                 return 0
@@ -219,7 +269,7 @@ class SQLiteEventLog:
         return renamed
 
     def begin_anew(self) -> None:
-        """Gives the log another id: what was made from it before is worth nothing."""
+        """Give the log another id: what was made from it before is worth nothing."""
         with self._reporting("changed"):
             self.log_id = begin_anew(self._connection)
 
@@ -229,7 +279,7 @@ class SQLiteEventLog:
             return pruned_before_s(self._connection)
 
     def compact(self) -> None:
-        """Writes the file anew, without what has been taken out of it and without gaps.
+        """Write the file anew, without what has been taken out of it and without gaps.
 
         Needs as much space as the log has, and holds up those who write meanwhile. Raises
         HistoryError; also where somebody reads for so long that the rest of what was written ahead
@@ -245,7 +295,7 @@ class SQLiteEventLog:
             )
 
     def copy_to(self, path: Path) -> None:
-        """Writes a copy of the log as it is at this moment into a new file. Raises HistoryError."""
+        """Write a copy of the log as it is at this moment into a new file. Raises HistoryError."""
         with self._reporting("copied"), closing(sqlite3.connect(path)) as copy:
             self._connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")
@@ -264,6 +314,9 @@ class SQLiteEventLog:
 
     def close(self) -> None:
         """See `EventLog.close`."""
+        # First: the last to close takes files beside the log away, and nobody misses them.
+        with _OPEN_LOCK:
+            _OPEN.discard(self)
         self._connection.close()
 
     @contextmanager
@@ -292,8 +345,30 @@ def _tells_of_damage(error: sqlite3.Error) -> bool:
     return code & _PRIMARY_CODE in _DAMAGED
 
 
+def _track(log: SQLiteEventLog) -> None:
+    with _OPEN_LOCK:
+        _OPEN.add(log)
+
+
+def _check_undisplaced(path: Path) -> None:
+    """Raises HistoryError while another of this process has the log open with files of before.
+
+    SQLite would have both share them, while other processes use the new ones.
+    """
+    with _OPEN_LOCK:
+        others = [log for log in _OPEN if log.is_of(path)]
+    displaced = [log for log in others if log.is_displaced()]
+    with _OPEN_LOCK:  # one that was closed meanwhile has taken its files away itself
+        still_open = any(log in _OPEN for log in displaced)
+    if still_open:
+        raise HistoryError(
+            f"files beside history log {path} were deleted while it was open: it is opened anew "
+            "once all have closed it: try again"
+        )
+
+
 def _create_private(path: Path) -> None:
-    """Makes a file that only its owner may read, if there is none: it will hold names.
+    """Make a file that only its owner may read, if there is none: it will hold names.
 
     A file that is there is never opened. To close it would drop all of this process's POSIX locks
     on it, also those of other connections; then the next process that closes the log would take
@@ -303,6 +378,6 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identity(path: str | Path) -> tuple[int, int]:
     found = os.stat(path)  # noqa: PTH116 - before every commit: quicker than Path.stat
     return found.st_dev, found.st_ino

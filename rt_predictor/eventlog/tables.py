@@ -26,7 +26,7 @@ from rt_predictor.jobs.events import EVENT_IDENTITY, EVENT_SCHEMA, QUARANTINE
 FORMAT_OF_1_0 = 1
 """`user_version`, by which edition 1.0 knows its own logs."""
 FORMAT = 1
-"""What is said in `fact` of the tables that are new since then."""
+"""Facts of the tables that are new since then."""
 
 OUTCOME_COLUMNS = (
     "submit_time",
@@ -51,15 +51,15 @@ _REQUIRED_OF_OUTCOME = frozenset({"job_id", "submit_time", "end_time", "runtime"
 
 EVENT_COLUMNS = tuple(EVENT_SCHEMA)
 STORED_COLUMNS = (*EVENT_COLUMNS, QUARANTINE)
-"""What `event` and `version` hold; the reason is null where there is none to doubt."""
+"""Columns of `event` and `version`; the reason is null where there is nothing to doubt."""
 SOURCE_COLUMNS = tuple(
     name for name in EVENT_COLUMNS if name not in {*OUTCOME_COLUMNS, "kind", "event_time"}
 )
-"""What `outcome` has no columns for."""
+"""Fields that `outcome` has no columns for."""
 CONTENT_COLUMNS = tuple(
     name for name in EVENT_COLUMNS if name not in {*EVENT_IDENTITY, "client", "arrived_s"}
 )
-"""What events of the same identity may say differently."""
+"""Fields in which events of the same identity may differ."""
 _FILLED = {"cluster": "''", "attempt": "0", "client": "''"}
 """Null is no value of an identity in SQLite: what stands for it."""
 _REQUIRED = frozenset({"kind", "event_time", "submit_time", "job_id", *_FILLED})

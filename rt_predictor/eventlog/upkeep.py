@@ -31,7 +31,7 @@ class Forgotten:
 
 
 def forget_user(path: Path, user: str) -> Forgotten:
-    """Takes all events of a user out of a log, and out of those that lie beside it.
+    """Take all events of a user out of a log, and out of those that lie beside it.
 
     Raises HistoryError where the log itself cannot be cleaned.
     """
@@ -49,7 +49,7 @@ def forget_user(path: Path, user: str) -> Forgotten:
 
 
 def back_up(path: Path, target: Path) -> int:
-    """Writes a log as it is at this moment into a new file; how many bytes that has.
+    """Write a log as it is at this moment into a new file; how many bytes that has.
 
     Raises HistoryError where it cannot, or there is such a file.
     """
@@ -61,7 +61,7 @@ def back_up(path: Path, target: Path) -> int:
 
 
 def restore(source: Path, path: Path) -> Path | None:
-    """Puts a backup in the place of a log: where that log lies now, if there was one.
+    """Put a backup in the place of a log: where that log lies now, if there was one.
 
     The log that was there stays beside it. Raises HistoryError where the backup is no sound log, or
     cannot be put there; then all is as before.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rt_predictor.history.columns import COLUMN, Float, JobColumns, Times
 from rt_predictor.history.value_ids import NO_CODE
 
-JOBS_AT_ONCE = 128
+JOBS_AT_ONCE = 256
 """Jobs whose features are made together: what they need fits the processor's cache."""
 
 

@@ -24,7 +24,10 @@ def calendar(submit_s: Times, zone: tzinfo) -> Float:
         submit_s: [n] Unix s; NaN gives NaN.
         zone: time zone of the site.
     """
-    minutes, which = np.unique(submit_s // _MINUTE_S, return_inverse=True)
+    minute = submit_s // _MINUTE_S
+    if len(minute) and (minute == minute[0]).all():
+        return np.tile(np.array(_minute(minute.item(0), zone), np.float32), (len(minute), 1))
+    minutes, which = np.unique(minute, return_inverse=True)
     times = [_minute(minute, zone) for minute in minutes.tolist()]
     found = np.array(times, dtype=np.float32).reshape(-1, len(CALENDAR))
     return found.take(which, axis=0)

@@ -73,6 +73,11 @@ REQUEST = slice(_REQUEST, _REQUEST + len(REQUEST_FEATURES))
 TOKEN_ROW = _ABSENT_ROW + 1 + _REQUEST_ROWS
 """First row of the features of tokens; there is one row for each of `TOKEN_FEATURES`."""
 ROWS = TOKEN_ROW + len(TOKEN_FEATURES)
+FEATURE_NAMES: tuple[str, ...] = (
+    *(feature.name for feature in REQUEST_FEATURES),
+    *(f"token_{feature.name}" for feature in TOKEN_FEATURES),
+)
+"""Features in the order in which a graph reads them, those of each token after the request's."""
 WIDTH = ROWS * SLOTS
 
 LIMITS: Float = np.array([PAST_LIMIT] * SLOTS + [1.0] * len(PROPOSALS), dtype=np.float32)
@@ -80,15 +85,18 @@ LIMITS: Float = np.array([PAST_LIMIT] * SLOTS + [1.0] * len(PROPOSALS), dtype=np
 _ABSENT, _LEAST_S, _LONGEST_S = scalar(ABSENT), scalar(LEAST_S), scalar(LONGEST_S)
 
 
-def assemble(asked: Asked, tokens: AskedTokens, zone: tzinfo = UTC) -> Float:
+def assemble(
+    asked: Asked, tokens: AskedTokens, zone: tzinfo = UTC, out: Float | None = None
+) -> Float:
     """Return the matrix of n jobs: [n, WIDTH] float32, all finite.
 
     Args:
         asked: [n] the jobs.
         tokens: what history says of them.
         zone: time zone of the site, for features of the calendar.
+        out: [n, WIDTH] room for it: zeros, or the matrix of other jobs.
     """
-    matrix = np.zeros((len(asked), WIDTH), dtype=np.float32)
+    matrix = np.zeros((len(asked), WIDTH), dtype=np.float32) if out is None else out
     if not len(asked):
         return matrix
     site = site_figures(tokens.site_columns).take(tokens.site_of, axis=0)

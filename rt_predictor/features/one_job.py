@@ -16,7 +16,6 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_predictor.features.asked import Asked
 from rt_predictor.features.calendar import calendar_at
 from rt_predictor.features.matrix import (
     ABSENT,
@@ -143,15 +142,26 @@ class _Request(NamedTuple):
     """Of `_ASKED`, as tokens are compared with it"""
 
 
-def assemble_one(asked: Asked, tokens: AskedTokens, zone: tzinfo) -> Float:
-    """Return the matrix of one job: [1, WIDTH], as `assemble`."""
+def assemble_one(
+    asked_columns: Float, submit_s: float, limit_s: float, tokens: AskedTokens, zone: tzinfo
+) -> Float:
+    """Return the matrix of one job: [1, WIDTH], as `assemble`.
+
+    Args:
+        asked_columns: [len(COLUMNS)] of the job, as history compares them.
+        submit_s: Unix s.
+        limit_s: its time limit, NaN for none.
+        tokens: what history says of it.
+        zone: time zone of the site, for features of the calendar.
+    """
     matrix = np.zeros((1, WIDTH), dtype=np.float32)
     row, columns = matrix[0], tokens.columns[0]
-    request = _request_of(asked, tokens, zone)
-    limit_s = float(np.float32(asked.limit_s.item()))
+    job = _asked_of(asked_columns.tobytes(), limit_s)
+    request = _request_of(job, calendar_at(submit_s, zone), tokens)
+    limit_s = float(np.float32(limit_s))
     log_elapsed = _put_runtimes(row, tokens)
 
-    runtimes_s, spreads_s = propose_for_one(columns, asked.columns[0], limit_s)
+    runtimes_s, spreads_s = propose_for_one(columns, asked_columns, limit_s)
     rows, in_flight = tokens.rows[0].tolist(), tokens.in_flight[0].tolist()
     counts = [stop - start - rows[start:stop].count(NO_ROW) for start, stop in _KINDS]
     history = np.array([*counts, *in_flight, *runtimes_s, *spreads_s], dtype=np.float32)
@@ -171,11 +181,9 @@ def assemble_one(asked: Asked, tokens: AskedTokens, zone: tzinfo) -> Float:
     return matrix
 
 
-def _request_of(asked: Asked, tokens: AskedTokens, zone: tzinfo) -> _Request:
-    job = _asked_of(asked.columns.tobytes(), asked.limit_s.item())
+def _request_of(job: "_Asked", calendar: tuple[float, ...], tokens: AskedTokens) -> _Request:
     site = site_figures(tokens.site_columns)[tokens.site_of.item()].tolist()
     scale = site[_SITE_RUNTIME] if job.log_limit is None else job.log_limit
-    calendar = calendar_at(asked.submit_s.item(), zone)
     return _Request((*job.quantities, *calendar, *site, scale), job.compared)
 
 

@@ -116,14 +116,7 @@ def _places_in_order() -> NDArray[np.intp]:
 _HELD, _IN_ORDER = _places_of_windows(), _places_in_order()
 _STARTS = np.arange(0, JOBS_AT_ONCE * _WINDOWS * _WIDTH, _WIDTH).reshape(-1, _WINDOWS, 1)
 _CHOICE_STARTS = np.arange(0, JOBS_AT_ONCE * len(BACKS_OFF_TO), len(BACKS_OFF_TO))
-_RULE_SLOTS = [
-    slice(slots_of(rule.tokens).start, slots_of(rule.tokens).start + rule.jobs)
-    for rule in PROPOSALS
-]
-_SPREAD_SLOTS = [
-    slice(slots_of(kind).start, min(slots_of(kind).start + _WIDTH, slots_of(kind).stop))
-    for kind in _SPREAD_OF
-]
+_SLOTS_OF = {rule.tokens: slots_of(rule.tokens) for rule in PROPOSALS}
 _SPREADS_OF_ONE = [(_SPREAD_OF.index(kind), _ORDER.index(which)) for _, kind, which in SPREADS]
 _NO_SPREAD = (nan,) * len(_ORDER)
 _SPREADS = np.array(
@@ -178,28 +171,29 @@ def propose_for_one(
     limits = columns[_ALIKE, _LIMIT]
     alike = (np.abs(limits - asked[_LIMIT]) <= _LIKE_LIMIT).tolist()
     used = (columns[_SHARES, _LOG_RUNTIME] - limits[: PROPOSALS[_RATIO].jobs]).tolist()
-    ran_s = columns[:, _RUNTIME].tolist()
-    windows = [ran_s[slots] for slots in _RULE_SLOTS]
-    windows[_RATIO] = used
-    windows[_BACKOFF] = [*compress(windows[_BACKOFF], alike)]
-    runtimes_s = [_median(window) for window in windows]
-    runtimes_s[_RATIO] = float(np.exp(np.float32(runtimes_s[_RATIO]))) * limit_s
+    slots_s = columns[:, _RUNTIME].tolist()
+    # Slots without a job come last, so the first known ones are the known ones among the first.
+    ran_s = {kind: [*filterfalse(isnan, slots_s[slots])] for kind, slots in _SLOTS_OF.items()}
+    runtimes_s = [_median(ran_s[rule.tokens][: rule.jobs]) for rule in PROPOSALS]
+    ratio = _median([*filterfalse(isnan, used)])
+    runtimes_s[_RATIO] = float(np.exp(np.float32(ratio))) * limit_s
+    runtimes_s[_BACKOFF] = _median([*compress(ran_s["own"], alike)])
     runtimes_s[_BACKOFF] = next(
         (runtimes_s[rule] for rule in _BACKS_OFF_TO if not isnan(runtimes_s[rule])), nan
     )
-    spreads_s = [_spread(ran_s[slots]) for slots in _SPREAD_SLOTS]
+    spreads_s = [_spread(ran_s[kind][:_WIDTH]) for kind in _SPREAD_OF]
     return runtimes_s, [spreads_s[kind][which] for kind, which in _SPREADS_OF_ONE]
 
 
 def _median(values: list[float]) -> float:
-    ordered = sorted(filterfalse(isnan, values))
+    ordered = sorted(values)
     count = len(ordered)
     return (ordered[(count - 1) // 2] + ordered[count // 2]) * 0.5 if count else nan
 
 
 def _spread(values: list[float]) -> tuple[float, ...]:
     """Return the values of `_ORDER`."""
-    ordered = sorted(filterfalse(isnan, values))
+    ordered = sorted(values)
     if not ordered:
         return _NO_SPREAD
     last = len(ordered) - 1

@@ -1,6 +1,7 @@
 """What the jobs that stand for a site usually look like."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,14 +29,29 @@ _REMEMBERED = 16
 """Sets of jobs whose figures are kept: the set of a site changes with every 16th job that ends."""
 
 
+class _Last(NamedTuple):
+    """The last single set of jobs that was asked for, and its figures."""
+
+    columns: Float
+    figures: Float
+
+
+_last = [_Last(np.empty((0, 0, 0), np.float32), np.empty((0, 0), np.float32))]
+
+
 def site_figures(site_columns: Float) -> Float:
     """Return the figures of s sets of jobs: [s, len(SITE_FIGURES)], NaN where nothing is known.
 
     site_columns: [s, SITE_SLOTS, len(COLUMNS)], NaN in empty places.
     """
-    if len(site_columns) == 1:
-        return _remembered(site_columns.tobytes())
-    return _figures(site_columns)
+    if len(site_columns) != 1:
+        return _figures(site_columns)
+    last = _last[0]
+    if last.columns is site_columns:  # as it is for one job after the other
+        return last.figures
+    figures = _remembered(site_columns.tobytes())
+    _last[0] = _Last(site_columns, figures)
+    return figures
 
 
 @lru_cache(maxsize=_REMEMBERED)

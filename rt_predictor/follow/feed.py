@@ -1,4 +1,4 @@
-"""What is followed: a source of jobs, which is told when they are recorded."""
+"""Feed: a source of jobs, which is told when they are recorded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

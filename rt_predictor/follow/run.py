@@ -15,20 +15,20 @@ from rt_predictor.client import Access, Client, Recorded
 from rt_predictor.client.access import PLAIN
 from rt_predictor.errors import EXIT_OK, FeedError, RTPredictorError, ServiceError, TraceError
 from rt_predictor.follow.feed import Feed
-from rt_predictor.jobs.log_events import log_events
+from rt_predictor.jobs.events import log_events
 from rt_predictor.jobs.outcomes import reasons_of
 from rt_predictor.observability.logging import configure_logging
-from rt_predictor.serving.run import exit_code_of
-from rt_predictor.serving.signals import stop_signals
+from rt_predictor.processes.event_loop import exit_code_of
+from rt_predictor.processes.signals import stop_signals
 from rt_predictor.settings import LoggingSettings
 
 BACKOFF_MAX_S = 600.0
 _EXPECTED = (FeedError, ServiceError, TraceError)
-"""What may pass by itself; anything else ends the program."""
+"""Errors that may pass by themselves; any other ends the program."""
 
 
 class RecorderPort(Protocol):
-    """What takes the jobs: a client of the service."""
+    """Recorder of the jobs: a client of the service."""
 
     async def record_events(self, events: pl.DataFrame) -> Recorded: ...
 
@@ -38,7 +38,7 @@ RecorderFactory = Callable[[], AbstractAsyncContextManager[RecorderPort]]
 
 @dataclass(frozen=True)
 class Pace:
-    """When to look at a feed.
+    """Pace of looking at a feed.
 
     once: stop when all that is there is recorded, and at the first error.
     """
@@ -53,14 +53,14 @@ class Pace:
 
 
 def recorder_of(target: str, timeout_s: float, access: Access = PLAIN) -> RecorderFactory:
-    """The client of the service: the one place where it is made."""
+    """Return the client of the service, which is made nowhere else."""
     return lambda: Client(target, timeout_s=timeout_s, access=access)
 
 
 def run(
     feeds: Sequence[Feed], recorder: RecorderFactory, pace: Pace, logging: LoggingSettings
 ) -> int:
-    """Follows each feed until SIGTERM or SIGINT. Returns the process's exit code."""
+    """Follow each feed until SIGTERM or SIGINT. Returns the process's exit code."""
     configure_logging(logging)
     return exit_code_of(_until_stopped(feeds, recorder, pace))
 
@@ -86,7 +86,7 @@ async def _until_stopped(feeds: Sequence[Feed], recorder: RecorderFactory, pace:
 
 
 async def follow(feed: Feed, recorder: RecorderFactory, pace: Pace) -> None:
-    """Follows until it is cancelled, or all is recorded if `pace.once`.
+    """Follow until it is cancelled, or all is recorded if `pace.once`.
 
     Raises FeedError, ServiceError and TraceError if `pace.once`; else waits and tries again.
     """
@@ -111,7 +111,7 @@ async def follow(feed: Feed, recorder: RecorderFactory, pace: Pace) -> None:
 
 
 async def _step(feed: Feed, client: RecorderPort) -> bool:
-    """Records what the feed has now; whether it has more."""
+    """Record what the feed has now; whether it has more."""
     batch = await feed.read()
     events, broken = log_events(batch.jobs, batch.cancelled, batch.open, now_s=time.time())
     recorded = await client.record_events(events) if len(events) else Recorded()
@@ -130,6 +130,7 @@ async def _step(feed: Feed, client: RecorderPort) -> bool:
             skipped=len(broken) + recorded.invalid,
             unread=unread,
             **({"quarantined": recorded.quarantined} if recorded.quarantined else {}),
+            **({"unknown_states": recorded.unknown_states} if recorded.unknown_states else {}),
             **({"left_out": dict(left_out)} if left_out else {}),
             **({"example": str(first or refused)} if first or refused else {}),
         )

@@ -1,6 +1,7 @@
 """Finished jobs from `sacct`, window by window."""
 
 import asyncio
+import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import polars as pl
 
-from rt_predictor.errors import NoJobsError, TraceError
+from rt_predictor.durable_files import replace_file
+from rt_predictor.errors import FeedError, NoJobsError, StartupError, TraceError
 from rt_predictor.follow.command import check_is_there, run
 from rt_predictor.follow.feed import Batch
-from rt_predictor.follow.state import read_mark_s, write_mark_s
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces import SACCT_FORMAT, ReadOptions, TraceFormat, read_trace
 
@@ -24,7 +25,8 @@ preempted, not booted, past their deadline."""
 MAX_WINDOW_S = 86400.0
 """Time that one call of sacct looks at, so that neither it nor this process takes in a year."""
 _KEY = ("job_id", "submit_time")
-_READ = ReadOptions(max_malformed_share=1.0, may_be_empty=True)
+_MARK_FORMAT = 1
+_READ = ReadOptions(max_malformed_share=1.0, may_be_empty=True, quotes=False)
 
 
 class SacctFeed:
@@ -78,7 +80,7 @@ class SacctFeed:
         )
 
     def recorded(self, batch: Batch) -> None:
-        """Goes on to the next window. Raises FeedError."""
+        """Go on to the next window. Raises FeedError."""
         self._until_s = self._window_end_s
         given = (jobs.select(self._seen.columns) for jobs in (batch.jobs, batch.cancelled))
         seen = pl.concat([self._seen, *given])
@@ -102,7 +104,7 @@ def read_finished(path: Path, called: str) -> Batch:
     Raises TraceError, with `called` for the file, where it is no such text.
     """
 
-    def told(error: TraceError) -> str:
+    def reason_of(error: TraceError) -> str:
         return str(error).replace(str(path), called)
 
     if not path.stat().st_size:
@@ -110,10 +112,10 @@ def read_finished(path: Path, called: str) -> Batch:
     try:
         trace = read_trace(path, format=TraceFormat.SACCT, options=_READ)
     except NoJobsError as error:
-        unread = (error.malformed, told(error))
+        unread = (error.malformed, reason_of(error))
         return Batch(pl.DataFrame(schema=JOB_SCHEMA), unread, skipped=error.skipped)
     except TraceError as error:
-        raise TraceError(told(error)) from error
+        raise TraceError(reason_of(error)) from error
     reasons = "; ".join(str(line) for line in trace.malformed[:1])
     return Batch(
         trace.jobs,
@@ -125,3 +127,32 @@ def read_finished(path: Path, called: str) -> Batch:
 
 def _local(unix_s: float) -> str:
     return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def read_mark_s(path: Path) -> float | None:
+    """Return until when jobs are recorded, Unix s; None where nothing is known.
+
+    Raises StartupError where the file cannot be read.
+    """
+    try:
+        found = json.loads(path.read_text())
+        if found["format"] != _MARK_FORMAT:
+            raise ValueError(f"format {found['format']!r}")
+        return float(found["recorded_until_s"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StartupError(
+            f"cannot read {path} ({error}): delete it and say with --since where to begin; what is "
+            "recorded already is not recorded twice"
+        ) from error
+
+
+def write_mark_s(path: Path, until_s: float) -> None:
+    """Write until when jobs are recorded: all of the file, or nothing. Raises FeedError."""
+    text = json.dumps({"format": _MARK_FORMAT, "recorded_until_s": until_s})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, text.encode())
+    except OSError as error:
+        raise FeedError(f"cannot write {path}: {error.strerror or error}") from error

@@ -52,7 +52,7 @@ class SpoolFeed:
         return await asyncio.to_thread(self._batch)
 
     def recorded(self, batch: Batch) -> None:  # noqa: ARG002
-        """Deletes the files of the last batch. Raises FeedError."""
+        """Delete the files of the last batch. Raises FeedError."""
         try:
             for path in self._read:
                 path.unlink(missing_ok=True)
@@ -120,7 +120,7 @@ class SpoolFeed:
         return self._reject(path, reason) if unread else found
 
     def _reject(self, path: Path, reason: str) -> Batch:
-        """Sets a file aside that no try will make readable."""
+        """Set a file aside that no try will make readable."""
         logger.warning("a file of the spool cannot be read", file=path.name, reason=reason)
         self._rejected.add(path)
         with suppress(OSError):
@@ -130,7 +130,7 @@ class SpoolFeed:
 
 
 def _text(path: Path) -> bytes:
-    """What is in a file. Raises TraceError where it cannot be a job's."""
+    """Read the job in a file. Raises TraceError where it cannot be one."""
     # A pipe would never end, and a link may lead anywhere.
     if not stat.S_ISREG(path.lstat().st_mode):
         raise TraceError("it is no plain file")

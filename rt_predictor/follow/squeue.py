@@ -36,11 +36,11 @@ class SqueueFeed:
         )
         self._command = tuple(command)
         self._queue = pl.DataFrame(schema={name: JOB_SCHEMA[name] for name in _KEY})
-        """What the queue held when it was recorded last"""
+        """Jobs that the queue held when it was recorded last"""
         self._found = self._queue
 
     async def read(self) -> Batch:
-        """What is new in the queue. Raises FeedError."""
+        """Return the jobs that are new in the queue. Raises FeedError."""
         with tempfile.NamedTemporaryFile(prefix="rt-predictor-", suffix=".json") as file:
             await run((*self._command, "--json"), file.fileno(), "squeue")
             found = await asyncio.to_thread(read_queue, Path(file.name), _CALLED)
@@ -51,7 +51,7 @@ class SqueueFeed:
         return Batch(found.jobs, found.unread, open=new)
 
     def recorded(self, batch: Batch) -> None:  # noqa: ARG002
-        """Remembers the queue of the last look."""
+        """Remember the queue of the last look."""
         self._queue = self._found
 
 

@@ -82,7 +82,9 @@ def gather_one(known: JobRows, found: Found, submit_s: float, at_s: float) -> As
     """Return the same for one asked job, as quickly as can be."""
     rows = found.rows
     times_s = known.times_s.take(rows[0], axis=0)
-    spans_s = (np.array((submit_s, at_s, at_s, at_s)) - times_s).T.astype(np.float32)[:, None]
+    spans_s = np.empty((times_s.shape[1], 1, len(times_s)), dtype=np.float32)
+    asked_s = np.array((submit_s, at_s, at_s, at_s))
+    np.subtract(asked_s, times_s, out=spans_s[:, 0].T, casting="same_kind")
     columns = known.columns.take(rows, axis=0)
     if rows[0, FINISHED_SLOTS] != NO_ROW:
         _hide_ends(columns, spans_s)

@@ -1,5 +1,6 @@
 """Which of the last jobs under a key are taken as tokens."""
 
+from collections.abc import Sequence
 from math import isnan
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.history.columns import Float
-from rt_predictor.history.token_keys import NO_KEY, WALKED, TokenKey
+from rt_predictor.history.token_keys import NO_KEY, TokenKey
 from rt_predictor.history.value_ids import Ids
 
 NO_PLACE = -1
@@ -16,9 +17,10 @@ NO_PLACE = -1
 FAR: Float = np.array(1e9, dtype=np.float32)
 """How far a job with a time limit is from one without; two without any are not apart."""
 
-_COLUMNS = np.arange(WALKED)
-_COLUMN = (1 << (WALKED - 1).bit_length()) - 1
-_BEHIND_ALL = np.float64(np.inf).view(np.int64)
+_FEW = 128
+"""Rows that are quicker sorted: of few it is the number of NumPy's calls that takes time."""
+
+Places = NDArray[np.integer]
 
 
 class Traits(NamedTuple):
@@ -35,30 +37,85 @@ class Traits(NamedTuple):
 
 
 def choose(
-    key: TokenKey, places: NDArray[np.integer], jobs: Traits, asked: Traits
-) -> NDArray[np.integer]:
-    """Return the places of the jobs that are taken: [n, key.slots], `NO_PLACE` where none is.
+    keys: Sequence[TokenKey], windows: Places, of: NDArray[np.intp], jobs: Traits, asked: Traits
+) -> list[Places]:
+    """Return the places of the jobs that are taken: of each key [n, key.slots].
+
+    `NO_PLACE` stands where none is.
 
     Args:
-        key: says which are.
-        places: [n, key.walked] the last jobs under the key, the latest first: places in `jobs`;
+        keys: [k] say which are; all look through `WALKED` jobs.
+        windows: [g, WALKED] the last jobs under keys, the latest first: places in `jobs`;
             `NO_PLACE` where there is none.
+        of: [k, n] the window of each asked job.
         jobs: all jobs that places speak of.
         asked: [n] the asked jobs.
     """
-    if key.walked == key.slots:
-        return places
-    if key.by_others:
-        user = asked.users[:, None]
-        mine = (jobs.users.take(places) == user) & (user != NO_KEY)
-        places = np.where(mine, NO_PLACE, places)
-    apart = np.zeros(places.shape, dtype=np.float32)
-    if key.nearest:
-        theirs, own = jobs.log_limits[places], asked.log_limits
-        apart = _apart(theirs, own[:, None])
-        without = np.flatnonzero(np.isnan(own))
-        apart[without] = FAR * ~np.isnan(theirs[without])
-    return _first(places, apart)[:, : key.slots]
+    theirs = Traits(jobs.users.take(windows), jobs.log_limits[windows])
+    if of.size <= _FEW:
+        return _chosen(keys, windows, of, theirs, asked)
+    # What is compared of one key fits the processor's cache.
+    each = (_chosen([key], windows, of[k : k + 1], theirs, asked) for k, key in enumerate(keys))
+    return [taken for (taken,) in each]
+
+
+def _chosen(
+    keys: Sequence[TokenKey], windows: Places, of: NDArray[np.intp], theirs: Traits, asked: Traits
+) -> list[Places]:
+    """Return the same; theirs: [g, WALKED] traits of the jobs in the windows."""
+    apart = _apart_of_many(theirs.log_limits, of, asked.log_limits)
+    own = asked.users[:, None]
+    for apart_of_key, key, windows_of_key in zip(apart, keys, of, strict=True):
+        if not key.nearest:
+            apart_of_key[:] = 0
+        if key.by_others:
+            mine = theirs.users.take(windows_of_key, axis=0) == own
+            np.copyto(apart_of_key, np.inf, where=mine & (own != NO_KEY))
+    none = windows < 0
+    if none.any():
+        np.copyto(apart, np.inf, where=none.take(of, axis=0))
+    slots = max(key.slots for key in keys)
+    flat = apart.reshape(of.size, windows.shape[1])
+    taken = _least(windows, of.reshape(-1), flat, slots).reshape(*of.shape, slots)
+    return [taken[place, :, : key.slots] for place, key in enumerate(keys)]
+
+
+def _apart_of_many(theirs: Float, of: NDArray[np.intp], own: Float) -> Float:
+    """Return how far limits [g, w] are from those of n jobs, a missing one `FAR`: [k, n, w]."""
+    without = np.isnan(theirs)
+    apart: Float = np.where(without, FAR, theirs).take(of, axis=0)
+    apart -= own[:, None]
+    np.abs(apart, out=apart)
+    lacking = np.flatnonzero(np.isnan(own))
+    if len(lacking):
+        apart[:, lacking] = FAR * ~without[of[:, lacking]]
+    return apart
+
+
+def _least(windows: Places, of: NDArray[np.intp], apart: Float, slots: int) -> Places:
+    """Return the places that are least apart, of equal ones the first: [m, slots].
+
+    apart: [m, w] infinite for those that are not to be taken; is overwritten.
+    """
+    flat, width = windows.reshape(-1), windows.shape[1]
+    first, lines = of * width, np.arange(0, apart.size, width)
+    if len(of) <= _FEW:
+        columns = apart.argsort(axis=1, kind="stable")[:, :slots]
+        found: Places = flat.take(columns + first[:, None])
+        far = np.isinf(apart.reshape(-1).take(columns + lines[:, None]))
+        np.copyto(found, NO_PLACE, where=far)
+        return found
+    # Of many the least is found so many times: to sort all costs more.
+    taken = np.empty((len(of), slots), dtype=windows.dtype)
+    distances = apart.reshape(-1)
+    for slot in range(slots):
+        column = apart.argmin(axis=1)
+        there = lines + column
+        places = flat.take(first + column)
+        np.copyto(places, NO_PLACE, where=np.isinf(distances.take(there)))
+        taken[:, slot] = places
+        distances[there] = np.inf
+    return taken
 
 
 def nearest_of_one(log_limits: Float, own: Float) -> NDArray[np.intp]:
@@ -68,23 +125,6 @@ def nearest_of_one(log_limits: Float, own: Float) -> NDArray[np.intp]:
     """
     if isnan(own.item()):
         return np.argsort(~np.isnan(log_limits), kind="stable")
-    return _apart(log_limits, own).argsort(kind="stable")
-
-
-def _apart(theirs: Float, own: Float) -> Float:
-    """Return how far limits are apart, where the asked job has one."""
-    apart: Float = theirs - own
+    apart = log_limits - own  # NaN where there is no limit: that comes last
     np.abs(apart, out=apart)
-    return np.fmin(apart, FAR, out=apart)
-
-
-def _first(places: NDArray[np.integer], apart: Float) -> NDArray[np.integer]:
-    """Return places [n, w] in the order of `apart`, and of the columns where that is equal."""
-    # Floats from 0 on are ordered as their bits are; the last bits say the column.
-    order = apart.astype(np.float64).view(np.int64)
-    order += _COLUMNS
-    np.bitwise_or(order, _BEHIND_ALL, out=order, where=places < 0)
-    order.sort(axis=1)
-    order &= _COLUMN
-    order += np.arange(0, places.size, WALKED)[:, None]
-    return places.reshape(-1).take(order)
+    return apart.argsort(kind="stable")

@@ -1,14 +1,14 @@
 """Jobs as columns of numbers: what history keeps of a job, and what an asked job is compared by.
 
-One job alone and many at once give the same bits: logarithms are those of the C library, one value
-at a time, since those of NumPy may differ in the last bit with the number of values.
+One job alone and many at once give the same bits: logarithms have those of the C library
+(`exact_logs`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from math import log, log1p, nan
+from math import nan
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from rt_predictor.history.exact_logs import log1p_of, log1ps_of, log_of, logs_of
 from rt_predictor.history.token_keys import KEY_FIELDS, key_ids_of, key_ids_of_all
 from rt_predictor.history.value_ids import (
     NO_CODE,
@@ -171,25 +172,11 @@ def job_columns(jobs: pl.DataFrame, told: int = TOLD_ALL) -> JobColumns:
             Any may be absent, but for cores, time limit and those of keys.
         told: what history is told of each, as far as the job has it: one without a start has none.
     """
-    values = {name: column_ids(jobs.get_column(name)) for name in _ID_FIELDS}
-    if parents := [name for name in _PARENTS if _says_something(jobs, name)]:
-        jobs = jobs.with_columns(pl.coalesce(parents).alias(_PARENT))
-    columns = np.full((len(jobs), len(COLUMNS)), np.nan, dtype=np.float32)
-    for place, name in enumerate(_LOG_FIELDS, REQUEST.start):
-        columns[:, place] = _each(_log_of, _numbers(jobs, name))
-    for place, name in enumerate(_LOG1P_FIELDS, REQUEST.start + len(_LOG_FIELDS)):
-        columns[:, place] = _each(_log1p_of, _numbers(jobs, name))
-    for place, name in enumerate(_CODE_FIELDS, _FIRST_CODE):
-        columns[:, place] = NO_CODE
-        if _says_something(jobs, name):
-            columns[:, place] = codes_of(values[name] if name in values else column_ids(jobs[name]))
-    cores, limit = (np.uint64(factor) for factor in _REQUEST_FACTORS)
-    request = values["processors_req"] * cores + values["time_req"] * limit
-    columns[:, COLUMN["request_id"]] = codes_of(request)
+    columns, keys = _requests(jobs)
     start_s, end_s = (_numbers(jobs, name) for name in ("start_time", "end_time"))
     runtime_s = _runtimes(jobs, start_s, end_s)
     columns[:, COLUMN["runtime_s"]] = runtime_s
-    columns[:, COLUMN["log_runtime"]] = _each(_log_of, np.maximum(runtime_s, 1.0))
+    columns[:, COLUMN["log_runtime"]] = logs_of(np.maximum(runtime_s, 1.0))
     columns[:, COLUMN["state"]] = _states(jobs)
     limit_s = _numbers(jobs, "time_req")
     known = np.full(len(jobs), told, dtype=np.uint8)
@@ -203,14 +190,51 @@ def job_columns(jobs: pl.DataFrame, told: int = TOLD_ALL) -> JobColumns:
         ident=_idents(jobs),
         told=known,
         columns=columns,
-        keys=key_ids_of_all(values),
+        keys=keys,
     )
+
+
+def asked_columns(jobs: pl.DataFrame) -> JobColumns:
+    """Return n jobs that are asked for (`REQUEST_SCHEMA`) as columns: nobody is told of them."""
+    columns, keys = _requests(jobs)
+    columns[:, STATE] = Ending.UNKNOWN
+    unknown = np.full(len(jobs), nan)
+    return JobColumns(
+        submit_s=_numbers(jobs, "submit_time"),
+        start_s=unknown,
+        end_s=unknown,
+        patience_s=unknown,
+        ident=np.zeros(len(jobs), dtype=np.uint64),
+        told=np.zeros(len(jobs), dtype=np.uint8),
+        columns=columns,
+        keys=keys,
+    )
+
+
+def _requests(jobs: pl.DataFrame) -> tuple[Float, Ids]:
+    """Return what n jobs ask for as columns, NaN where these say what became of them; and keys."""
+    values = {name: column_ids(jobs.get_column(name)) for name in _ID_FIELDS}
+    if parents := [name for name in _PARENTS if _says_something(jobs, name)]:
+        jobs = jobs.with_columns(pl.coalesce(parents).alias(_PARENT))
+    columns = np.full((len(jobs), len(COLUMNS)), nan, dtype=np.float32)
+    for place, name in enumerate(_LOG_FIELDS, REQUEST.start):
+        columns[:, place] = logs_of(_numbers(jobs, name))
+    for place, name in enumerate(_LOG1P_FIELDS, REQUEST.start + len(_LOG_FIELDS)):
+        columns[:, place] = log1ps_of(_numbers(jobs, name))
+    for place, name in enumerate(_CODE_FIELDS, _FIRST_CODE):
+        columns[:, place] = NO_CODE
+        if _says_something(jobs, name):
+            columns[:, place] = codes_of(values[name] if name in values else column_ids(jobs[name]))
+    cores, limit = (np.uint64(factor) for factor in _REQUEST_FACTORS)
+    request = values["processors_req"] * cores + values["time_req"] * limit
+    columns[:, COLUMN["request_id"]] = codes_of(request)
+    return columns, key_ids_of_all(values)
 
 
 def asked_job(row: Row) -> AskedJob:
     """Return one job that is asked for: the fields of `REQUEST_SCHEMA`, None where missing.
 
-    The bits equal those of `job_columns`.
+    The bits equal those of `asked_columns`.
     """
     submit_s = row.get("submit_time")
     columns, keys = _asked(*_ASKED_VALUES(row))
@@ -243,26 +267,8 @@ def _request_code(cores: float | None, limit_s: float | None) -> float:
     return code_of(value_id(cores) * a + value_id(limit_s) * b & _MASK)
 
 
-def _log_of(value: float | None) -> float:
-    return log(value) if value is not None and value > 0 else nan
-
-
-def _log1p_of(value: float | None) -> float:
-    return log1p(value) if value is not None and value >= 0 else nan
-
-
-_log = lru_cache(maxsize=_CACHED_VALUES)(_log_of)
-_log1p = lru_cache(maxsize=_CACHED_VALUES)(_log1p_of)
-
-
-def _each(function: Callable[[float], float], values: Times) -> Times:
-    """Return the function of each value: [n]; of those that are met again it is found once."""
-    results = np.empty(len(values))
-    for first in range(0, len(values), _PIECE):
-        piece = slice(first, first + _PIECE)
-        distinct, which = np.unique(values[piece], return_inverse=True)
-        results[piece] = np.array(list(map(function, distinct.tolist())))[which]
-    return results
+_log = lru_cache(maxsize=_CACHED_VALUES)(log_of)
+_log1p = lru_cache(maxsize=_CACHED_VALUES)(log1p_of)
 
 
 def _says_something(jobs: pl.DataFrame, name: str) -> bool:

@@ -5,7 +5,7 @@ a worker before and after its restart, knows the same. An ended job is learned f
 time, by the events at earlier places of the log.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from rt_predictor.history.eviction import is_eviction_due
 from rt_predictor.history.job_store import JobStore
 from rt_predictor.history.learner import EndedJobs, Learned
 from rt_predictor.history.seen_names import SeenNames
-from rt_predictor.history.value_ids import Ids, column_ids
+from rt_predictor.history.value_ids import NULL_ID, Ids, column_ids
 from rt_predictor.jobs.event_kind import EventKind
 from rt_predictor.jobs.events import broken_events
 
@@ -40,6 +40,8 @@ class Fold:
     learned: Learned
     names: SeenNames = field(default_factory=SeenNames)
     """Partitions and the like that jobs had."""
+    trusts: Callable[[int], bool] = lambda _client: True
+    """Whether a client, by its id, is trusted; others have a share of what is kept each."""
     position: int = 0
     """Of the last event that is folded; readers may see more than that, never less."""
 
@@ -65,9 +67,10 @@ class Fold:
     def _take(self, events: JobColumns, limit_s: Times, clients: Ids) -> None:
         ended = events.is_token()
         changed = self.store.changed_requests(events)
+        sources = self._sources(clients)
         for piece in _pieces(events, ended, changed, self.store.arrived):
             part = events.part(piece)
-            self.store.add(part)
+            self.store.add(part, sources[piece])
             self.names.add(part)
             places = np.flatnonzero(ended[piece])
             for first in range(0, len(places), _LEARNED_JOBS):
@@ -77,6 +80,12 @@ class Fold:
                 self.learned.learn(
                     EndedJobs(jobs, limit_s[piece][rows], tokens, clients[piece][rows])
                 )
+
+    def _sources(self, clients: Ids) -> Ids:
+        """[n] the clients that are not trusted, 0 in place of those that are or are not known."""
+        names, which = np.unique(clients, return_inverse=True)
+        strange = [name != NULL_ID and not self.trusts(name) for name in names.tolist()]
+        return np.where(strange, names, np.uint64(0))[which]
 
 
 def event_columns(events: pl.DataFrame) -> JobColumns:

@@ -33,7 +33,8 @@ class FoldKeeper:
 
     def empty(self) -> Fold:
         """See `Keeper.empty`."""
-        return Fold(JobStore(self._max_events, self._max_keys), self._learner.nothing())
+        store = JobStore(self._max_events, self._max_keys)
+        return Fold(store, self._learner.nothing(), trusts=self._learner.trusts)
 
     def stored(self, fold: Fold) -> Stored:
         """See `Keeper.stored`. Call it on the writer's thread."""
@@ -56,7 +57,7 @@ class FoldKeeper:
         learned = self._learner.restored(facts["learned"], _part(_LEARNED, stored.arrays))
         if facts["limits"] != [store.max_events, store.max_keys]:
             store.evict()
-        return Fold(store, learned, names, stored.position)
+        return Fold(store, learned, names, self._learner.trusts, stored.position)
 
 
 def _named(prefix: str, arrays: Arrays) -> dict[str, Any]:

@@ -24,6 +24,9 @@ _FULL = 2 / 3
 
 _FIRST_BITS = 8
 
+_FEW = 32
+"""Ids that are searched for one at a time: some are far from home, however many are asked for."""
+
 
 class IdTable:
     """Numbers by id. One thread changes it at a time, and nobody reads meanwhile."""
@@ -63,13 +66,15 @@ class IdTable:
         kept_numbers = np.frombuffer(self._numbers, dtype=np.int32)
         left = np.arange(len(ids))
         slots = (ids >> np.uint64(self._shift)).astype(np.intp)
-        while len(left):
-            found = kept_ids[slots]
-            taken = found != _FREE
-            same = taken & (found == ids[left])
-            numbers[left[same]] = kept_numbers[slots[same]]
+        while len(left) > _FEW:
+            found = kept_ids.take(slots)
+            taken, same = found != _FREE, found == ids
+            there = taken & same  # an id that is 0 is in no table
+            numbers[left[there]] = kept_numbers.take(slots[there])
             going_on = taken & ~same
-            left, slots = left[going_on], slots[going_on] + 1
+            left, slots, ids = left[going_on], slots[going_on] + 1, ids[going_on]
+        for place, some_id in zip(left.tolist(), ids.tolist(), strict=True):
+            numbers[place] = self.get(some_id)
         return numbers
 
     def set(self, some_id: int, number: int) -> None:

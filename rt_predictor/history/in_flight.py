@@ -29,6 +29,8 @@ told of, the last two also where none runs."""
 
 
 _ELAPSED_ALIKE, _ELAPSED = 4, 5
+_NONE = np.array([[0, 0, 0, 0, np.nan, np.nan]], dtype=np.float32)
+"""Figures where none of the jobs that are told of is open."""
 
 
 class Open(NamedTuple):
@@ -102,6 +104,8 @@ def in_flight(jobs: Open, at_s: Times) -> tuple[Float, NDArray[np.intp]]:
     which was submitted last; -1 where there is none.
     """
     asked = len(at_s)
+    if not len(jobs.asked):
+        return _NONE.repeat(asked, axis=0), np.full((asked, RUNNING_SLOTS), -1, dtype=np.intp)
     then_s = at_s[jobs.asked]
     started = jobs.start_s <= then_s
     runs = np.flatnonzero(started & (then_s < jobs.start_s + jobs.patience_s))

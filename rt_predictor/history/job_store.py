@@ -34,6 +34,7 @@ from rt_predictor.history.row_search import (
     site_rows,
 )
 from rt_predictor.history.token_keys import SITE_SLOTS, slots_of
+from rt_predictor.history.value_ids import Ids
 
 _TOGETHER = 16
 """Events that are taken in while those who ask wait."""
@@ -89,21 +90,26 @@ class JobStore:
         """Memory that the store takes, about."""
         return self._live.size_bytes
 
-    def add(self, events: JobColumns) -> None:
+    def add(self, events: JobColumns, sources: Ids | None = None) -> None:
         """Takes n events in, in the order of the log. On the writer's thread.
 
         `told` says what an event tells; it names the job by `ident` and says what was asked for, as
         far as it knows. An event again, or one of a kind that was told before, changes nothing.
         Where events of a job say different requests, that of the latest kind counts.
+
+        sources: [n] ids of the clients that tell them, 0 for all that are trusted together; None
+        where all are.
         """
+        if sources is None:
+            sources = np.zeros(len(events), np.uint64)
         for piece in pieces_between_evictions(self._arrived, len(events), _PREPARED):
             if is_eviction_due(self._arrived):
                 self.evict()
-            self._take(events.part(piece))
+            self._take(events.part(piece), sources[piece])
             self._arrived += piece.stop - piece.start
 
-    def _take(self, jobs: JobColumns) -> None:
-        live, events = self._live, Events.of(jobs)
+    def _take(self, jobs: JobColumns, sources: Ids) -> None:
+        live, events = self._live, Events.of(jobs, sources)
         roomy = live.jobs.with_room(len(jobs))
         with self._lock:
             live.jobs = roomy
@@ -174,7 +180,7 @@ class JobStore:
         try:
             live = self._live
             rows, queued = rows_of_many(live, asked, at_s)
-            places, site_of = np.unique(site_places(live, at_s), return_inverse=True)
+            places, site_of = _distinct(site_places(live, at_s))
             sites = [site_rows(live, place) for place in places.tolist()]
             known = live.jobs.rows
         finally:
@@ -204,6 +210,13 @@ class JobStore:
         store._live = LiveJobs.of(arrays)
         store._arrived = int(arrays["arrived"][0])
         return store
+
+
+def _distinct(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return the distinct ones of n places, and which of them each is; mostly all are the same."""
+    if len(places) and (places == places[0]).all():
+        return places[:1], np.zeros(len(places), dtype=np.intp)
+    return np.unique(places, return_inverse=True)
 
 
 def _request_bits(columns: Float) -> NDArray[np.uint32]:

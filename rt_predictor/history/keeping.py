@@ -1,7 +1,9 @@
-"""Which jobs stay in memory when there are too many: an equal share for every user.
+"""Which jobs stay in memory when there are too many: an equal share for every source and user.
 
-Each user keeps the last so many jobs, as many as fit for all. So a flood of jobs by one user, or of
-jobs without a user, drives out itself before anybody else's; and who has few keeps them all.
+Each client that is not trusted is a source of jobs, all trusted ones together are another. Each
+source keeps as many jobs as fit for all sources, and within it each user the last so many. So a
+flood of jobs by one user, of jobs without a user, or by one client under ever new names of users,
+drives out itself before anybody else's; and who has few keeps them all.
 """
 
 import numpy as np
@@ -33,13 +35,29 @@ def kept_rows(arrays: Arrays, lists: ListArrays, max_jobs: int, max_keys: int) -
 
 
 def _by_share(arrays: Arrays) -> NDArray[np.intp]:
-    """Return all rows: the last job of each user, then the last but one of each, and so on."""
+    """Return all rows: the first that each source keeps, then the second of each, and so on.
+
+    A source keeps the last job of each of its users first, then the last but one of each.
+    """
     news_s = np.fmax.reduce(arrays["times_s"][:, : END + 1], axis=1)
     latest = np.lexsort((arrays["ident"], news_s))[::-1]
-    by_user = latest[np.argsort(arrays["user"][latest], kind="stable")]
-    users = arrays["user"][by_user]
-    starts = np.flatnonzero(np.append(True, users[1:] != users[:-1])[: len(users)])
-    lengths = np.diff(np.append(starts, len(users)))
-    depth = np.empty(len(users), dtype=np.int64)
-    depth[by_user] = np.arange(len(users)) - np.repeat(starts, lengths)
-    return latest[np.argsort(depth[latest], kind="stable")]
+    by_user = _dealt(latest, arrays["source"], arrays["user"])
+    return _dealt(by_user, arrays["source"])
+
+
+def _dealt(order: NDArray[np.intp], *owners: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Return rows so that each owner has one in turn; otherwise they keep their order.
+
+    owners: [rows] ids that together tell whose a row is.
+    """
+    mine = [ids[order] for ids in owners]
+    by_owner = np.lexsort(mine[::-1])  # stable: the rows of an owner keep their order
+    new = np.zeros(len(order), dtype=np.bool_)
+    new[:1] = True
+    for ids in mine:
+        new[1:] |= ids[by_owner[1:]] != ids[by_owner[:-1]]
+    starts = np.flatnonzero(new)
+    turn = np.empty(len(order), dtype=np.int64)
+    lengths = np.diff(np.append(starts, len(order)))
+    turn[by_owner] = np.arange(len(order)) - np.repeat(starts, lengths)
+    return order[np.argsort(turn, kind="stable")]

@@ -21,6 +21,7 @@ from rt_predictor.history.columns import (
     Told,
 )
 from rt_predictor.history.token_keys import NO_KEY, USER
+from rt_predictor.history.value_ids import Ids
 
 FIRST_ROWS = 1024
 """Rows that there is room for at first."""
@@ -35,6 +36,7 @@ _NONE: Mapping[str, NDArray[Any]] = {
     "since_s": np.full((), np.nan),
     "ident": np.zeros((), np.uint64),
     "user": np.full((), NO_KEY, np.uint64),
+    "source": np.zeros((), np.uint64),
     "told": np.zeros((), np.uint8),
     "columns": NO_JOB,
 }
@@ -60,14 +62,16 @@ class Events(NamedTuple):
     ident: list[int]
     told: list[int]
     keys: list[list[int]]
+    source: list[int]
+    """Ids of the clients that told of them; 0 for all that are trusted."""
     says_request: list[bool]
     """Whether the event says what was asked for."""
     is_token: list[bool]
     columns: Float
 
     @classmethod
-    def of(cls, jobs: JobColumns) -> "Events":
-        """Return the events; `told` of each says what it tells."""
+    def of(cls, jobs: JobColumns, sources: Ids) -> "Events":
+        """Return the events; `told` of each says what it tells, `sources` [n] who tells it."""
         return cls(
             jobs.submit_s.tolist(),
             jobs.start_s.tolist(),
@@ -76,6 +80,7 @@ class Events(NamedTuple):
             jobs.ident.tolist(),
             jobs.told.tolist(),
             jobs.keys.tolist(),
+            sources.tolist(),
             jobs.says_request().tolist(),
             jobs.is_token().tolist(),
             jobs.columns,
@@ -102,8 +107,8 @@ class KnownJobs:
         self.since_s: Times = self._arrays["since_s"]
         self.since = cast("memoryview[float]", self.since_s.data)
         """From when on a job is told of before its end; NaN where never."""
-        self.ident, self.user, self.told = (
-            self._arrays[name].data for name in ("ident", "user", "told")
+        self.ident, self.user, self.source, self.told = (
+            self._arrays[name].data for name in ("ident", "user", "source", "told")
         )
         self._columns = cast("memoryview[float]", self.rows.columns.data)
         flat = cast("memoryview[float]", self.rows.columns.reshape(-1).data)
@@ -152,6 +157,7 @@ class KnownJobs:
         self.patience[row] = events.patience_s[place]
         self.ident[row] = events.ident[place]
         self.user[row] = events.keys[place][USER]
+        self.source[row] = events.source[place]
         self.told[row] = told | told << _RANK_SHIFT if events.says_request[place] else told
         columns = self.rows.columns[row]
         columns[:] = events.columns[place]
@@ -179,6 +185,7 @@ class KnownJobs:
             self.start[row] = events.start_s[place]
         if news & _ENDED:
             self.end[row] = events.end_s[place]
+            self.source[row] = events.source[place]
             self.rows.columns[row, RUNTIMES] = events.columns[place, RUNTIMES]
             self._columns[row, STATE] = events.columns[place, STATE]
         told = self.told[row] = self.told[row] | news

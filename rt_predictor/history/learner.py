@@ -72,6 +72,10 @@ class Learner(Protocol):
         """Return what `Learned` depends on: a snapshot of another origin is not used."""
         ...
 
+    def trusts(self, client: int) -> bool:
+        """Return whether what a client tells, by its id, is bounded by nobody else's."""
+        ...
+
     def nothing(self) -> Learned:
         """Return what is known before the first outcome."""
         ...
@@ -100,6 +104,11 @@ class NothingLearned:
 
 class NoLearner:
     """Stands where there is no model."""
+
+    def trusts(self, client: int) -> bool:
+        """Return that any client is trusted: nothing says which are not."""
+        del client
+        return True
 
     def origin(self) -> dict[str, Json]:
         """Return nothing."""

@@ -107,8 +107,10 @@ def log_tokens(
         for piece in _pieces(len(asked), lists):
             starts, ends = lists.find(asked.keys[piece, place], stops[piece])
             places, inside = _places_before(ends, starts, key.walked)
-            places = np.where(inside, places, NO_PLACE)
-            taken = choose(key, places, jobs, asking.part(piece))
+            taken: NDArray[np.integer] = np.where(inside, places, NO_PLACE)
+            if key.walked > key.slots:
+                each = np.arange(len(places))[None]
+                (taken,) = choose((key,), taken, each, jobs, asking.part(piece))
             rows[piece, slots_of(key.name)] = lists.rows_at(taken)
     site_place = ((stops - 1) // SITE_STEP).astype(np.int32)
     return LogTokens(

@@ -64,8 +64,12 @@ class RowLists:
             return self._lists[code]
         return _NO_ROWS if code == ABSENT else array("i", (_row_of(code),))
 
-    def rows_of_all(self, keys: Ids) -> "list[array[int]]":
-        """Return the same for many keys."""
+    def codes_of(self, keys: Ids) -> Rows:
+        """Return which list each of n keys has: [n]; keys without rows share `ABSENT`."""
+        return self._table.get_all(keys)
+
+    def lists_of(self, codes: Rows) -> "list[array[int]]":
+        """Return the rows of lists by their codes, to be looked at but not to be kept."""
         lists = self._lists
         return [
             lists[code]
@@ -73,7 +77,7 @@ class RowLists:
             else _NO_ROWS
             if code == ABSENT
             else array("i", (_row_of(code),))
-            for code in self._table.get_all(keys).tolist()
+            for code in codes.tolist()
         ]
 
     def insert(self, key: int, row: int, place: Place, order: Order) -> None:

@@ -6,10 +6,10 @@ list is searched for a time only where its last job is later than that.
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import islice
 from math import inf, nan
 from operator import itemgetter
-from sys import maxsize
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -30,17 +30,22 @@ from rt_predictor.history.token_keys import (
     SLOTS,
     TOKEN_KEYS,
     USER,
+    WALKED,
     queue_id,
     queue_ids,
     slots_of,
 )
-from rt_predictor.history.value_ids import Ids
+from rt_predictor.history.windows import Windows, stops, windows_of, windows_of_all
 
 OneRows: TypeAlias = "array[int]"
-Places = NDArray[np.int64]
 Figures = Sequence[float]
 
 _KEYS = tuple((key.slots, key.walked, key.by_others, key.nearest) for key in TOKEN_KEYS)
+_LATEST = [place for place, key in enumerate(TOKEN_KEYS) if key.walked == key.slots]
+_WALKED = [place for place, key in enumerate(TOKEN_KEYS) if key.walked > key.slots]
+_LATEST_KEYS, _WALKED_KEYS = ([TOKEN_KEYS[place] for place in some] for some in (_LATEST, _WALKED))
+"""Keys of which the latest jobs are taken as they come, and those that choose among `WALKED`."""
+
 _NOBODY = -1
 """Is the id of no user, nor of jobs without one."""
 
@@ -48,13 +53,12 @@ _EMPTY = tuple(array("i", [NO_ROW]) * slots for slots in range(max(SLOTS, SITE_S
 _REQUEST_ID, _LOG_LIMIT = COLUMN["request_id"], COLUMN["log_limit"]
 _ASKED_LIMIT = slice(_LOG_LIMIT, _LOG_LIMIT + 1)
 _NOTHING_KNOWN = (nan,) * len(IN_FLIGHT)
+_LOOKED_AT = 12
+"""Jobs after which no more are looked at one at a time for those of the same limit."""
+
 _FEW = 32
 """Jobs that are looked at one at a time: for more NumPy is quicker."""
 
-_REACH = 256
-"""Last rows of a list in which a time is searched at first: most ask for the present."""
-
-_WHOLE = maxsize
 _NONE_OPEN = (0.0, 0.0, 0.0, 0.0, nan, nan)
 
 
@@ -73,7 +77,8 @@ def rows_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[OneRows, 
         if nearest:
             taken = _nearest(jobs, taken, asked.columns[_ASKED_LIMIT], left_out, slots)
         elif left_out != _NOBODY:
-            taken = array("i", _others(jobs, taken, left_out)[:slots].tobytes())
+            user = jobs.user
+            taken = array("i", islice((row for row in taken if user[row] != left_out), slots))
         found += taken[:slots]
         if len(taken) < slots:
             found += _EMPTY[slots - len(taken)]
@@ -87,10 +92,16 @@ def _nearest(
 ) -> OneRows:
     """Return the rows whose limits are nearest, of users but one: [slots] or fewer."""
     limits, users, own = jobs.log_limit, jobs.user, log_limit.item()
-    # None is nearer than those of the same limit: often the last jobs all have it.
-    last = rows[:slots]
-    if all(limits[row] == own and users[row] != left_out for row in last):
-        return last
+    # None is nearer than those of the same limit: often there are enough of them.
+    alike = array("i")
+    for place, row in enumerate(rows):
+        if limits[row] == own:
+            if users[row] != left_out:
+                alike.append(row)
+                if len(alike) == slots:
+                    return alike
+        elif place >= _LOOKED_AT and not alike:
+            break
     numbers = _others(jobs, rows, left_out)
     order = nearest_of_one(jobs.traits.log_limits[numbers], log_limit)
     return array("i", numbers[order[:slots]].tobytes())
@@ -192,8 +203,14 @@ def site_place(live: LiveJobs, at_s: float) -> int:
 
 def site_places(live: LiveJobs, at_s: Times) -> NDArray[np.int64]:
     """Return the same for n times: [n]."""
-    times, which = np.unique(at_s, return_inverse=True)
-    return np.array([site_place(live, time) for time in times.tolist()], np.int64)[which]
+    found = np.full(len(at_s), len(live.site), dtype=np.int64)
+    late = ~(live.jobs.end[live.site[-1]] <= at_s) if live.site else np.zeros(0, dtype=np.bool_)
+    if late.any():
+        site, end_s = np.frombuffer(live.site, dtype=np.int32), live.jobs.rows.times_s[:, END]
+        asked_s, stop = at_s[late], found[late]
+        # Of NaN no time is later, as `bisect` has it.
+        found[late] = stops(lambda rows: ~(end_s[rows] > asked_s), site, 0 * stop, stop)
+    return (found - 1) // SITE_STEP * SITE_STEP
 
 
 def site_rows(live: LiveJobs, place: int) -> OneRows:
@@ -224,19 +241,43 @@ def rows_of_many(live: LiveJobs, asking: JobColumns, at_s: Times) -> tuple[Rows,
     """Return the rows of n asked jobs, [n, SLOTS] without the running ones, and what is open."""
     jobs, keys, columns = live.jobs, asking.keys, asking.columns
     found = np.full((len(keys), SLOTS), NO_ROW, dtype=np.int32)
-    traits = Traits(keys[:, USER], columns[:, _LOG_LIMIT])
-    for place, key in enumerate(TOKEN_KEYS):
-        rows = _last_rows(live, keys[:, place], at_s, key.walked)
-        found[:, slots_of(key.name)] = choose(key, rows, jobs.traits, traits)
-    window = _last_rows(live, queue_ids(keys[:, USER]), at_s, QUEUED, queued=True)
-    ended = jobs.rows.times_s[window, END] <= at_s[:, None]
-    asked, column = np.nonzero((window >= 0) & ~ended)
-    rows = window[asked, column]
+    users = keys[:, USER]
+    codes = live.lists.codes_of(np.concatenate([*keys.T, queue_ids(users)]))
+    codes = codes.reshape(len(TOKEN_KEYS) + 1, -1)
+    rows, of = windows_of_all(live, codes[_LATEST], at_s, max(k.slots for k in _LATEST_KEYS))
+    for key, windows in zip(_LATEST_KEYS, of, strict=True):
+        found[:, slots_of(key.name)] = rows[:, : key.slots].take(windows, axis=0)
+    rows, of = windows_of_all(live, codes[_WALKED], at_s, WALKED)
+    asked_traits = Traits(users, columns[:, _LOG_LIMIT])
+    chosen = choose(_WALKED_KEYS, rows, of, jobs.traits, asked_traits)
+    for key, taken in zip(_WALKED_KEYS, chosen, strict=True):
+        found[:, slots_of(key.name)] = taken
+    queues = windows_of(live, codes[-1], at_s, QUEUED, queued=True)
+    asked, rows = _not_ended(jobs, queues, at_s)
     opened = _open(jobs, rows, asked, columns[asked, _REQUEST_ID])
     others = are_others(opened, asking.submit_s, asking.start_s, at_s)
     if not others.all():
         opened, rows = opened.part(others), rows[others]
-    return found, OpenJobs(opened, rows, window[:, 0] >= 0)
+    return found, OpenJobs(opened, rows, (queues.rows[:, 0] >= 0)[queues.of])
+
+
+def _not_ended(jobs: KnownJobs, queues: Windows, at_s: Times) -> tuple[NDArray[np.intp], Rows]:
+    """Return the jobs in the windows of n asked ones that have not ended: [e], [e].
+
+    That is, whose asked job each is, ascending, and their rows, those submitted last first.
+    """
+    rows, of = queues
+    first_s = np.full(len(rows), inf)
+    np.minimum.at(first_s, of, at_s)
+    # Most have ended for all that ask: only the others are looked at for each that asks.
+    left = (rows >= 0) & ~(jobs.rows.times_s[rows, END] <= first_s[:, None])
+    counts = np.add.reduce(left, axis=1, dtype=np.intp)
+    each = counts[of]
+    asked = np.repeat(np.arange(len(of)), each)
+    before = (counts.cumsum() - counts)[of] - (each.cumsum() - each)
+    entries = rows[left].take(np.arange(len(asked)) + np.repeat(before, each))
+    still = ~(jobs.rows.times_s[entries, END] <= at_s[asked])
+    return asked[still], entries[still]
 
 
 def _open(
@@ -246,58 +287,3 @@ def _open(
     times_s = jobs.rows.times_s.take(rows, axis=0)
     alike = jobs.rows.columns[rows, _REQUEST_ID] == request
     return Open(asked, times_s[:, SUBMIT], times_s[:, START], times_s[:, PATIENCE], alike)
-
-
-def _last_rows(
-    live: LiveJobs,
-    keys: Ids,
-    at_s: Times,
-    width: int,
-    *,
-    queued: bool = False,
-    reach: int = _REACH,
-) -> Rows:
-    """Return the last rows under each key that count by a time, the latest first: [n, width].
-
-    Of each list the last `reach` rows are searched; for jobs that ask for an earlier time, all.
-    """
-    distinct, group = np.unique(keys, return_inverse=True)
-    lists = live.lists.rows_of_all(distinct)
-    lengths = np.fromiter(map(len, lists), np.int64, len(lists))
-    held = np.minimum(lengths, reach)
-    flat = np.frombuffer(b"".join([*(rows[-reach:] for rows in lists), _EMPTY[1]]), dtype=np.int32)
-    stop = held.cumsum()
-    first = stop - held
-    times_s = live.jobs.since_s if queued else live.jobs.rows.times_s[:, END]
-    counts, is_late = (np.less, np.greater_equal) if queued else (np.less_equal, np.greater)
-    late = np.flatnonzero(is_late(times_s[flat[stop - 1]][group], at_s))
-    if len(late):
-        bounds = first[group[late]], stop[group[late]]
-        stops = _stops(lambda rows: counts(times_s[rows], at_s[late]), flat, *bounds)
-        cut = (held < lengths)[group[late]] & (stops - bounds[0] < width)
-        group[late] = np.arange(len(first), len(first) + len(late))
-        first, stop = np.append(first, bounds[0]), np.append(stop, stops)
-    places = stop[:, None] - np.arange(1, width + 1)
-    found = flat.take(places, mode="clip")
-    np.copyto(found, NO_ROW, where=places < first[:, None])
-    found = found.take(group, axis=0)
-    if len(late) and cut.any():
-        far = late[cut]
-        found[far] = _last_rows(live, keys[far], at_s[far], width, queued=queued, reach=_WHOLE)
-    return found
-
-
-def _stops(
-    counts: Callable[[Rows], NDArray[np.bool_]], flat: Rows, first: Places, stop: Places
-) -> Places:
-    """Return behind the last row that counts among flat[first:stop], for m such stretches: [m].
-
-    counts: says of m rows, one of each stretch, which of them count.
-    """
-    found = first
-    step = 1 << int((stop - first).max()).bit_length()
-    while step := step >> 1:
-        probe = found + step
-        counting = (probe <= stop) & counts(flat.take(probe - 1, mode="clip"))
-        found = np.where(counting, probe, found)
-    return found

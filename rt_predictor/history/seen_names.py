@@ -70,10 +70,12 @@ class SeenNames:
             codes: [n] what its value is.
             at_s: [n] the time that is asked about, Unix s.
         """
-        each = zip(codes.tolist(), at_s.tolist(), strict=True)
-        return np.fromiter(
-            (self.is_unseen(name, code, time_s) for code, time_s in each), np.bool_, len(codes)
-        )
+        distinct, which = np.unique(codes, return_inverse=True)
+        known, first_s = self._since_s[name], self._first_s[name]
+        since_s = np.array([known.get(code, inf) for code in distinct.tolist()])
+        since_s[distinct == NO_CODE] = -inf
+        unseen: NDArray[np.bool_] = (at_s >= first_s) & (at_s < since_s.take(which))
+        return unseen & (first_s < inf)
 
     def is_unseen(self, name: str, code: float, at_s: float) -> bool:
         """Return the same for one code."""

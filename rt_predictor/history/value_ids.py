@@ -21,6 +21,9 @@ NO_CODE = 0.0
 _CACHED_VALUES = 1 << 16
 """Values whose hashes are remembered; about 250 bytes each."""
 
+_id_of_text: "dict[str | None, int]" = {}
+"""Ids of texts that columns held of late, at most `_CACHED_VALUES`."""
+
 _FEW = 1 << 14
 """Texts that are quicker as a list of Python's than in an expression of Polars."""
 
@@ -57,17 +60,29 @@ def value_id(value: str | float | None) -> int:
 def column_ids(values: pl.Series) -> Ids:
     """Return the ids of a column: [n].
 
-    Each distinct text is hashed once, past the cache: many would drive out all others.
+    Past the cache of `value_id`: many would drive out all others.
     """
     if values.dtype != pl.String:
         return _number_ids(values.cast(pl.Float64).to_numpy())
     if len(values) <= _FEW:
-        texts = values.to_list()
-        id_of = {text: value_id.__wrapped__(text) for text in set(texts)}
-        return np.fromiter(map(id_of.__getitem__, texts), np.uint64, len(texts))
+        return _text_ids(values.to_list())
     distinct = values.unique()
     ids = pl.Series(map(value_id.__wrapped__, distinct.to_list()), dtype=pl.UInt64)
     return values.replace_strict(distinct, ids).to_numpy().astype(np.uint64, copy=False)
+
+
+def _text_ids(texts: "list[str | None]") -> Ids:
+    """Return the ids of a few texts: [n]; those that were met of late are not hashed again."""
+    known = _id_of_text
+    try:
+        return np.fromiter(map(known.__getitem__, texts), np.uint64, len(texts))
+    except KeyError:
+        pass
+    found = {text: known.get(text) or value_id.__wrapped__(text) for text in set(texts)}
+    if len(known) + len(found) > _CACHED_VALUES:
+        known.clear()
+    known.update(found)
+    return np.fromiter(map(found.__getitem__, texts), np.uint64, len(texts))
 
 
 def _number_ids(values: NDArray[np.float64]) -> Ids:

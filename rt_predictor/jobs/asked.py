@@ -1,4 +1,4 @@
-"""What may be asked of a job beside what it is: as of when, how sure, and why.
+"""Questions about a job beside what it is: as of when, how sure, and why.
 
 Rows of asked jobs have these fields beside those of `REQUEST_SCHEMA`, frames may have any of them.
 """
@@ -19,7 +19,7 @@ ASKED_SCHEMA: Mapping[str, Any] = {
     "quantiles": pl.List(pl.Float64),
     "explain": pl.Boolean,
 }
-"""What a question may hold: column name -> Polars type.
+"""Columns of a question: name -> Polars type.
 
 elapsed: how long the job has run, s; with it `as_of` is required.
 as_of: the time that the question is about, Unix s; null: when the job is submitted.
@@ -39,7 +39,7 @@ AS_OF_RULE = NumberRule("as_of", 0, MAX_TIME_S, "Unix s, 1970 to 2100", required
 
 _LEVEL_RULE = "must lie between 0 and 1, ends excluded"
 _CLOCKS_S = 1.0
-"""How far two readings of a clock that was asked twice may be apart."""
+"""Tolerance between two readings of a clock."""
 
 
 def check_level(level: float, field: str = "confidence_level") -> float:
@@ -90,6 +90,42 @@ def check_moment(elapsed: float | None, as_of: float | None, submit_time: float 
     if elapsed is not None and elapsed > as_of - submit_time + _CLOCKS_S:
         text = f"must not be more than as_of - submit_time = {as_of - submit_time!r} (s)"
         raise InvalidJobError("elapsed", elapsed, text)
+
+
+MOMENT = ("elapsed", "as_of")
+"""Columns of `ASKED_SCHEMA` that say of a job that it runs, and when."""
+
+
+def broken_moments(jobs: pl.DataFrame) -> dict[int, InvalidJobError]:
+    """Hold a frame with `submit_time` and maybe the columns `MOMENT` against `check_moment`.
+
+    Returns row number -> the first rule that the row breaks.
+    """
+    broken: dict[int, InvalidJobError] = {}
+    names = [name for name in MOMENT if name in jobs.columns]
+    if not names:
+        return broken
+    given = jobs.select(pl.any_horizontal(pl.col(names).is_not_null()).arg_true())
+    for row in given.to_series().to_list():
+        elapsed, as_of = (jobs[name][row] if name in names else None for name in MOMENT)
+        try:
+            check_moment(elapsed, as_of, jobs["submit_time"][row])
+        except InvalidJobError as error:
+            broken[row] = error
+    return broken
+
+
+def with_moments(jobs: pl.DataFrame, now_s: float) -> pl.DataFrame:
+    """Fill what is not said of jobs that run, in a frame with `submit_time` and `MOMENT`.
+
+    They run as of now, and were submitted when they started.
+    """
+    runs = pl.col("elapsed").is_not_null()
+    as_of = pl.when(runs).then(pl.col("as_of").fill_null(now_s)).otherwise("as_of")
+    started = pl.when(runs).then(pl.col("as_of") - pl.col("elapsed"))
+    return jobs.with_columns(as_of=as_of).with_columns(
+        submit_time=pl.coalesce("submit_time", started)
+    )
 
 
 def frame_of(jobs: Jobs) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class EventKind(StrEnum):
-    """What happened to a job."""
+    """Kind of event of a job."""
 
     SUBMITTED = "submitted"
     STARTED = "started"

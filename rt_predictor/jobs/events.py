@@ -5,7 +5,7 @@ is known by `EVENT_IDENTITY` and says of its job all that was known then, so tha
 any order and more than once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -17,6 +17,7 @@ from rt_predictor.jobs.outcomes import (
     CLOCK_TOLERANCE_S,
     MAX_AHEAD_S,
     broken_outcomes,
+    broken_states,
     quarantine_reason,
 )
 from rt_predictor.jobs.rules import (
@@ -25,6 +26,7 @@ from rt_predictor.jobs.rules import (
     NumberRule,
     TextRule,
     broken_rules,
+    null_invalid,
     with_presence,
 )
 from rt_predictor.jobs.schema import JOB_SCHEMA, OUTCOME_SCHEMA
@@ -55,7 +57,7 @@ _COLUMN_OF_KIND: Mapping[EventKind, str] = {
     EventKind.ENDED: "end_time",
     EventKind.CANCELLED: "end_time",
 }
-"""Where a job says when such an event happened."""
+"""Column with the time of each kind of event."""
 
 _KNOWN_AT: Mapping[EventKind, frozenset[str]] = {
     EventKind.SUBMITTED: frozenset({"job_id", "attempt"}),
@@ -63,10 +65,10 @@ _KNOWN_AT: Mapping[EventKind, frozenset[str]] = {
     EventKind.ENDED: frozenset(OUTCOME_SCHEMA),
     EventKind.CANCELLED: frozenset({"job_id", "attempt", "end_time", "state"}),
 }
-"""What of an outcome is known when such an event happens; the rest stays null."""
+"""Columns of an outcome that are known at each kind of event; the others stay null."""
 
 _KINDS = tuple(kind.value for kind in EventKind)
-_ORDER = {kind: place for place, kind in enumerate(_KINDS)}
+_ORDER = {kind: index for index, kind in enumerate(_KINDS)}
 _EVENT_RULES: tuple[NumberRule | TextRule, ...] = (
     *with_presence(RULES, {"submit_time"}),
     TextRule("job_id", required=True),
@@ -79,7 +81,7 @@ _EVENT_RULES: tuple[NumberRule | TextRule, ...] = (
 def job_events(
     finished: pl.DataFrame, cancelled: pl.DataFrame | None = None, open_: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Makes the events of the jobs of a log, in the order in which they happened.
+    """Make the events of the jobs of a log, in the order in which they happened.
 
     finished: jobs that ran and ended (`JOB_SCHEMA`): three events each, two without a start time.
     cancelled: jobs that never started and will not, with an `end_time`.
@@ -115,10 +117,10 @@ def last_events(
     )
 
 
-def _in_order(*told: tuple[pl.DataFrame | None, Sequence[EventKind]]) -> pl.DataFrame:
+def _in_order(*sources: tuple[pl.DataFrame | None, Sequence[EventKind]]) -> pl.DataFrame:
     """Events of these kinds that jobs tell of, in the order in which they happened."""
     parts = []
-    for jobs, kinds in told:
+    for jobs, kinds in sources:
         if jobs is not None and not jobs.is_empty():
             parts += [_events_of(kind, with_ids(jobs)) for kind in kinds]
     events = pl.concat(parts) if parts else pl.DataFrame(schema=EVENT_SCHEMA)
@@ -143,7 +145,7 @@ def _events_of(kind: EventKind, jobs: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_event_times(events: pl.DataFrame) -> pl.DataFrame:
-    """Fills `event_time` and the job's own time of the event from each other.
+    """Fill `event_time` and the job's own time of the event from each other.
 
     events: `EVENT_SCHEMA`, valid or not.
     """
@@ -170,34 +172,35 @@ def _kinds_of(column: str) -> list[str]:
 def broken_events(
     events: pl.DataFrame, *, now_s: float | None = None
 ) -> dict[int, InvalidJobError]:
-    """Checks every row of a frame of `EVENT_SCHEMA`, as `with_event_times` gives it.
+    """Check every row of a frame of `EVENT_SCHEMA`, as `with_event_times` gives it.
 
     `now_s` is the time by our clock; without it, events in the future are let pass. Returns row
     number -> the first rule that the row breaks; rows not in it are valid.
     """
     kind, time, submit = (events[name] for name in ("kind", "event_time", "submit_time"))
     errors: dict[int, InvalidJobError] = {}
-    known = kind.is_in(_KINDS).fill_null(value=False)
-    for row in _places(~known):
+    for row in _row_numbers(~kind.is_in(_KINDS).fill_null(value=False)):
         rule = f"must be one of {', '.join(_KINDS)}"
         errors[row] = InvalidJobError("kind", kind[row], rule)
     _add(errors, broken_rules(events, _EVENT_RULES, "required"))
-    ended = (kind == EventKind.ENDED.value).fill_null(value=False)
-    places = _places(ended)
-    outcomes = broken_outcomes(events.filter(ended).select(*JOB_SCHEMA), now_s=now_s)
-    _add(errors, {places[row]: error for row, error in outcomes.items()})
-    for row in _places(time < submit - CLOCK_TOLERANCE_S):
+    if row_numbers := _row_numbers(kind == EventKind.ENDED.value):
+        outcomes = broken_outcomes(events[row_numbers].select(*JOB_SCHEMA), now_s=now_s)
+        _add(errors, {row_numbers[row]: error for row, error in outcomes.items()})
+    if row_numbers := _row_numbers(kind == EventKind.CANCELLED.value):
+        states = broken_states(events[row_numbers])
+        _add(errors, {row_numbers[row]: error for row, error in states.items()})
+    for row in _row_numbers(time < submit - CLOCK_TOLERANCE_S):
         rule = f"must not be before submit_time = {submit[row]!r} (Unix s)"
         errors.setdefault(row, InvalidJobError("event_time", time[row], rule))
     if now_s is not None:
-        for row in _places(time > now_s + MAX_AHEAD_S):
+        for row in _row_numbers(time > now_s + MAX_AHEAD_S):
             rule = f"must not be in the future: it is {now_s:.0f} (Unix s, UTC)"
             errors.setdefault(row, InvalidJobError("event_time", time[row], rule))
     return errors
 
 
 def with_doubts(events: pl.DataFrame, *, limits_enforced: bool) -> pl.DataFrame:
-    """Adds why events (`EVENT_SCHEMA`, valid) are doubtful, as column `QUARANTINE`.
+    """Add why events (`EVENT_SCHEMA`, valid) are doubtful, as column `QUARANTINE`.
 
     `limits_enforced` says whether the site ends jobs at their time limit.
     """
@@ -211,9 +214,9 @@ def _add(errors: dict[int, InvalidJobError], more: Mapping[int, InvalidJobError]
         errors.setdefault(row, error)
 
 
-def _places(rows: pl.Series) -> list[int]:
-    found: Iterable[int] = rows.arg_true().to_list()
-    return list(found)
+def _row_numbers(rows: pl.Series) -> list[int]:
+    """Return the numbers of the rows that are true; in most frames none is, which is quick."""
+    return rows.arg_true().to_list() if rows.any() else []
 
 
 def ended_events(
@@ -241,3 +244,32 @@ def with_origin(events: pl.DataFrame, client: str | None, arrived_s: float | Non
 def finished_jobs(events: pl.DataFrame) -> pl.DataFrame:
     """The jobs (`JOB_SCHEMA`) whose ends are among events, in the order of these."""
     return events.filter(pl.col("kind") == EventKind.ENDED.value).select(*JOB_SCHEMA)
+
+
+def log_events(
+    finished: pl.DataFrame,
+    cancelled: pl.DataFrame | None = None,
+    open_: pl.DataFrame | None = None,
+    *,
+    now_s: float | None = None,
+) -> tuple[pl.DataFrame, tuple[InvalidJobError, ...]]:
+    """The last event of each job of a log that can be recorded, in the order of their times.
+
+    What a log puts for "not asked for" is left out, and a job without an id gets one.
+
+    Args:
+        finished: jobs that ran and ended (`JOB_SCHEMA`).
+        cancelled: jobs that never started and will not, likewise.
+        open_: jobs that wait, or run where they have a `start_time`, likewise.
+        now_s: the time by our clock; without it, events in the future are let pass.
+
+    Returns `EVENT_SCHEMA`, and why other jobs cannot be recorded.
+    """
+    events = last_events(
+        null_invalid(finished),
+        None if cancelled is None else null_invalid(cancelled),
+        None if open_ is None else null_invalid(open_),
+    )
+    broken = broken_events(events, now_s=now_s)
+    keep = ~pl.int_range(pl.len()).is_in(list(broken))
+    return events.filter(keep), tuple(broken.values())

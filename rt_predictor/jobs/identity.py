@@ -1,4 +1,4 @@
-"""What tells a job from every other."""
+"""Identity of a job: what tells it from every other."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -32,7 +32,7 @@ _STABLE_ID_COLUMNS = (
     "runtime",
     "state",
 )
-"""What ids are made from. Never to be changed: what is in a log would be recorded again."""
+"""Columns that ids are made from. Never to be changed: what is in a log would be recorded again."""
 
 
 def without_home(home_cluster: str) -> pl.Expr:
@@ -45,7 +45,7 @@ def without_home(home_cluster: str) -> pl.Expr:
 
 
 def with_ids(jobs: pl.DataFrame) -> pl.DataFrame:
-    """Gives an id to each job (`JOB_SCHEMA`) without one.
+    """Give an id to each job (`JOB_SCHEMA`) without one.
 
     Ids are the same in every import of the same log, and differ between equal jobs of one.
     """
@@ -59,7 +59,7 @@ def with_ids(jobs: pl.DataFrame) -> pl.DataFrame:
 
 
 def is_step(job_ids: pl.Series) -> pl.Series:
-    """Which ids of a log are those of job steps, as Slurm writes them: [n] booleans.
+    """Return which ids of a log are those of job steps, as Slurm writes them: [n] booleans.
 
     123.batch is a step always, 123.0 only beside a job 123: other systems number jobs so.
     """

@@ -60,7 +60,7 @@ _SYNONYMS: Mapping[str, str] = {
     "job_state": "state",
     "status": "state",
 }
-"""What schedulers and data sets call a field, in small letters -> what we call it."""
+"""Names that schedulers and data sets give a field, in small letters -> our name."""
 
 _LEAST_LIKENESS = 0.6
 
@@ -89,8 +89,8 @@ def unread_columns(names: Iterable[str], known: Collection[str]) -> str:
 
     "" where there are none. `known` are the fields that no column was read as.
     """
-    told = []
+    shown = []
     for name in names:
         meant = nearest_field(name, known)
-        told.append(f"{name} (as {meant}?)" if meant else name)
-    return ", ".join(told)
+        shown.append(f"{name} (as {meant}?)" if meant else name)
+    return ", ".join(shown)

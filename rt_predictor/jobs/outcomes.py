@@ -1,4 +1,4 @@
-"""What a finished job can be: one set of rules for every way in.
+"""Rules of finished jobs: one set for every way in.
 
 A record is plausible, or it is refused for a reason, or it is quarantined: it contradicts what the
 site says of itself and may be true all the same, so that a person should look. Reasons are the same
@@ -6,7 +6,7 @@ words everywhere, so that they can be counted.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -23,13 +23,18 @@ from rt_predictor.jobs.rules import (
     rule_reason,
     with_presence,
 )
+from rt_predictor.jobs.states import ACTIVE, WAITING
 
 MAX_AHEAD_S = 600.0
-"""How far a job's end may lie ahead of our clock. More is no skew of clocks but a wrong unit or
+"""Tolerance for a job's end ahead of our clock. More is no skew of clocks but a wrong unit or
 zone, and the experts' losses wait for the latest end that they know of."""
 
 CLOCK_TOLERANCE_S = 60.0
-"""How far times of one job may contradict each other: clocks of hosts differ, times are rounded."""
+"""Tolerance between times of one job: clocks of hosts differ, times are rounded."""
+
+ROUNDING_S = 1.0
+"""Tolerance between a runtime and the start and end that it lies between: one clock tells all
+three, and each is rounded to seconds."""
 
 LONG_OVER_FACTOR = 2.0
 LONG_OVER_S = 3600.0
@@ -48,6 +53,8 @@ class Skip(StrEnum):
     START_BEFORE_SUBMIT = "start before submit"
     END_BEFORE_SUBMIT = "end before submit"
     RUNTIME_TOO_LONG = "runtime longer than from submit to end"
+    END_BEFORE_START = "end before start"
+    LONGER_THAN_RUN = "runtime longer than from start to end"
     FUTURE = "end in the future"
 
 
@@ -77,11 +84,11 @@ _LOG_RULES = tuple(rule for rule in OUTCOME_RULES if rule.field != "job_id")
 _FIRST_DAY_S = 86400.0
 """Times of the first day of 1970, in whatever zone, stand for "never"."""
 _NO_VALUE, _INFINITE = 4294967294.0, 4294967295.0
-"""What Slurm's database holds where a number is not set."""
+"""Values of Slurm's database for a number that is not set."""
 
 
 def is_no_time(name: str) -> pl.Expr:
-    """Whether a time stands for "never": 0 (in whatever zone), -1, or Slurm's "no value"."""
+    """Return whether a time stands for "never": 0 (in whatever zone), -1, or Slurm's "no value"."""
     time = pl.col(name)
     first_day = (time <= _FIRST_DAY_S) & (time < pl.col("submit_time") - CLOCK_TOLERANCE_S)
     no_value = (time == _NO_VALUE) | (time == _INFINITE)
@@ -89,8 +96,8 @@ def is_no_time(name: str) -> pl.Expr:
 
 
 @dataclass(frozen=True)
-class _TimeRule:
-    """A rule about several times of a job."""
+class _Rule:
+    """A rule about a field of a job beside others of it."""
 
     reason: Skip
     field: str
@@ -100,81 +107,112 @@ class _TimeRule:
     """The number that the text names."""
 
 
-_NEVER_STARTED = _TimeRule(
-    Skip.NEVER_STARTED,
-    "start_time",
-    is_no_time("start_time"),
-    "is no start: the job never started (submitted at {!r} Unix s)",
-    pl.col("submit_time"),
+_NOT_ENDED = "is the state of a job that has not ended: send its end once it has"
+
+
+def _not_ended(reason: Skip, states: Collection[str]) -> _Rule:
+    return _Rule(reason, "state", pl.col("state").is_in([*states]), _NOT_ENDED, pl.lit(None))
+
+
+_UNENDED = (
+    _Rule(
+        Skip.NEVER_STARTED,
+        "start_time",
+        is_no_time("start_time"),
+        "is no start: the job never started (submitted at {!r} Unix s)",
+        pl.col("submit_time"),
+    ),
+    _not_ended(Skip.NEVER_STARTED, WAITING),
+    _not_ended(Skip.STILL_RUNNING, ACTIVE),
 )
-"""Comes before all others: a job that never started has no outcome that could be wrong."""
+"""Come before all others: a job that has not run to its end has no outcome that could be wrong."""
 
 
-def _time_rules(now_s: float | None) -> list[_TimeRule]:
-    submit, start, end, runtime = (
-        pl.col(name) for name in ("submit_time", "start_time", "end_time", "runtime")
+_SUBMIT, _START, _END, _RUNTIME = (
+    pl.col(name) for name in ("submit_time", "start_time", "end_time", "runtime")
+)
+_TIME_RULES = (
+    _Rule(
+        Skip.START_BEFORE_SUBMIT,
+        "start_time",
+        _START < _SUBMIT - CLOCK_TOLERANCE_S,
+        "must not be before submit_time = {!r} (Unix s)",
+        _SUBMIT,
+    ),
+    _Rule(
+        Skip.END_BEFORE_SUBMIT,
+        "end_time",
+        (_END < _SUBMIT) | ((_END == _SUBMIT) & (_RUNTIME > 0)),
+        "must be after submit_time = {!r} (Unix s)",
+        _SUBMIT,
+    ),
+    _Rule(
+        Skip.RUNTIME_TOO_LONG,
+        "runtime",
+        _RUNTIME > _END - _SUBMIT + CLOCK_TOLERANCE_S,
+        "must not be longer than the {:g} s from submit_time to end_time",
+        _END - _SUBMIT,
+    ),
+    _Rule(
+        Skip.END_BEFORE_START,
+        "end_time",
+        _END < _START - ROUNDING_S,
+        "must not be before start_time = {!r} (Unix s)",
+        _START,
+    ),
+    _Rule(
+        Skip.LONGER_THAN_RUN,
+        "runtime",
+        _RUNTIME > _END - _START + ROUNDING_S,
+        "must not be longer than the {:g} s from start_time to end_time",
+        _END - _START,
+    ),
+)
+
+
+def _time_rules(now_s: float | None) -> tuple[_Rule, ...]:
+    if now_s is None:
+        return _TIME_RULES
+    future = _Rule(
+        Skip.FUTURE,
+        "end_time",
+        now_s + MAX_AHEAD_S < _END,
+        "must not be in the future: it is {:.0f} (Unix s, UTC)",
+        pl.lit(now_s),
     )
-    rules = [
-        _TimeRule(
-            Skip.START_BEFORE_SUBMIT,
-            "start_time",
-            start < submit - CLOCK_TOLERANCE_S,
-            "must not be before submit_time = {!r} (Unix s)",
-            submit,
-        ),
-        _TimeRule(
-            Skip.END_BEFORE_SUBMIT,
-            "end_time",
-            (end < submit) | ((end == submit) & (runtime > 0)),
-            "must be after submit_time = {!r} (Unix s)",
-            submit,
-        ),
-        _TimeRule(
-            Skip.RUNTIME_TOO_LONG,
-            "runtime",
-            runtime > end - submit + CLOCK_TOLERANCE_S,
-            "must not be longer than the {:g} s from submit_time to end_time",
-            end - submit,
-        ),
-    ]
-    if now_s is not None:
-        rules.append(
-            _TimeRule(
-                Skip.FUTURE,
-                "end_time",
-                end > now_s + MAX_AHEAD_S,
-                "must not be in the future: it is {:.0f} (Unix s, UTC)",
-                pl.lit(now_s),
-            )
-        )
-    return rules
+    return (*_TIME_RULES, future)
 
 
 def broken_outcomes(
     events: pl.DataFrame, *, now_s: float | None = None
 ) -> dict[int, InvalidJobError]:
-    """Checks every row of a frame with the columns of `JOB_SCHEMA`.
+    """Check every row of a frame with the columns of `JOB_SCHEMA`.
 
     `now_s` is the time by our clock; without it, ends in the future are let pass. Returns row
     number -> the first rule that the row breaks; rows not in it are plausible.
     """
-    errors = _broken_times(events, [_NEVER_STARTED])
+    errors = _broken(events, _UNENDED)
     for row, error in broken_rules(events, OUTCOME_RULES, "required").items():
         errors.setdefault(row, error)
-    for row, error in _broken_times(events, _time_rules(now_s)).items():
+    for row, error in _broken(events, _time_rules(now_s)).items():
         errors.setdefault(row, error)
     return errors
 
 
-def _broken_times(events: pl.DataFrame, rules: Sequence[_TimeRule]) -> dict[int, InvalidJobError]:
+def broken_states(events: pl.DataFrame) -> dict[int, InvalidJobError]:
+    """Check that no state says that a job waits or runs; as `broken_outcomes`."""
+    return _broken(events, _UNENDED[1:])
+
+
+def _broken(events: pl.DataFrame, rules: Sequence[_Rule]) -> dict[int, InvalidJobError]:
     errors: dict[int, InvalidJobError] = {}
     found = events.select(
         rule.breaks.fill_null(value=False).alias(str(at)) for at, rule in enumerate(rules)
     )
     for at, rule in enumerate(rules):
-        rows = found[str(at)].arg_true()
-        if rows.is_empty():
+        if not found[str(at)].any():
             continue
+        rows = found[str(at)].arg_true()
         values = events.select(rule.field, rule.other.alias(" other "))[rows]
         for row, (value, other) in zip(rows.to_list(), values.iter_rows(), strict=True):
             error = InvalidJobError(rule.field, value, rule.text.format(other), rule.reason)
@@ -188,11 +226,11 @@ def skip_reason(now_s: float | None) -> pl.Expr:
     The reasons are those of the errors of `broken_outcomes`; an id is not asked for.
     """
 
-    def broken(rule: _TimeRule) -> pl.Expr:
+    def broken(rule: _Rule) -> pl.Expr:
         return pl.when(rule.breaks).then(pl.lit(rule.reason.value))
 
     return pl.coalesce(
-        broken(_NEVER_STARTED),
+        *(broken(rule) for rule in _UNENDED),
         *(rule_reason(rule) for rule in _LOG_RULES),
         *(broken(rule) for rule in _time_rules(now_s)),
     )
@@ -219,7 +257,7 @@ class Screened:
 def screened(
     jobs: pl.DataFrame, *, now_s: float | None = None, limits_enforced: bool = False
 ) -> Screened:
-    """Divides jobs of a log (`JOB_SCHEMA`) into plausible, refused and quarantined ones."""
+    """Divide jobs of a log (`JOB_SCHEMA`) into plausible, refused and quarantined ones."""
     refused = jobs.select(skip_reason(now_s)).to_series()
     doubted = jobs.select(quarantine_reason(limits_enforced=limits_enforced)).to_series()
     allowed = refused.is_null()
@@ -232,5 +270,5 @@ def screened(
 
 
 def reasons_of(errors: Sequence[InvalidJobError]) -> dict[str, int]:
-    """How many errors there are of each reason, the commonest first."""
+    """Count errors by reason, the commonest first."""
     return dict(Counter(error.reason for error in errors).most_common())

@@ -1,10 +1,12 @@
-"""What a valid job is: one rule for each field, checked one job or one frame at a time.
+"""Rules of a valid job: one for each field, checked one job or one frame at a time.
 
 Missing is None in a job and null in a frame. NaN and infinity are values, and never valid ones.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import polars as pl
 
@@ -34,12 +36,13 @@ class NumberRule:
 
     @property
     def text(self) -> str:
-        """The rule in words, e.g. "must be a whole number from 1 to 1e+06 (count)"."""
+        """Return the rule in words: "must be a whole number from 1 to 1,000,000 (nodes)"."""
         kind = "a whole number" if self.whole else "a number"
-        return f"must be {kind} from {self.minimum:g} to {self.maximum:g} ({self.unit})"
+        span = f"{self.minimum:,.15g} to {self.maximum:,.15g}"
+        return f"must be {kind} from {span} ({self.unit})"
 
     def admits(self, value: float) -> bool:
-        """Whether a present value keeps the rule; False for NaN and infinity."""
+        """Return whether a present value keeps the rule; False for NaN and infinity."""
         return self.minimum <= value <= self.maximum and (not self.whole or value == int(value))
 
 
@@ -53,11 +56,11 @@ class TextRule:
 
     @property
     def text(self) -> str:
-        """The rule in words."""
+        """Return the rule in words."""
         return f"must be text of at most {self.max_chars} characters"
 
     def admits(self, value: str) -> bool:
-        """Whether a present value keeps the rule."""
+        """Return whether a present value keeps the rule."""
         return len(value) <= self.max_chars
 
 
@@ -104,10 +107,12 @@ def missing_error(field: str) -> InvalidJobError:
 
 
 def check_job(job: Mapping[str, float | str | None], *, partial: bool) -> None:
-    """Checks one job given as field -> value; an absent field, None and "" are missing.
+    """Check one job given as field -> value; an absent field, None and "" are missing.
 
     Raises InvalidJobError for the first rule that is broken.
     """
+    if _is_plain(job):
+        return
     for rule in RULES:
         value = job.get(rule.field)
         if value is None or value == "":
@@ -117,8 +122,37 @@ def check_job(job: Mapping[str, float | str | None], *, partial: bool) -> None:
             raise InvalidJobError(rule.field, value, rule.text)
 
 
+_PLAIN_NUMBERS = tuple(
+    (rule.field, rule.minimum, rule.maximum, rule.whole) for rule in NUMBER_RULES
+)
+_PLAIN_TEXTS = tuple((rule.field, rule.max_chars) for rule in TEXT_RULES)
+
+
+def _is_plain(job: Mapping[str, float | str | None]) -> bool:
+    """Return whether a job has all required fields and keeps all rules, as most do; quick."""
+    value: Any
+    for field, minimum, maximum, whole in _PLAIN_NUMBERS:
+        value = job.get(field)
+        if value is None or value == "":
+            if field in _REQUIRED:
+                return False
+        elif not minimum <= value <= maximum or (whole and value != int(value)):
+            return False
+    for field, most in _PLAIN_TEXTS:
+        value = job.get(field)
+        if not value:
+            if field in _REQUIRED:
+                return False
+        elif len(value) > most:
+            return False
+    return True
+
+
+_REQUIRED = frozenset(rule.field for rule in RULES if rule.required)
+
+
 def invalid_jobs(jobs: pl.DataFrame, *, partial: bool) -> dict[int, InvalidJobError]:
-    """Checks every row of a frame with the columns of `REQUEST_SCHEMA`.
+    """Check every row of a frame with the columns of `REQUEST_SCHEMA`.
 
     Returns row number -> the first rule that the row breaks; rows not in it are valid.
     """
@@ -128,19 +162,18 @@ def invalid_jobs(jobs: pl.DataFrame, *, partial: bool) -> dict[int, InvalidJobEr
 def broken_rules(
     jobs: pl.DataFrame, rules: Sequence[NumberRule | TextRule], missing: str
 ) -> dict[int, InvalidJobError]:
-    """Checks every row of a frame; optional fields need not be columns of it.
+    """Check every row of a frame; optional fields need not be columns of it.
 
     Returns row number -> the first rule that the row breaks; `missing` is what is said of a
     required field that is absent.
     """
     rules = [rule for rule in rules if rule.required or rule.field in jobs.columns]
-    broken = [_broken(rule) for rule in rules]
-    found = jobs.select(rows.any().alias(str(place)) for place, rows in enumerate(broken)).row(0)
+    broken = jobs.select(*map(_broken, rules))
     errors: dict[int, InvalidJobError] = {}
-    for rule, rows, any_broken in zip(rules, broken, found, strict=True):
-        if not any_broken:
+    for rule, rows in zip(rules, broken.iter_columns(), strict=True):
+        if not rows.any():
             continue
-        for row in jobs.select(rows.arg_true()).to_series().to_list():
+        for row in rows.arg_true().to_list():
             value = jobs[rule.field][row]
             absent = value is None or value == ""
             text = missing if absent else rule.text
@@ -158,8 +191,9 @@ def rule_reason(rule: NumberRule | TextRule) -> pl.Expr:
     return pl.when(_broken(rule)).then(reason)
 
 
+@cache
 def _broken(rule: NumberRule | TextRule) -> pl.Expr:
-    """Whether a row breaks a rule."""
+    """Return whether a row breaks a rule."""
     column = pl.col(rule.field)
     if isinstance(rule, NumberRule):
         return ~_admitted(rule).fill_null(value=not rule.required)
@@ -176,7 +210,7 @@ def _admitted(rule: NumberRule) -> pl.Expr:
 
 
 def null_invalid(jobs: pl.DataFrame) -> pl.DataFrame:
-    """Makes numbers of the request that break their rule null, as logs hold 0 for "not asked"."""
+    """Make numbers of the request that break their rule null, as logs hold 0 for "not asked"."""
     return jobs.with_columns(
         pl.when(_admitted(rule)).then(pl.col(rule.field)).alias(rule.field) for rule in NUMBER_RULES
     )

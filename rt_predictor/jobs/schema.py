@@ -34,7 +34,7 @@ REQUEST_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "het_job_id": pl.String,
     "gpu_type": pl.String,
 }
-"""What is known of a job when it is submitted: column name -> Polars type.
+"""Columns that are known of a job at its submit: name -> Polars type.
 
 Tasks of an array and components of a heterogeneous job are jobs of their own; `array_job_id` and
 `het_job_id` name what they are parts of.
@@ -51,7 +51,7 @@ OUTCOME_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "state": pl.String,
     "attempt": pl.Float64,
 }
-"""What is known only later. Never an input of a prediction for the same job.
+"""Columns that are known only later. Never an input of a prediction for the same job.
 
 `state` is a word of `jobs.states`; `attempt` counts how often the job had been requeued before.
 """
@@ -64,6 +64,9 @@ Row: TypeAlias = Mapping[str, float | str | None]
 """One job as the fields of `REQUEST_SCHEMA`, in that order; None where missing."""
 
 Rows: TypeAlias = Sequence[Row]
+
+FEW_JOBS = 32
+"""Jobs that stay rows, and are worked on at once; more are columns, and go to a thread."""
 
 Jobs: TypeAlias = pl.DataFrame | Rows
 """Jobs in a frame with the columns of `REQUEST_SCHEMA`, or a few of them in rows."""

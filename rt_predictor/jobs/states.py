@@ -1,7 +1,7 @@
 """States of a job: one set of words for every way in, and what each says of how a job ended.
 
 The words are those of Slurm, which most sites know, in capitals.
-https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES
+https://slurm.schedmd.com/job_state_codes.html
 """
 
 import re
@@ -12,7 +12,7 @@ import polars as pl
 
 
 class Ending(IntEnum):
-    """How a job ended, as far as it says what its runtime is worth.
+    """Ending of a job, as far as it says what its runtime is worth.
 
     Only of a job that completed or failed the runtime is its own; the others would have run longer.
     """
@@ -38,12 +38,20 @@ ENDINGS: Mapping[str, Ending] = {
     "NODE_FAIL": Ending.LOST,
     "BOOT_FAIL": Ending.LOST,
     "LAUNCH_FAILED": Ending.LOST,
+    "RECONFIG_FAIL": Ending.LOST,
     "REQUEUED": Ending.LOST,
 }
 """States of jobs that have ended."""
 
 WAITING = frozenset(
-    {"PENDING", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"},
+    {
+        "PENDING",
+        "EXPEDITING",
+        "REQUEUE_FED",
+        "REQUEUE_HOLD",
+        "RESV_DEL_HOLD",
+        "SPECIAL_EXIT",
+    }
 )
 """States of jobs that wait to start."""
 
@@ -53,13 +61,18 @@ ACTIVE = frozenset(
         "SUSPENDED",
         "COMPLETING",
         "CONFIGURING",
+        "POWER_UP_NODE",
         "RESIZING",
         "SIGNALING",
         "STAGE_OUT",
         "STOPPED",
+        "UPDATE_DB",
     }
 )
 """States of jobs that have started and not ended."""
+
+KNOWN = WAITING | ACTIVE | ENDINGS.keys()
+"""All states."""
 
 CODES: Mapping[str, str] = {
     "PD": "PENDING",
@@ -105,7 +118,7 @@ def normal_states(state: pl.Expr) -> pl.Expr:
 
 
 def ending_of(state: str | None) -> Ending:
-    """How a job in this state (as `normal_state` gives it) ended."""
+    """Return the ending of a job in a state, as `normal_state` gives it."""
     return ENDINGS.get(state or "", Ending.UNKNOWN)
 
 
@@ -113,3 +126,13 @@ def endings(state: pl.Expr) -> pl.Expr:
     """`ending_of` of a column, as Int8."""
     codes = {word: int(ending) for word, ending in ENDINGS.items()}
     return state.replace_strict(codes, default=int(Ending.UNKNOWN), return_dtype=pl.Int8)
+
+
+def unknown_states(states: pl.Series) -> dict[str, int]:
+    """Count the words of a column, as `normal_states` gives it, that are no known state.
+
+    Returns word -> how many, the commonest first.
+    """
+    words = states.drop_nulls()
+    counts = words.filter(~words.is_in([*KNOWN])).value_counts(sort=True)
+    return dict(counts.rows())

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 UNNAMED: Final = "@"
-"""What they begin with; no token or certificate of the settings has such a name."""
+"""Prefix of them; no token or certificate of the settings has such a name."""
 
 
 class Unnamed(StrEnum):

@@ -164,6 +164,8 @@ def _read_bytes(folder: Path, name: str, sums: Sums) -> bytes:
 
 def _load(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise BundleError(f"{path} cannot be read (it is no plain file): {_RETRAIN}")
         return path.read_bytes()
     except FileNotFoundError:
         raise BundleError(f"{path} is missing: {_RETRAIN}") from None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rt_predictor.model.distribution import Distribution, Float32, Float64
 from rt_predictor.model.level_maps import round_levels
+from rt_predictor.model.lone_distribution import LoneDistribution
 
 UNKNOWN_SHARE: Final = 0.01
 """Share of jobs of no known kind among those that outlived all that was expected."""
@@ -66,6 +67,14 @@ def given_elapsed(distribution: Distribution, elapsed_s: Float64) -> Distributio
         points_s=np.take_along_axis(merged_s, order, axis=1),
         cumulative=cumulative,
         elapsed_s=elapsed_s,
+    )
+
+
+def one_given_elapsed(one: LoneDistribution, elapsed_s: float) -> LoneDistribution:
+    """Return the same for one job that runs."""
+    given = given_elapsed(one.many(), np.array([elapsed_s]))
+    return one._replace(
+        points_s=given.points_s[0], cumulative=given.cumulative[0], elapsed_s=elapsed_s
     )
 
 

@@ -16,13 +16,10 @@ Runtimes are float32, as the graph gives them, and at least `LEAST_RUNTIME_S`. A
 float64: the point that equals it in float32 stands for it, and reads as the limit itself.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from math import floor, inf, isnan, nan
-from operator import mul
-from typing import Final, cast
+from math import floor, inf, nan
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +37,12 @@ _BELOW_ONE = float(np.nextafter(1.0, 0.0))
 _LEAST_POINT_S = np.array(LEAST_RUNTIME_S, dtype=np.float32)
 _INFINITY = np.float32(np.inf)
 _LEAST_LIMIT_S = np.array(LEAST_RUNTIME_S)
+_FIRST_MAP = np.array(0)
+
+_PAIR, _HALF = np.dtype("<f8"), np.dtype("<f4")
+"""A point behind its weight, and either of them"""
+
+NOT_FINITE: Final = "runtimes and weights must be finite, and some weight above zero"
 
 _CHUNK_ROWS = 128
 """Rows that are sorted and summed together: what they need fits the processor's cache."""
@@ -81,14 +84,15 @@ class Distribution:
         Raises ValueError where runtimes or weights are not finite, or all weights of a job are 0.
         """
         limit_s = np.maximum(limit_s, _LEAST_LIMIT_S)
-        if len(support_s) <= _CHUNK_ROWS:
-            return cls(*_sorted_and_summed(support_s, weights), limit_s, limits_enforced)
         points_s = np.empty(support_s.shape, dtype=np.float32)
         cumulative = np.empty(support_s.shape)
         for start in range(0, len(points_s), _CHUNK_ROWS):
             rows = slice(start, start + _CHUNK_ROWS)
-            found = _sorted_and_summed(support_s[rows], weights[rows])
-            points_s[rows], cumulative[rows] = found
+            points_s[rows], sums = sorted_and_summed(support_s[rows], weights[rows])
+            if not (_are_positive(points_s[rows, -1]) and _are_positive(sums[:, -1])):
+                raise ValueError(NOT_FINITE)
+            as_levels(sums)
+            cumulative[rows] = sums
         return cls(points_s, cumulative, limit_s, limits_enforced)
 
     def recalibrated(self, maps: LevelMaps, which: NDArray[np.intp]) -> "Distribution":
@@ -96,15 +100,17 @@ class Distribution:
 
         Args:
             maps: of levels.
-            which: [n] map of each job.
+            which: [n] map of each job; -1 leaves a job's as it is.
         """
-        if len(self) <= _CHUNK_ROWS:
-            cumulative = maps.images(self.cumulative, which)
-        else:
-            cumulative = np.empty_like(self.cumulative)
-            for start in range(0, len(cumulative), _CHUNK_ROWS):
-                rows = slice(start, start + _CHUNK_ROWS)
-                cumulative[rows] = maps.images(self.cumulative[rows], which[rows])
+        if not len(maps):  # nobody's is changed: there is no map to point at
+            return self
+        some = np.maximum(which, _FIRST_MAP)
+        cumulative = np.empty_like(self.cumulative)
+        for start in range(0, len(cumulative), _CHUNK_ROWS):
+            rows = slice(start, start + _CHUNK_ROWS)
+            cumulative[rows] = maps.images(self.cumulative[rows], some[rows])
+        left = np.flatnonzero(which < _FIRST_MAP)
+        cumulative[left] = self.cumulative[left]
         return Distribution(
             self.points_s, cumulative, self.limit_s, self.limits_enforced, self.elapsed_s
         )
@@ -130,8 +136,6 @@ class Distribution:
         for level in levels:
             if not 0 < level < 1:
                 raise ValueError(f"a level lies between 0 and 1, {level:g} does not")
-        if len(self) == 1:
-            return np.array([[self._alone.quantile_s(level) for level in levels]])
         points_s = np.empty((len(self), len(levels)), dtype=np.float32)
         rows = np.arange(len(self))
         for column, level in enumerate(levels):
@@ -154,9 +158,6 @@ class Distribution:
 
     def timeout_probability(self) -> Float64:
         """[n] P(runtime >= limit), the mass at and above the limit; NaN without a limit."""
-        if len(self) == 1:
-            limit_s = self._alone.limit_s
-            return np.array([limit_s if isnan(limit_s) else 1 - self._alone.below(limit_s)])
         probability = 1 - self._below(self.limit_s)
         probability[np.isnan(self.limit_s)] = np.nan
         return probability
@@ -199,18 +200,11 @@ class Distribution:
         outcome_s = self._as_point(runtime_s).astype(np.float64)
         return _crps(np.sqrt(self._exact_s()), self.cumulative, np.sqrt(outcome_s))
 
-    @cached_property
-    def _alone(self) -> "_Alone":
-        """The same, where it is of one job."""
-        return _Alone(self)
-
     def _below(self, value_s: Float32 | Float64) -> Float64:
         """[n] F just below values [n]: the mass of points that are less, after rounding to theirs.
 
         0 where the value is NaN.
         """
-        if len(self) == 1:
-            return np.array([self._alone.below(value_s.item())])
         value = value_s.astype(np.float32)
         reached = self.points_s < value[:, np.newaxis]
         # Points ascend: those below the value come first, and the first that is not ends them.
@@ -249,31 +243,6 @@ class Distribution:
         return np.where(self.elapsed_s >= self.limit_s, np.nan, self.limit_s)
 
 
-class _Alone:
-    """The distribution of one job in numbers of Python, which are quicker to search for a few."""
-
-    def __init__(self, one: Distribution) -> None:
-        self.limit_s: float = one.limit_s.item()
-        self._limit_point_s = float(np.float32(self.limit_s))
-        self._ceiling_s = one._ceiling_s().item() if one.limits_enforced else nan
-        self._points_s = cast("memoryview[float]", one.points_s[0].data)
-        self._levels = cast("memoryview[float]", one.cumulative[0].data)
-
-    def quantile_s(self, level: float) -> float:
-        """See `Distribution.quantiles_s`."""
-        point_s = self._points_s[bisect_left(self._levels, level)]
-        runtime_s = self.limit_s if point_s == self._limit_point_s else point_s
-        return self._ceiling_s if runtime_s > self._ceiling_s else runtime_s
-
-    def below(self, value_s: float) -> float:
-        """See `Distribution._below`."""
-        if isnan(value_s):
-            return 0.0
-        point_s = self._limit_point_s if value_s == self.limit_s else float(np.float32(value_s))
-        place = bisect_left(self._points_s, point_s)
-        return self._levels[place - 1] if place else 0.0
-
-
 def interval_levels(level: float) -> tuple[float, float]:
     """Return the levels of both ends of the central interval that holds with probability `level`.
 
@@ -299,16 +268,22 @@ def recommended_limit_s(
     """
     if not granularity_s > 0:
         raise ValueError(f"granularity is {granularity_s:g} s: give one above zero")
-    if reached_s.shape == (1,):
-        limit_s = np.array([_recommended_limit_of_one_s(reached_s.item(), granularity_s)])
-    else:
-        steps = np.floor(reached_s / granularity_s)
-        for _ in range(2):  # quotient, and then product, may have been rounded to a whole step
-            steps += steps * granularity_s <= reached_s
-        limit_s = steps * granularity_s
+    steps = np.floor(reached_s / granularity_s)
+    for _ in range(2):  # quotient, and then product, may have been rounded to a whole step
+        steps += steps * granularity_s <= reached_s
+    limit_s: Float64 = steps * granularity_s
     if isinstance(longest_s, float) and longest_s == inf:
         return limit_s
     return np.where(limit_s <= longest_s, limit_s, np.nan)
+
+
+def recommended_limit_of_one_s(reached_s: float, granularity_s: float, longest_s: float) -> float:
+    """Return the same for one job, with a granularity above zero."""
+    steps = float(floor(reached_s / granularity_s))
+    for _ in range(2):
+        steps += steps * granularity_s <= reached_s
+    limit_s = steps * granularity_s
+    return limit_s if limit_s <= longest_s else nan
 
 
 def limits_too_short(reached_s: Float64, limit_s: Float64) -> NDArray[np.bool_]:
@@ -324,35 +299,36 @@ def limits_too_short(reached_s: Float64, limit_s: Float64) -> NDArray[np.bool_]:
     return reached_s >= limit_s
 
 
-def _recommended_limit_of_one_s(reached_s: float, granularity_s: float) -> float:
-    """The same for one job, in numbers of Python, which take a tenth of the time."""
-    steps = float(floor(reached_s / granularity_s))
-    for _ in range(2):
-        steps += steps * granularity_s <= reached_s
-    return steps * granularity_s
-
-
-def _sorted_and_summed(support_s: Float32, weights: Float32) -> tuple[Float32, Float64]:
-    """Return ascending points and the running sums of their weights as levels: [n, S] each.
+def sorted_and_summed(support_s: Float32, weights: Float32) -> tuple[Float32, Float64]:
+    """Return ascending points and the running sums of their weights: [..., S] each.
 
     Positive floats have the order of their bits. So point and weight are sorted together, as one
-    64-bit integer: without a permutation, and with one result whatever the order was before.
+    64-bit number: without a permutation, and with one result whatever the order was before. Read as
+    a float64, which is positive again and never NaN, NumPy sorts it quickest.
+
+    Args:
+        support_s: [..., S] runtimes in s.
+        weights: [..., S] of each.
     """
-    pairs = np.empty(support_s.shape, dtype="<u8")
-    halves = pairs.view("<f4")
-    halves[:, 1::2] = np.maximum(support_s, _LEAST_POINT_S)
-    halves[:, 0::2] = weights
-    pairs.sort(axis=1)
-    points_s = halves[:, 1::2].copy()
-    cumulative = halves[:, 0::2].astype(np.float64)
-    np.add.accumulate(cumulative, axis=1, out=cumulative)
-    totals = cumulative[:, -1:].copy()
-    proofs = map(mul, points_s[:, -1].tolist(), cumulative[:, -1].tolist())
-    if not all(0 < proof < inf for proof in proofs):
-        raise ValueError("runtimes and weights must be finite, and some weight above zero")
-    cumulative /= totals
-    round_levels(cumulative)
-    return points_s, cumulative
+    pairs = np.empty(support_s.shape, dtype=_PAIR)
+    halves = pairs.view(_HALF)
+    np.maximum(support_s, _LEAST_POINT_S, out=halves[..., 1::2])
+    halves[..., 0::2] = weights
+    pairs.sort(axis=-1)
+    sums = halves[..., 0::2].astype(np.float64)
+    np.add.accumulate(sums, axis=-1, out=sums)
+    return halves[..., 1::2].copy(), sums
+
+
+def as_levels(sums: Float64) -> None:
+    """Divide running sums [..., S] by the last of them and round them, in place."""
+    sums /= sums[..., -1:].copy()
+    round_levels(sums)
+
+
+def _are_positive(values: Float32 | Float64) -> bool:
+    """Return whether all of n values are finite and above zero."""
+    return bool(values.min(initial=1) > 0 and values.max(initial=1) < inf)
 
 
 def _crps(points: Float64, cumulative: Float64, outcome: Float64) -> Float64:

@@ -54,6 +54,10 @@ def _full_name(name: str) -> str:
     return name if name.endswith("ExecutionProvider") else f"{name}ExecutionProvider"
 
 
+_EXTERNAL = b"location"
+"""Names, in a tensor of an ONNX graph, the file that it is read from. Ours never say it."""
+
+
 class ModelSession:
     """A compiled graph of one input and one output that counts. Thread-safe."""
 
@@ -65,6 +69,10 @@ class ModelSession:
         Raises BundleError where ONNX Runtime cannot read the graph, it lacks the output or has
         other inputs than one of rows.
         """
+        if _EXTERNAL in graph:
+            raise BundleError(
+                "graph.onnx reads other files, which no sum covers: make it with its weights inside"
+            )
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1

@@ -1,4 +1,4 @@
-"""What an operator can see of history: what came in, and what memory holds of it."""
+"""Metrics of history: what came in, and what memory holds of it."""
 
 from collections import Counter as CounterOf
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ class HistoryMetrics:
     def sent(
         self, valid: pl.DataFrame, appended: Appended, invalid_kinds: Mapping[str, int]
     ) -> None:
-        """Counts events that clients have sent.
+        """Count events that clients have sent.
 
         Args:
             valid: [n] `EVENT_SCHEMA`.
@@ -99,7 +99,7 @@ class HistoryMetrics:
                 return self._duplicates
 
     def sample(self, state: HistoryState) -> None:
-        """Shows how history is."""
+        """Show how history is."""
         for name, gauge in self._gauges.items():
             gauge.set(getattr(state, name))
         for name, counter in self._totals.items():

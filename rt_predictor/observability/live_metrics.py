@@ -1,4 +1,4 @@
-"""What an operator can see of how good a model is, now and when it was trained."""
+"""Metrics of a model's quality, now and when it was trained."""
 
 from collections.abc import Mapping
 from math import isnan
@@ -13,7 +13,7 @@ _LEVEL = (*_MODEL, "level")
 
 
 class LiveMetrics:
-    """The series of one worker. All workers fold the same, so the latest to look is believed."""
+    """Series of one worker. All workers fold the same, so the value that was set last counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -21,37 +21,39 @@ class LiveMetrics:
             "live_jobs", "Finished jobs that live figures are made of; 0 before the first.", _MODEL
         )
         self._means = {
-            "mae_s": self._gauge("live_mae_seconds", "Mean error of late.", _MODEL),
+            "mae_s": self._gauge("live_mae_seconds", "Mean absolute error of recent jobs.", _MODEL),
             "accuracy": self._gauge(
-                "live_accuracy", "Mean of min(p, r) / max(p, r) of late; 0 to 1.", _MODEL
+                "live_accuracy", "Mean of min(p, r) / max(p, r) of recent jobs; 0 to 1.", _MODEL
             ),
             "underestimated": self._gauge(
-                "live_underestimated", "Share of jobs of late that ran longer than told.", _MODEL
+                "live_underestimated",
+                "Share of recent jobs that ran longer than predicted.",
+                _MODEL,
             ),
             "crps_s": self._gauge(
                 "live_crps_seconds",
-                "Mean continuous ranked probability score of late; lower is better.",
+                "Mean continuous ranked probability score of recent jobs; lower is better.",
                 _MODEL,
             ),
         }
         self._proposals = self._gauge(
             "live_proposal_mae_seconds",
-            "Mean error of late of what each model or rule says on its own.",
+            "Mean absolute error of each model or rule on its own, for recent jobs.",
             (*_MODEL, "proposal"),
         )
         self._by_level = {
             "coverage": self._gauge(
-                "live_coverage", "Share of jobs of late within their interval, by level.", _LEVEL
+                "live_coverage", "Share of recent jobs within their interval, by level.", _LEVEL
             ),
             "interval_score_s": self._gauge(
                 "live_interval_score_seconds",
-                "Mean interval score of late, by level; lower is better.",
+                "Mean interval score of recent jobs, by level; lower is better.",
                 _LEVEL,
             ),
         }
         self._drift = self._gauge(
             "live_drift",
-            "Population stability index of late, by group; 0 is as it should be.",
+            "Population stability index of recent jobs, by group; 0 is no drift.",
             (*_MODEL, "group"),
         )
         self._trained = {
@@ -84,13 +86,13 @@ class LiveMetrics:
         )
 
     def watched(self, level: float, settings: WatchingSettings) -> None:
-        """Shows what live coverage, of the level that answers have, is held against."""
+        """Show what live coverage, of the level that answers have, is held against."""
         for gauge, end in zip(self._band, settings.band(level), strict=True):
             gauge.labels(f"{level:g}").set(end)
         self._least_jobs.set(settings.least_jobs)
 
     def trained(self, model_version: str, metrics: Mapping[str, float]) -> None:
-        """Shows what was measured when the model was trained (`TrainingMetrics.headline`)."""
+        """Show what was measured when the model was trained (`TrainingMetrics.headline`)."""
         for name, gauge in self._trained.items():
             if name in metrics:
                 gauge.labels(model_version).set(metrics[name])
@@ -99,7 +101,7 @@ class LiveMetrics:
                 gauge.labels(model_version, f"{metrics['level']:g}").set(metrics[name])
 
     def sample(self, live: LiveFigures) -> None:
-        """Shows how good a model is now: its means once there is a job. Nothing without a model."""
+        """Show how good a model is now: its means once there is a job. Nothing without a model."""
         version = live.model_version
         if not version:
             return

@@ -38,7 +38,7 @@ _CONSOLE_TEMPLATE = (
 
 
 def configure_logging(settings: LoggingSettings, *, worker: int | None = None) -> None:
-    """Sends loguru's and the standard library's logs to stderr, and nothing else.
+    """Send loguru's and the standard library's logs to stderr, and nothing else.
 
     `worker` is the number of this worker process, if it is one of several.
     """

@@ -1,18 +1,17 @@
-"""What an operator can see: every series of one worker, bound to its labels once.
+"""Metrics of one worker: every series, bound to its labels once.
 
-With several workers every one of them writes its series to files (`share_between_processes`), and
+With several workers every one of them writes its series to files (`shared_values`), and
 the supervisor serves their sum; counters outlive the worker that wrote them, gauges do not.
 """
 
-import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import polars as pl
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from rt_predictor import __version__
 from rt_predictor.errors import grpc_statuses
@@ -20,11 +19,11 @@ from rt_predictor.eventlog.port import Appended
 from rt_predictor.history.history import HistoryState
 from rt_predictor.jobs.asked import ASKED_SCHEMA
 from rt_predictor.jobs.rules import RULES
+from rt_predictor.model.answer_flags import Flag
 from rt_predictor.observability.history_metrics import HistoryMetrics
 from rt_predictor.observability.live_metrics import LiveMetrics
 from rt_predictor.observability.memory import resident_memory_bytes
 from rt_predictor.observability.security_metrics import SecurityMetrics
-from rt_predictor.serving.predictions import Flag, Predictions
 
 METHODS: tuple[str, ...] = (
     "Predict",
@@ -39,8 +38,11 @@ METHODS: tuple[str, ...] = (
 )
 """Methods of the service; calls of no other are counted, so labels stay few."""
 
+BROKEN_OFF = "broken_off"
+"""Calls that gRPC's core refused, or whose callers gave up, before our code saw them."""
+
 REJECTIONS: tuple[str, ...] = (
-    *("overloaded", "draining", "too_large", "deadline"),
+    *("overloaded", BROKEN_OFF, "draining", "too_large", "deadline"),
     *("client_limit", "idle", "unauthenticated", "forbidden"),
 )
 """Why a whole call was turned away."""
@@ -59,18 +61,6 @@ _OTHER = "other"
 _INVALID_FIELDS = frozenset({*(rule.field for rule in RULES), *ASKED_SCHEMA, "request_id"})
 
 
-def share_between_processes(directory: Path, worker: int) -> None:
-    """Makes series created from now on live in files of `directory`.
-
-    `worker` names the files: a number that no other process alive uses. A worker that takes the
-    number of a dead one carries its counters on, so that files do not pile up.
-    """
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
-    values.ValueClass = values.MultiProcessValue(  # type: ignore[no-untyped-call]
-        process_identifier=lambda: worker
-    )
-
-
 class MethodMetrics:
     """The series of one method."""
 
@@ -82,7 +72,7 @@ class MethodMetrics:
         self._by_status = {status: requests.labels(method, status) for status in STATUSES}
 
     def finished(self, status: str, duration_s: float) -> None:
-        """Counts one call that ended with a gRPC status, given by name."""
+        """Count one call that ended with a gRPC status, given by name."""
         counter = self._by_status.get(status)
         if counter is None:
             counter = self._by_status[status] = self._requests.labels(self._method, status)
@@ -237,7 +227,7 @@ class Metrics:
         ).labels(self._worker)
 
     def started(self, model_version: str, at_s: float, *, trained_at_s: float | None) -> None:
-        """Notes that the worker is ready, and with what model. Times are in Unix s.
+        """Note that the worker is ready, and with what model. Times are in Unix s.
 
         `trained_at_s` is None of a model that does not grow old.
         """
@@ -248,17 +238,21 @@ class Metrics:
         self.sample_memory()
 
     def sample_memory(self) -> None:
-        """Reads how much memory this process holds."""
+        """Read how much memory this process holds."""
         self._memory.set(resident_memory_bytes())
 
-    def predicted(self, predictions: Predictions, duration_s: float) -> None:
-        """Counts one run of the model."""
-        count = len(predictions)
+    def predicted(self, flags: NDArray[np.uint8], duration_s: float) -> None:
+        """Count one run of the model, which answered jobs with these flags: [n]."""
+        count = len(flags)
         self._prediction_duration.observe(duration_s)
         self._batch_jobs.observe(count)
         self._predicted.inc(count)
+        if count == 1:
+            for counter in self._flags[flags.item()]:
+                counter.inc()
+            return
         # One look at all rows, whatever the number of flags.
-        for bits, flagged in enumerate(np.bincount(predictions.flags).tolist()):
+        for bits, flagged in enumerate(np.bincount(flags).tolist()):
             if flagged:
                 for counter in self._flags[bits]:
                     counter.inc(flagged)
@@ -266,13 +260,13 @@ class Metrics:
     def events(
         self, valid: pl.DataFrame, appended: Appended, invalid_kinds: Mapping[str, int]
     ) -> None:
-        """Counts events that clients have sent, as `HistoryMetrics.sent`."""
+        """Count events that clients have sent, as `HistoryMetrics.sent`."""
         self._history.sent(valid, appended, invalid_kinds)
 
     def sample_history(self, state: HistoryState) -> None:
-        """Shows how history is."""
+        """Show how history is."""
         self._history.sample(state)
 
     def invalid_job(self, field: str) -> None:
-        """Counts one job that breaks a rule."""
+        """Count one job that breaks a rule."""
         self._invalid.get(field, self._invalid[_OTHER]).inc()

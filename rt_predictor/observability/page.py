@@ -1,11 +1,14 @@
 """The metrics page: what Prometheus reads, served by a thread of its own."""
 
 import errno
+import socket
 import ssl
+from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from sys import exception
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 from wsgiref.simple_server import WSGIServer
 
@@ -17,6 +20,11 @@ from prometheus_client.registry import Collector
 from rt_predictor.errors import CertificateError, PortInUseError, StartupError
 from rt_predictor.security.certificates import CertificateWatch, server_context
 from rt_predictor.settings import ServerSettings
+
+SILENT_S = 10.0
+"""Time that a connection may send or take nothing."""
+MOST_OPEN = 32
+"""Connections to the page at once; one more ends the oldest."""
 
 
 class MetricsPage:
@@ -30,11 +38,11 @@ class MetricsPage:
 
     @property
     def alive(self) -> bool:
-        """Whether the page is served."""
+        """Return whether the page is served."""
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Stops serving, and frees the port."""
+        """Stop serving, and free the port."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -45,7 +53,7 @@ def open_metrics_page(
     registry: CollectorRegistry,
     certificates: CertificateWatch | None = None,
 ) -> MetricsPage:
-    """Serves the series of `registry` at `metrics_host:metrics_port`, over TLS with certificates.
+    """Serve the series of `registry` at `metrics_host:metrics_port`, over TLS with certificates.
 
     Raises PortInUseError, or StartupError where the address cannot be used.
     """
@@ -59,6 +67,7 @@ def open_metrics_page(
             f"cannot serve metrics on {host}:{port}: {error.strerror or error}; change "
             "server.metrics_host or server.metrics_port"
         ) from error
+    _bound_connections(server)
     if certificates is not None:
         _keep_open_to_others(server)
         _follow(server.socket, certificates)
@@ -85,11 +94,39 @@ def _keep_open_to_others(server: WSGIServer) -> None:
     assert isinstance(listening, ssl.SSLSocket)
     listening.do_handshake_on_connect = False  # type: ignore[attr-defined]
 
+
+def _bound_connections(server: WSGIServer) -> None:
+    """End connections that are silent for `SILENT_S`, and the oldest where there are too many.
+
+    Each has a thread and a descriptor, of which the process needs some to start workers.
+    """
+    accept, end = server.get_request, server.shutdown_request
+    connected: OrderedDict[int, Any] = OrderedDict()
+    lock = Lock()
+
+    def get_request() -> tuple[Any, Any]:
+        connection, address = accept()
+        connection.settimeout(SILENT_S)
+        with lock:
+            oldest = connected.popitem(last=False)[1] if len(connected) >= MOST_OPEN else None
+            connected[id(connection)] = connection
+        if oldest is not None:
+            with suppress(OSError):  # it has just ended
+                oldest.shutdown(socket.SHUT_RDWR)
+        return connection, address
+
+    def shutdown_request(request: Any) -> None:
+        with lock:
+            connected.pop(id(request), None)
+        end(request)
+
     def say(request: Any, client_address: Any) -> None:
         del request
         client = str(client_address[0])
         logger.debug("metrics page: connection failed", client=client, error=str(exception()))
 
+    server.get_request = get_request  # type: ignore[method-assign]
+    server.shutdown_request = shutdown_request  # type: ignore[method-assign]
     server.handle_error = say  # type: ignore[method-assign]
 
 
@@ -113,12 +150,12 @@ def _follow(listening: Any, certificates: CertificateWatch) -> None:
 
 
 def add_shared_metrics(registry: CollectorRegistry, directory: Path) -> None:
-    """Adds the series that worker processes keep in `directory`."""
+    """Add the series that worker processes keep in `directory`."""
     registry.register(_SharedMetrics(directory))
 
 
 class _SharedMetrics(Collector):
-    """What worker processes keep in files, but for those that are only just being made.
+    """Metrics that worker processes keep in files, but for those files that are just being made.
 
     A file is empty for a moment before its first series is in it, and for good if its worker is
     killed then; prometheus_client would fail on it, and with it the whole page.
@@ -141,5 +178,5 @@ def _has_content(file: Path) -> bool:
 
 
 def forget_worker(directory: Path, worker: int) -> None:
-    """Removes the gauges of a worker that has ended; its counters stay."""
+    """Remove the gauges of a worker that has ended; its counters stay."""
     mark_process_dead(worker, str(directory))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""What an operator can see of security."""
+"""Metrics of security."""
 
 from collections.abc import Mapping
 
@@ -31,12 +31,12 @@ class SecurityMetrics:
         )
 
     def tokens(self, expires_at_s: Mapping[str, float]) -> None:
-        """Shows when those tokens expire that do."""
+        """Show when those tokens expire that do."""
         for name, at_s in expires_at_s.items():
             self._token_expires.labels(name).set(at_s)
 
     def certificates(self, expires_at_s: Mapping[str, float], *, not_renewed: bool) -> None:
-        """Shows when each certificate expires, and whether the files are in use."""
+        """Show when each certificate expires, and whether the files are in use."""
         for name, at_s in expires_at_s.items():
             self._expires.labels(name).set(at_s)
         self._not_renewed.set(not_renewed)

@@ -1,83 +1,30 @@
-"""Spans of calls: a port. What is timed says so here; OpenTelemetry is behind it (`tracing`).
+"""Spans of the current call, by context variable; and the tracer that the settings ask for.
 
 Where nothing is traced no call has a span, and that is all that is looked at.
 """
 
 import importlib.util
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
 from time import time_ns
-from typing import Protocol
 
 from rt_predictor.errors import StartupError
+from rt_predictor.observability.tracer import CallSpan, ModelRun, Tracer
 from rt_predictor.settings import TracingSettings
 
-Metadata = Iterable[tuple[str, str | bytes]]
-
-
-@dataclass(frozen=True)
-class ModelRun:
-    """One run of the model for the jobs of one or several calls. Times are in Unix ns."""
-
-    started_ns: int
-    ended_ns: int
-    jobs: int
-    calls: "Sequence[CallSpan]"
-
-
-class CallSpan(Protocol):
-    """The span of a call that is traced."""
-
-    @property
-    def trace_id(self) -> str:
-        """As W3C writes it: 32 hexadecimal digits."""
-        ...
-
-    def queued(self) -> None:
-        """Jobs of the call begin to wait for the model."""
-        ...
-
-    def taken(self, at_ns: int) -> None:
-        """A run of the model takes those jobs. Time in Unix ns."""
-        ...
-
-    def ran(self, run: ModelRun) -> None:
-        """That run is over; the call may be, too."""
-        ...
-
-    def step(self, name: str, jobs: int) -> AbstractContextManager[None]:
-        """A step of the call, for that many jobs, while the context lasts."""
-        ...
-
-    def end(self, status: str) -> None:
-        """The call has ended with a gRPC status, given by name."""
-        ...
-
-
-class Tracer(Protocol):
-    """Begins spans of calls and sends those that ended."""
-
-    def call(self, method: str, metadata: Metadata) -> CallSpan | None:
-        """The span of a call that begins; None if this one is not traced."""
-        ...
-
-    def close(self) -> None:
-        """Sends what waits, for a short while, and ends."""
-        ...
-
+__all__ = ["CallSpan", "ModelRun", "Tracer", "model_run", "queued", "step", "tracer_of", "use_span"]
 
 _span: ContextVar[CallSpan | None] = ContextVar("call_span", default=None)
 
 
 def use_span(span: CallSpan) -> None:
-    """Makes it the span of this task, and of tasks and work on threads that begin in it."""
+    """Make it the span of this task, and of tasks and work on threads that begin in it."""
     _span.set(span)
 
 
 def queued() -> CallSpan | None:
-    """Notes that jobs of the current call begin to wait. Returns its span, for `model_run`."""
+    """Note that jobs of the current call begin to wait. Returns its span, for `model_run`."""
     span = _span.get()
     if span is not None:
         span.queued()
@@ -105,7 +52,7 @@ def model_run(calls: Sequence[CallSpan], jobs: int) -> Iterator[None]:
 
 
 def tracer_of(settings: TracingSettings, *, worker: int = 0) -> Tracer | None:
-    """What traces the calls of a worker process; None if tracing is off.
+    """Return the tracer of a worker process; None if tracing is off.
 
     Raises StartupError where OpenTelemetry is not installed.
     """

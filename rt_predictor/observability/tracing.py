@@ -24,7 +24,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from rt_predictor import __version__
-from rt_predictor.observability.spans import Metadata, ModelRun
+from rt_predictor.observability.tracer import Metadata, ModelRun
 from rt_predictor.settings import TracingSettings
 
 CLOSE_S = 2.0
@@ -76,7 +76,7 @@ class OTelTracer:
         self._propagator = TraceContextTextMapPropagator()
 
     def call(self, method: str, metadata: Metadata) -> "OTelCallSpan | None":
-        """See `spans.Tracer`."""
+        """See `tracer.Tracer`."""
         carrier = {
             key: value
             for key, value in metadata
@@ -93,11 +93,11 @@ class OTelTracer:
         return OTelCallSpan(self._tracer, span) if span.is_recording() else None
 
     def flush(self) -> None:
-        """Sends all spans that have ended; returns once they are sent or dropped."""
+        """Send all spans that have ended; return once they are sent or dropped."""
         self._provider.force_flush()
 
     def close(self) -> None:
-        """See `spans.Tracer`; takes `CLOSE_S` at most."""
+        """See `tracer.Tracer`; takes `CLOSE_S` at most."""
         # The exporter would go on trying for its whole time-out.
         give_up = threading.Timer(CLOSE_S, self._exporter.shutdown)
         give_up.daemon = True
@@ -107,7 +107,7 @@ class OTelTracer:
 
 
 class OTelCallSpan:
-    """See `spans.CallSpan`."""
+    """See `tracer.CallSpan`."""
 
     def __init__(self, tracer: Tracer, span: Span) -> None:
         self._tracer = tracer
@@ -193,7 +193,7 @@ class WatchedExporter(SpanExporter):
         self._closed = threading.Lock()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Sends spans; never raises."""
+        """Send spans; never raise."""
         try:
             result = self._exporter.export(spans)
         except Exception:
@@ -201,7 +201,9 @@ class WatchedExporter(SpanExporter):
         failing = result is not SpanExportResult.SUCCESS
         if failing and not self._failing:
             logger.warning(
-                "traces are not delivered", endpoint=self._endpoint, reason=self._library.said
+                "traces are not delivered",
+                endpoint=self._endpoint,
+                reason=self._library.last_message,
             )
         elif self._failing and not failing:
             logger.info("traces are delivered again", endpoint=self._endpoint)
@@ -209,30 +211,30 @@ class WatchedExporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """Gives up what is being sent; once."""
+        """Give up what is being sent; once."""
         if self._closed.acquire(blocking=False):
             self._exporter.shutdown()
 
 
 class _LastWords(logging.Handler):
-    """Keeps OpenTelemetry's last complaint, and keeps it quiet.
+    """Handler that keeps the last message of OpenTelemetry, and prints none.
 
     It has several for every attempt to send, and one for every span that is dropped.
     """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.said = ""
+        self.last_message = ""
         library = logging.getLogger("opentelemetry")
         library.handlers[:] = [self]
         library.propagate = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said = record.getMessage()
+        self.last_message = record.getMessage()
 
 
 def sender_to(settings: TracingSettings) -> SpanExporter:
-    """What sends spans to the receiver that the settings name."""
+    """Return the exporter to the receiver that the settings name."""
     exporter = OTLPSpanExporter(endpoint=settings.endpoint, timeout=settings.export_timeout_s)
     return WatchedExporter(exporter, settings.endpoint)
 

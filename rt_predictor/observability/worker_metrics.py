@@ -1,14 +1,14 @@
-"""What is known of the worker processes from outside of them."""
+"""Metrics of the worker processes, as seen from outside of them."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 RELOADED, UNCHANGED, FAILED = "loaded", "unchanged", "failed"
 RELOADS: tuple[str, ...] = (RELOADED, UNCHANGED, FAILED)
-"""What became of a reload."""
+"""Result of a reload."""
 
 
 class WorkerMetrics:
-    """What is known of the worker processes from outside of them."""
+    """Metrics of the worker processes, as seen from outside of them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.up = Gauge(

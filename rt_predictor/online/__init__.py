@@ -1,1 +1,1 @@
-"""What outcomes teach a model that is serving."""
+"""Online learning: a serving model learns from outcomes."""

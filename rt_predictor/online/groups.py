@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_predictor.model.distribution import Distribution
+from rt_predictor.model.lone_distribution import LoneDistribution
 
 Groups = NDArray[np.intp]
 
@@ -32,7 +33,7 @@ SHAPES: Final = 2 * (len(TIMEOUT_EDGES) + 1)
 
 
 def history_groups(user_runs: NDArray[np.floating | np.integer]) -> Groups:
-    """Return the place in `HISTORY_LABELS` of n jobs.
+    """Return the index in `HISTORY_LABELS` of n jobs.
 
     Args:
         user_runs: [n] finished jobs of the user that were known; NaN counts as none.
@@ -49,10 +50,13 @@ def shape_groups(raw: Distribution) -> Groups:
     """
     ends_s = raw.quantiles_s(_QUARTILES)
     chance = raw.timeout_probability()
-    if len(ends_s) == 1:  # numbers of Python are quicker
-        lower_s, upper_s = ends_s[0].tolist()
-        irregular = upper_s >= lower_s * REGULAR_SPREAD
-        late = 0 if isnan(chance.item()) else bisect_right(TIMEOUT_EDGES, chance.item())
-        return np.array([late * 2 + irregular], dtype=np.intp)
     irregulars = ends_s[:, 1] >= ends_s[:, 0] * REGULAR_SPREAD
     return _TIMEOUT_EDGES.searchsorted(np.nan_to_num(chance), side="right") * 2 + irregulars
+
+
+def shape_group(raw: LoneDistribution) -> int:
+    """Return the group of one job: see `shape_groups`."""
+    lower_s, upper_s = raw.quantiles_s(_QUARTILES)
+    chance = raw.timeout_probability()
+    late = 0 if isnan(chance) else bisect_right(TIMEOUT_EDGES, chance)
+    return late * 2 + (upper_s >= lower_s * REGULAR_SPREAD)

@@ -1,15 +1,16 @@
-"""How much outcomes may move a shared state: less for bursts, and bounded for users and clients.
+"""Influence of outcomes on a shared state: less for bursts, and limited for users and clients.
 
 A state is a moving mean: each outcome has a weight, and the sum of all weights does not grow beyond
-a window, so that old ones fade. A user may have at most `LEAST_SHARE` of that sum, or one part in
-the number of active users where that is more. So may a client, whoever it claims to speak for; but
-where a trusted client has told of any job lately, one that is not trusted has `LEAST_SHARE` at
-most. What would exceed that weighs less, or nothing.
+a window, so that old ones fade. One user may have at most a share of that sum, and so may one
+client (`share_limits`). An outcome that would exceed the share weighs less, or nothing.
 
-Weights fade only as others come in, so that a flood does not wash away what others taught. Those
-who are equally active would so hold each other fast once each has his part; therefore nobody is cut
-below what all others offer (`greatest_count`), and what one has is also forgotten with time. Only
-beside a trusted client, what the others have is not.
+Weights fade only as others come in, so that a flood does not wash away what others taught. Users
+who are equally active would so block each other once each has a full share; therefore nobody is
+limited to less than what all others offer (`greatest_count`), and what one has fades with time too.
+Only where a client reports beside a trusted one, what it has does not fade with time.
+
+`outcome_weights.OutcomeWeights` limits shares of sums that fade with every job; here an outcome
+that weighs nothing fades nothing, so the weight that each user and client holds has to be kept.
 """
 
 import math
@@ -21,16 +22,16 @@ from numpy.typing import NDArray
 
 from rt_predictor.history.known_jobs import Arrays
 from rt_predictor.online.arrays import named_parts, part_of
-from rt_predictor.online.outcome_weights import LEAST_SHARE, equal_share, greatest_count
+from rt_predictor.online.share_limits import LEAST_SHARE, equal_share, greatest_count
 
-HALF_SIBLINGS: Final = 30.0
-"""Siblings with which a job counts half."""
+HALF_CONCURRENT_JOBS: Final = 30.0
+"""Concurrent jobs with which an outcome counts half."""
 
 HALF_LIFE_S: Final = 7 * 86400.0
 """Time after which what a user or a client has counts half against it."""
 
 _KEPT_ENDS = 256
-"""Ends of each user that are remembered: with more siblings a job does not count less."""
+"""Ends of each user that are kept: with more concurrent jobs an outcome does not count less."""
 
 _RECOUNT_OUTCOMES = 64
 _ACTIVE_WEIGHT = 0.5
@@ -38,26 +39,26 @@ _FORGOTTEN_WEIGHT = 0.01
 _LEAST_SCALE = 1e-100
 
 
-class Siblings:
-    """Jobs of one user that were under way together: they mostly share one fate.
+class ConcurrentJobs:
+    """Jobs of one user that were in the system at the same time: they mostly share one fate.
 
-    The siblings of a job are those of its user that ended between its submit and its end.
+    The concurrent jobs of a job are those of its user that ended between its submit and its end.
     """
 
     def __init__(self) -> None:
         self.ends_s: dict[int, list[float]] = {}
 
     def weight(self, user: int, submit_s: float, end_s: float) -> float:
-        """Return how much an outcome counts, above 0 and at most 1, and remember it."""
+        """Return the weight of an outcome, above 0 and at most 1, and keep its end."""
         ends_s = self.ends_s.setdefault(user, [])
-        siblings = len(ends_s) - bisect_right(ends_s, submit_s)
+        concurrent = len(ends_s) - bisect_right(ends_s, submit_s)
         ends_s.append(max(end_s, ends_s[-1]) if ends_s else end_s)
         if len(ends_s) > _KEPT_ENDS:
             del ends_s[0]
-        return 1 / (1 + siblings / HALF_SIBLINGS)
+        return 1 / (1 + concurrent / HALF_CONCURRENT_JOBS)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a snapshot holds."""
+        """Return the state as named arrays, for a snapshot."""
         ends_s = self.ends_s.values()
         return {
             "users": np.array(list(self.ends_s), np.uint64),
@@ -66,32 +67,32 @@ class Siblings:
         }
 
     @classmethod
-    def of(cls, arrays: Arrays) -> "Siblings":
-        """Return what `arrays` of another gave."""
-        found = cls()
+    def of(cls, arrays: Arrays) -> "ConcurrentJobs":
+        """Return the state that `arrays` gave."""
+        jobs = cls()
         ends_s = np.split(arrays["ends_s"], np.cumsum(arrays["counts"])[:-1])
         for user, ends in zip(arrays["users"].tolist(), ends_s, strict=False):
-            found.ends_s[user] = ends.tolist()
-        return found
+            jobs.ends_s[user] = ends.tolist()
+        return jobs
 
 
 class Shares:
-    """The moving weight of one state, and what each user and client has of it."""
+    """The moving weight of one state, and the part of it that each user and client has."""
 
     def __init__(self, weight: float, window: float) -> None:
-        """Start from what was learned before.
+        """Start from a state that was learned before.
 
         Args:
-            weight: of that, above zero and fading with the rest.
-            window: most that all outcomes weigh together.
+            weight: of that state, above zero; it fades with the rest.
+            window: the most that all outcomes weigh together.
         """
         self.weight = weight
         self.outcomes = 0
         self.users, self.clients = Bound(), Bound()
-        self.held = Faded()
-        """What each client that is not trusted has of the weight."""
-        self.seen_s = -math.inf
-        """Time up to which what users and clients have has faded."""
+        self.held = FadingWeights()
+        """Part of the weight that each client has that is not trusted."""
+        self.faded_until_s = -math.inf
+        """Time up to which the parts of users and clients have faded."""
         self._window = window
 
     def count(
@@ -103,35 +104,36 @@ class Shares:
         *,
         beside_trusted: bool,
     ) -> float:
-        """Take an outcome in, and return how much it counts: 0 to `weight`.
+        """Add an outcome, and return how much of its weight counts: 0 to `weight`.
 
-        The mean moves towards it by that over `self.weight`.
+        The mean moves towards the outcome by that over `self.weight`.
 
         Args:
             weight: of the outcome, at most 1.
             user: id of its user.
-            untrusted_client: id of the client that told it; None where that is trusted.
+            untrusted_client: id of the client that reported it; None where that is trusted.
             now_s: latest end of a job, Unix s.
-            beside_trusted: whether a trusted client has told of any job lately.
+            beside_trusted: whether a trusted client has reported any job lately.
         """
         self.outcomes += 1
         if self.outcomes % _RECOUNT_OUTCOMES == 1:
             self._recount(now_s)
         self.users.offered.add(user, weight)
-        room = self.users.room(user, self.weight)
+        capacity = self.users.capacity(user, self.weight)
         if untrusted_client is not None:
             self.clients.offered.add(untrusted_client, weight)
             if beside_trusted:
-                room = min(room, LEAST_SHARE * self.weight - self.held.get(untrusted_client))
+                left = LEAST_SHARE * self.weight - self.held.get(untrusted_client)
             else:
-                room = min(room, self.clients.room(untrusted_client, self.weight))
-        weight = min(weight, room)
+                left = self.clients.capacity(untrusted_client, self.weight)
+            capacity = min(capacity, left)
+        weight = min(weight, capacity)
         if weight <= 0:
             return 0.0
         if self.weight + weight > self._window:
             kept = (self._window - weight) / self.weight
-            for known in self.faded:
-                known.scale *= kept
+            for weights in self.fading:
+                weights.scale *= kept
             self.weight = self._window - weight
         self.weight += weight
         self.users.used.add(user, weight)
@@ -141,65 +143,63 @@ class Shares:
         return weight
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a snapshot holds."""
-        numbers = [self.weight, self.outcomes, self.seen_s]
+        """Return the state as named arrays, for a snapshot."""
+        numbers = [self.weight, self.outcomes, self.faded_until_s]
         for bound in (self.users, self.clients):
             numbers += [bound.share, bound.most]
-        found: dict[str, NDArray[Any]] = {"numbers": np.array(numbers)}
-        for number, known in enumerate(self.faded):
-            found |= named_parts(f"faded{number}.", known.arrays())
-        return found
+        arrays: dict[str, NDArray[Any]] = {"numbers": np.array(numbers)}
+        for number, weights in enumerate(self.fading):
+            arrays |= named_parts(f"fading{number}.", weights.arrays())
+        return arrays
 
     def restore(self, arrays: Arrays) -> None:
-        """Go on where another's `arrays` were taken."""
-        self.weight, outcomes, self.seen_s, *limits = arrays["numbers"].tolist()
+        """Continue from the state that `arrays` gave."""
+        self.weight, outcomes, self.faded_until_s, *limits = arrays["numbers"].tolist()
         self.outcomes = int(outcomes)
         self.users.share, self.users.most, self.clients.share, self.clients.most = limits
-        found = (Faded.of(part_of(f"faded{number}.", arrays)) for number in range(len(self.faded)))
-        self.users.used, self.users.offered, self.clients.used, self.clients.offered, self.held = (
-            found
-        )
+        for number, weights in enumerate(self.fading):
+            weights.restore(part_of(f"fading{number}.", arrays))
 
     @property
-    def faded(self) -> "tuple[Faded, ...]":
-        """Return all that fades as the mean moves on."""
+    def fading(self) -> "tuple[FadingWeights, ...]":
+        """All weights that fade as the mean moves on."""
         users, clients = self.users, self.clients
         return users.used, users.offered, clients.used, clients.offered, self.held
 
     def _recount(self, now_s: float) -> None:
-        """Find how much each may have now, and forget those whose weight has faded."""
-        fades = now_s > self.seen_s > -math.inf
-        kept = 0.5 ** ((now_s - self.seen_s) / HALF_LIFE_S) if fades else 1.0
-        self.seen_s = max(now_s, self.seen_s)
+        """Compute how much each may have now, and forget those whose weight has faded."""
+        fades = now_s > self.faded_until_s > -math.inf
+        kept = 0.5 ** ((now_s - self.faded_until_s) / HALF_LIFE_S) if fades else 1.0
+        self.faded_until_s = max(now_s, self.faded_until_s)
         self.held.forget(_FORGOTTEN_WEIGHT)
         for bound in (self.users, self.clients):
             bound.recount(self.weight, kept)
 
 
 class Bound:
-    """How much of a moving weight each of some may have: of the users, or of the clients."""
+    """The part of a moving weight that each user may have, or each client."""
 
     def __init__(self) -> None:
         self.share = 1.0
-        """Of the weight that one may have."""
+        """Share of the weight that each may have."""
         self.most = math.inf
-        """Weight that one may have in any case: what each has where all are equally active."""
-        self.used, self.offered = Faded(), Faded()
+        """Weight that each may have in any case: its part where all are equally active."""
+        self.used, self.offered = FadingWeights(), FadingWeights()
 
-    def room(self, name: int, weight: float) -> float:
-        """Return how much more of a weight one may have; at most 0 for nothing."""
+    def capacity(self, name: int, weight: float) -> float:
+        """Return how much more of a weight a user or client may have; at most 0 for nothing."""
         return max(self.share * weight, self.most) - self.used.get(name)
 
     def recount(self, weight: float, kept: float) -> None:
-        """Find how much of a weight one may have now.
+        """Compute how much of a weight each may have now.
 
         Args:
-            weight: the moving weight, all together.
-            kept: what time has left of what was used and offered, 0 to 1.
+            weight: the whole moving weight.
+            kept: share of the used and offered weights that time has left, 0 to 1.
         """
-        for known in (self.used, self.offered):
-            known.scale *= kept
-            known.forget(_FORGOTTEN_WEIGHT)
+        for weights in (self.used, self.offered):
+            weights.scale *= kept
+            weights.forget(_FORGOTTEN_WEIGHT)
         offered = self.offered.values()
         active = int((offered >= _ACTIVE_WEIGHT).sum())
         self.share = equal_share(active)
@@ -209,44 +209,43 @@ class Bound:
             self.most = self.share * (others + float(offered.sum()))
 
 
-class Faded:
+class FadingWeights:
     """Weights by id that fade together."""
 
-    def __init__(self, known: dict[int, float] | None = None, scale: float = 1.0) -> None:
-        self.known = {} if known is None else known
-        """Weights divided by `scale`, so that all fade by one product."""
-        self.scale = scale
+    def __init__(self) -> None:
+        self._scaled: dict[int, float] = {}
+        """Weights divided by `scale`, so that one product fades all."""
+        self.scale = 1.0
 
     def get(self, name: int) -> float:
-        """Return the weight of one; 0 where there is none."""
-        return self.known.get(name, 0.0) * self.scale
+        """Return the weight of an id; 0 where it has none."""
+        return self._scaled.get(name, 0.0) * self.scale
 
     def add(self, name: int, weight: float) -> None:
-        """Let one have more."""
-        self.known[name] = self.known.get(name, 0.0) + weight / self.scale
+        """Add to the weight of an id."""
+        self._scaled[name] = self._scaled.get(name, 0.0) + weight / self.scale
 
     def values(self) -> NDArray[np.float64]:
         """Return all weights."""
-        return np.fromiter(self.known.values(), np.float64, len(self.known)) * self.scale
+        return np.fromiter(self._scaled.values(), np.float64, len(self._scaled)) * self.scale
 
     def forget(self, least: float) -> None:
-        """Forget those with less."""
+        """Forget ids with less than the least weight."""
         if self.scale < _LEAST_SCALE:
-            self.known = {name: weight * self.scale for name, weight in self.known.items()}
+            self._scaled = {name: weight * self.scale for name, weight in self._scaled.items()}
             self.scale = 1.0
         least /= self.scale
-        self.known = {name: weight for name, weight in self.known.items() if weight >= least}
+        self._scaled = {name: weight for name, weight in self._scaled.items() if weight >= least}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a snapshot holds."""
+        """Return the state as named arrays, for a snapshot."""
         return {
-            "ids": np.array(list(self.known), np.uint64),
-            "weights": np.array(list(self.known.values()), np.float64),
+            "ids": np.array(list(self._scaled), np.uint64),
+            "weights": np.array(list(self._scaled.values()), np.float64),
             "scale": np.array([self.scale]),
         }
 
-    @classmethod
-    def of(cls, arrays: Arrays) -> "Faded":
-        """Return what `arrays` of another gave."""
-        known = zip(arrays["ids"].tolist(), arrays["weights"].tolist(), strict=True)
-        return cls(dict(known), float(arrays["scale"][0]))
+    def restore(self, arrays: Arrays) -> None:
+        """Continue from the state that `arrays` gave."""
+        weights = zip(arrays["ids"].tolist(), arrays["weights"].tolist(), strict=True)
+        self._scaled, self.scale = dict(weights), float(arrays["scale"][0])

@@ -1,10 +1,10 @@
-"""How good a model is on the jobs that end now: figures that forget, folded from the event log.
+"""Live figures: how good a model is on the jobs that end now, folded from the event log.
 
-A job counts by what it was told when it was submitted, and by how much its outcome may count
-(`outcome_weights`). Its weight halves with every `HALF_LIFE_JOBS` jobs that end after it, so that
-memory is constant however long the log is. Sums decay at every so many jobs of the log alone, and
-are added up one by one, so that they come out the same to the last bit whatever the pieces in which
-the log was read.
+A job is judged by the distribution that was served for it at its submit, and weighed by
+`outcome_weights`. Its weight halves with every `HALF_LIFE_JOBS` jobs that end after it, so that
+memory is constant however long the log is. Sums decay after fixed numbers of jobs, and jobs are
+added one by one, so that the sums are the same to the last bit whatever the pieces in which the log
+was read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +24,10 @@ USUAL_LEVELS = (0.5, 0.9, 0.95)
 """Levels of intervals that are always watched."""
 
 PIT_BINS = 10
-"""Equal parts of [0, 1] in which outcomes are counted by their level in what was told."""
+"""Equal parts of [0, 1] in which outcomes are counted by their level in what was served."""
 
 CALIBRATION = "calibration"
-"""The one group that drifts: whether outcomes lie where distributions say."""
+"""The only group that drifts: whether outcomes lie where distributions say."""
 
 PIT = "pit"
 
@@ -37,26 +37,26 @@ _BLOCK_JOBS = 50
 _KEPT = 0.5 ** (_BLOCK_JOBS / HALF_LIFE_JOBS)
 
 _PRIOR_JOBS = 20.0
-"""Jobs that lie where distributions say which are taken as seen before the first."""
+"""Jobs that are assumed before the first, and lie where distributions say."""
 
 
 @dataclass(frozen=True)
 class Drift:
-    """How far a group has moved."""
+    """Distance that a group has moved."""
 
     psi: float
     """Population stability index of the column that has moved furthest"""
     column: str
-    """Which one that is"""
+    """Name of that column"""
 
 
 @dataclass(frozen=True)
 class LiveFigures:
-    """What the latest jobs say of a model. All are NaN before the first."""
+    """Figures of a model on the latest jobs. All are NaN before the first."""
 
     model_version: str
     jobs: int
-    """Finished jobs that they are made of: all that the model has not learned from"""
+    """Finished jobs that they are made from: all that the model has not learned from"""
     mae_s: float
     """Mean absolute error"""
     accuracy: float
@@ -72,10 +72,10 @@ class LiveFigures:
     drift: Mapping[str, Drift]
     """`CALIBRATION` -> how far outcomes have moved from where distributions say"""
     proposals_mae_s: Mapping[str, float] = field(default_factory=dict)
-    """Model or rule -> mean absolute error of what it says on its own, where it says something"""
+    """Model or rule -> mean absolute error of its own proposals, over jobs that it has one for"""
 
     def without_drift(self) -> "LiveFigures":
-        """Return the same of a model that has nothing to drift from."""
+        """Return the same figures for a model that has nothing to drift from."""
         return replace(self, drift={})
 
 
@@ -87,12 +87,12 @@ NO_FIGURES = LiveFigures(
     dict.fromkeys(USUAL_LEVELS, np.nan),
     {},
 )
-"""Where there is no model to judge."""
+"""Figures where there is no model to judge."""
 
 
 @dataclass(frozen=True)
 class LiveShape:
-    """Of what live figures are made."""
+    """Levels and proposals that live figures are made for."""
 
     levels: tuple[float, ...]
     """Levels of intervals, ascending"""
@@ -106,7 +106,7 @@ class LiveShape:
 
     @property
     def sums(self) -> int:
-        """Sums that are kept."""
+        """Number of sums that are kept."""
         return _FIRST + 2 * len(self.levels) + PIT_BINS + 2 * len(self.proposals)
 
 
@@ -119,7 +119,7 @@ class LiveSums:
 
     shape: LiveShape
     jobs: int
-    """That were ever added"""
+    """Jobs that were ever added"""
     sums: Array
     """[2, shape.sums] of closed blocks, decayed, and of the open one"""
 
@@ -129,21 +129,21 @@ class LiveSums:
         return cls(shape, 0, np.zeros((2, shape.sums)))
 
     def after(
-        self, told: Distribution, members_s: Array, runtime_s: Array, weights: Array
+        self, served: Distribution, members_s: Array, runtime_s: Array, weights: Array
     ) -> "LiveSums":
         """Return the sums with n more jobs.
 
         Args:
-            told: the distributions that they were told.
-            members_s: [n, proposals] what each model or rule said; NaN for nothing.
+            served: the distributions that were served for them.
+            members_s: [n, proposals] proposals of models and rules, s; NaN where there was none.
             runtime_s: [n] how long they ran.
-            weights: [n] how much each counts, 0 to 1.
+            weights: [n] 0 to 1.
         """
-        rows = self._rows(told, members_s, runtime_s) * weights[:, np.newaxis]
+        rows = self._rows(served, members_s, runtime_s) * weights[:, np.newaxis]
         closed, opened = self.sums
         jobs = self.jobs
         for block in _blocks(jobs, len(rows)):
-            # One after the other: NumPy's sum would add in an order that depends on how many.
+            # One by one: NumPy's sum would add in an order that depends on how many there are.
             opened = np.add.accumulate(np.vstack((opened, rows[block])))[-1]
             jobs += block.stop - block.start
             if jobs % _BLOCK_JOBS == 0:
@@ -151,13 +151,13 @@ class LiveSums:
         return replace(self, jobs=jobs, sums=np.stack((closed, opened)))
 
     def figures(self, model_version: str) -> LiveFigures:
-        """Return what they come to."""
+        """Return the figures of these sums."""
         shape, sums = self.shape, self.sums.sum(axis=0)
         with np.errstate(invalid="ignore"):
             means = sums / sums[_WEIGHT]
-        held, scores, pit, errors, said = np.split(means[_FIRST:], self._edges)
+        held, scores, pit, errors, present = np.split(means[_FIRST:], self._edges)
         with np.errstate(invalid="ignore"):
-            proposals = errors / said
+            proposals = errors / present
         return LiveFigures(
             model_version=model_version,
             jobs=self.jobs,
@@ -173,29 +173,29 @@ class LiveSums:
 
     @property
     def _edges(self) -> list[int]:
-        """Where one kind of sums ends and the next begins, after the first few."""
+        """Indices at which one kind of sums ends and the next begins, after the first few."""
         levels, proposals = len(self.shape.levels), len(self.shape.proposals)
         edges: list[int] = np.cumsum([levels, levels, PIT_BINS, proposals]).tolist()
         return edges
 
-    def _rows(self, told: Distribution, members_s: Array, runtime_s: Array) -> Array:
-        """[n, sums] what each job adds."""
+    def _rows(self, served: Distribution, members_s: Array, runtime_s: Array) -> Array:
+        """Return what each job adds to the sums: [n, sums]."""
         rows = np.ones((len(runtime_s), self.shape.sums))
-        held, scores, pit, errors, said = np.split(rows[:, _FIRST:], self._edges, axis=1)
-        predicted_s = told.median_s()
+        held, scores, pit, errors, present = np.split(rows[:, _FIRST:], self._edges, axis=1)
+        predicted_s = served.median_s()
         rows[:, _ABSOLUTE_ERROR] = np.abs(predicted_s - runtime_s)
         rows[:, _ACCURACY] = np.minimum(predicted_s, runtime_s) / np.maximum(predicted_s, runtime_s)
         rows[:, _UNDERESTIMATED] = predicted_s < runtime_s
-        rows[:, _CRPS] = told.crps_s(runtime_s)
-        for place, level in enumerate(self.shape.levels):
-            ends_s = told.quantiles_s(interval_levels(level))
+        rows[:, _CRPS] = served.crps_s(runtime_s)
+        for column, level in enumerate(self.shape.levels):
+            ends_s = served.quantiles_s(interval_levels(level))
             lower_s, upper_s = ends_s[:, 0], ends_s[:, 1]
-            held[:, place] = (lower_s <= runtime_s) & (runtime_s <= upper_s)
+            held[:, column] = (lower_s <= runtime_s) & (runtime_s <= upper_s)
             miss_s = np.maximum(lower_s - runtime_s, 0) + np.maximum(runtime_s - upper_s, 0)
-            scores[:, place] = upper_s - lower_s + 2 / (1 - level) * miss_s
-        pit[:] = pit_shares(*told.levels_around(runtime_s))
+            scores[:, column] = upper_s - lower_s + 2 / (1 - level) * miss_s
+        pit[:] = pit_shares(*served.levels_around(runtime_s))
         known = np.isfinite(members_s)
-        said[:] = known
+        present[:] = known
         errors[:] = np.where(known, np.abs(members_s - runtime_s[:, np.newaxis]), 0)
         return rows
 
@@ -218,7 +218,7 @@ def pit_shares(below: Array, upto: Array) -> Array:
 
 
 def _blocks(before: int, count: int) -> Iterator[slice]:
-    """Pieces of `count` jobs that come after others, each within one block."""
+    """Yield slices of `count` jobs that come after others, each within one block."""
     start = 0
     while start < count:
         stop = min(count, start + _BLOCK_JOBS - (before + start) % _BLOCK_JOBS)
@@ -227,7 +227,7 @@ def _blocks(before: int, count: int) -> Iterator[slice]:
 
 
 def _moved(counts: Array) -> float:
-    """Population stability index of counts by bin against equal ones."""
+    """Return the population stability index of counts by bin against equal counts."""
     even = 1 / PIT_BINS
     late = (counts + _PRIOR_JOBS * even) / (counts.sum() + _PRIOR_JOBS)
     late = np.maximum(late, 1e-4)

@@ -1,4 +1,4 @@
-"""What outcomes teach the model that serves: how to recalibrate it, and how good it is.
+"""The part of a serving model that outcomes teach: its recalibration and its live figures.
 
 Jobs that the model has learned from in training teach it nothing: their outcomes are history, and
 no evidence.
@@ -21,20 +21,20 @@ from rt_predictor.history.value_ids import NULL_ID, Ids, value_id
 from rt_predictor.model.bundle import Bundle
 from rt_predictor.model.distribution import Distribution
 from rt_predictor.model.documents import BASE
+from rt_predictor.model.lone_distribution import LoneDistribution
 from rt_predictor.model.network import Network, Weighed
 from rt_predictor.online.arrays import named_parts, part_of
 from rt_predictor.online.groups import shape_groups
 from rt_predictor.online.live import LiveFigures, LiveShape, LiveSums
 from rt_predictor.online.outcome_weights import OutcomeWeights
-from rt_predictor.online.recalibration import LearnedLevels, Outcomes, Recalibration
+from rt_predictor.online.outcomes import Outcomes
+from rt_predictor.online.recalibration import LearnedLevels, Recalibration
 
 _RUNTIME = COLUMN["runtime_s"]
-_RECALIBRATION_BYTES = 8 << 20
-"""Memory of the states of earlier times, at most."""
 
 
 class OnlineModel:
-    """A model, as far as it learns from outcomes: a `Learner`."""
+    """A model that learns from outcomes: a `Learner`."""
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class OnlineModel:
 
         Args:
             bundle: of the network.
-            network: what tells distributions.
-            level: of the service's intervals, which is watched.
+            network: computes the distributions.
+            level: of the service's intervals; its coverage is watched.
             limits_enforced: whether no job runs past its limit.
-            trusted: clients whose outcomes count without a bound.
+            trusted: names of clients whose outcomes count without a limit.
         """
         self.network = network
         self.limits_enforced = limits_enforced
@@ -64,7 +64,7 @@ class OnlineModel:
         self._trusted = frozenset(map(value_id, trusted))
 
     def trusts(self, client: int) -> bool:
-        """Return whether outcomes of a client, by its id, count without a bound."""
+        """Return whether outcomes of a client, by its id, count without a limit."""
         return client in self._trusted
 
     def origin(self) -> dict[str, Json]:
@@ -73,6 +73,7 @@ class OnlineModel:
             "model_version": self.model_version,
             "limits_enforced": self.limits_enforced,
             "levels": [*self.shape.levels],
+            "recalibration": "groups, users, concurrent jobs",
             "trusted clients": [str(client) for client in sorted(self._trusted)],
         }
 
@@ -96,7 +97,7 @@ class OnlineModel:
 
 
 class OnlineState:
-    """What one model has learned from outcomes: a `Learned`."""
+    """State that one model has learned from outcomes: a `Learned`."""
 
     def __init__(
         self,
@@ -113,36 +114,46 @@ class OnlineState:
     @property
     def memory_bytes(self) -> int:
         """See `Learned.memory_bytes`."""
-        return _RECALIBRATION_BYTES + self._weights.size_bytes
+        return self.recalibration.size_bytes + self._weights.size_bytes
 
     @property
     def figures(self) -> LiveFigures:
-        """How good the model is on the jobs that end now."""
-        found = self._live.figures(self.model.model_version)
-        return found if self.model.watches_drift else found.without_drift()
+        """Figures of the model on the jobs that end now."""
+        figures = self._live.figures(self.model.model_version)
+        return figures if self.model.watches_drift else figures.without_drift()
 
-    def told(self, weighed: Weighed, limit_s: Times, at_s: Times) -> Distribution:
-        """Return the distributions that n jobs are told, by what was known at their times.
+    def served(self, weighed: Weighed, limit_s: Times, users: Ids, at_s: Times) -> Distribution:
+        """Return the distributions to serve for n jobs, by what was known at their times.
 
         Args:
-            weighed: what the network says of them.
+            weighed: the output of the network for them.
             limit_s: [n] their time limits, NaN for none.
-            at_s: [n] when each is told.
+            users: [n] ids of their users, `NO_KEY` for none.
+            at_s: [n] when each is asked about, Unix s.
         """
-        return self._recalibrated(self._raw(weighed, limit_s), at_s)
+        raw = self._raw(weighed, limit_s)
+        return self.recalibration.recalibrated(raw, shape_groups(raw), users, at_s)
+
+    def served_one(
+        self, weighed: Weighed, limit_s: float, user: int, at_s: float
+    ) -> LoneDistribution:
+        """Return the same for one job; `weighed` is of it alone."""
+        raw = LoneDistribution.of(
+            weighed.support_s[0],
+            weighed.weights[0],
+            limit_s,
+            limits_enforced=self.model.limits_enforced,
+        )
+        return self.recalibration.recalibrated_one(raw, user, at_s)
 
     def _raw(self, weighed: Weighed, limit_s: Times) -> Distribution:
-        """The distributions of n jobs as the network says them."""
+        """Return the distributions of n jobs before recalibration."""
         return Distribution.of(
             weighed.support_s,
             weighed.weights,
             limit_s,
             limits_enforced=self.model.limits_enforced,
         )
-
-    def _recalibrated(self, raw: Distribution, at_s: Times) -> Distribution:
-        """The distributions as they are told, by what was known at each time."""
-        return raw.recalibrated(*self.recalibration.maps_at(shape_groups(raw), at_s))
 
     def learn(self, ended: EndedJobs) -> None:
         """See `Learned.learn`."""
@@ -160,31 +171,36 @@ class OnlineState:
         jobs = ended.jobs
         runtime_s = jobs.columns[:, _RUNTIME].astype(np.float64)
         users = jobs.keys[:, USER]
-        self.recalibration.fold(
-            Outcomes.of(
-                raw,
-                runtime_s,
-                jobs.ident,
-                users=users,
-                untrusted_clients=self._untrusted(ended.clients),
-                submit_s=jobs.submit_s,
-                end_s=jobs.end_s,
-            )
+        outcomes = Outcomes.of(
+            raw,
+            runtime_s,
+            jobs.ident,
+            users=users,
+            untrusted_clients=self._untrusted(ended.clients),
+            submit_s=jobs.submit_s,
+            end_s=jobs.end_s,
         )
-        told = self._recalibrated(raw, jobs.submit_s)
+        self.recalibration.fold(outcomes)
+        served = self.recalibration.recalibrated(raw, outcomes.groups, users, jobs.submit_s)
         weights = self._weights.weigh(users, ended.clients, jobs.end_s)
         members_s = self.model.network.proposed_s(weighed)
-        self._live = self._live.after(told, members_s, runtime_s, weights)
+        if self.model.limits_enforced:
+            # What ran past its limit by seconds counts as having reached it.
+            runtime_s = np.fmin(runtime_s, ended.limit_s)
+        self._live = self._live.after(served, members_s, runtime_s, weights)
 
     def _untrusted(self, clients: Ids) -> Ids:
-        """[n] the clients that are not trusted, 0 in place of those that are or are not known."""
+        """Return client ids with 0 for those that are trusted or not known: [n]."""
         trusted = [client == NULL_ID or self.model.trusts(client) for client in clients.tolist()]
         return np.where(trusted, np.uint64(0), clients)
 
     def _judged(
         self, ended: EndedJobs, failed: list[Exception]
     ) -> Iterator[tuple[EndedJobs, Weighed, Distribution]]:
-        """What the network says of jobs, but for those on which it fails, which halving finds."""
+        """Yield jobs with their raw distributions; halve the jobs where the network fails.
+
+        A single job on which it fails is left out, and its error appended to `failed`.
+        """
         count = len(ended)
         if not count:
             return

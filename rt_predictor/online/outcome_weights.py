@@ -1,12 +1,14 @@
-"""How much an outcome may count in what all are told, so that nobody has too much say.
+"""Weights of outcomes in the live figures, so that no user and no client decides them.
 
-In every state that is shared, one user has at most a twentieth of the weight, or an equal share
-where fewer than twenty are active, and so has one client; but where a trusted client has told of
-any job lately, one that is not trusted has a twentieth at most. Outcomes are counted as they fade:
-one counts half after so many others. Who has too many of them has each count less, just as much as
-keeps his share; the factor is found anew at set places of the log, so that it does not depend on
-the pieces in which the log was read. Of a client that is not trusted, also what has counted is
-kept, so that beside a trusted one it stays within its share however suddenly it tells of many.
+Outcomes are counted by user and by client, and counts fade: an outcome counts half after so many
+others. Where one user or client has more than its share (`share_limits`), each of its outcomes
+weighs less, just enough to keep the share. The factor is computed anew at fixed rows of the log, so
+that it does not depend on the pieces in which the log was read. Of a client that is not trusted the
+sum of its weights is kept too: beside a trusted client it stays within its share however suddenly
+it reports many jobs.
+
+`influence.Shares` limits shares of moving means, whose old weight fades only as new weight comes
+in; the sums of the live figures fade with every job, and so do the counts here.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,75 +20,56 @@ from numpy.typing import NDArray
 from rt_predictor.history.columns import Times
 from rt_predictor.history.token_keys import NO_KEY
 from rt_predictor.history.value_ids import NULL_ID, Ids
-
-Array = NDArray[np.float64]
-
-LEAST_SHARE = 0.05
-"""Of the weight that one user, or one client that is not trusted, may have in any case."""
-
-TRUSTED_S = 14 * 86400.0
-"""Time for which a trusted client that has told of a job bounds those that are not trusted."""
+from rt_predictor.online.share_limits import (
+    LEAST_SHARE,
+    Array,
+    TrustedReports,
+    equal_share,
+    greatest_count,
+)
 
 HALF_LIFE_JOBS = 2000
 """Outcomes after which one counts half."""
 
 START_JOBS = 200.0
-"""Outcomes that are taken as those of trusted clients where there are fewer."""
+"""Outcomes of trusted clients that are assumed where there are fewer."""
 
 _BLOCK_JOBS = 256
-"""Outcomes between two looks at who has too many; those of one block count alike."""
+"""Outcomes after which limits are computed anew; those of one block count alike."""
 
 _KEPT = 0.5 ** (_BLOCK_JOBS / HALF_LIFE_JOBS)
 _FORGOTTEN = 1e-2
-"""Faded outcomes with fewer of which nobody is remembered."""
-
-
-class Trusted:
-    """When a trusted client last told of a job."""
-
-    def __init__(self, last_s: float = -np.inf) -> None:
-        self.last_s = last_s
-
-    def is_near(self, *, told_by_it: bool, now_s: float) -> bool:
-        """Return whether one has told of any job lately, that of this call included.
-
-        Args:
-            told_by_it: whether a trusted client tells of a job now.
-            now_s: latest end of a job, Unix s.
-        """
-        if told_by_it:
-            self.last_s = now_s
-        return now_s - self.last_s <= TRUSTED_S
+"""Faded count below which a user or a client is forgotten."""
 
 
 class OutcomeWeights:
     """Faded counts of outcomes by user and by client. One thread counts."""
 
     def __init__(self, trusts: Callable[[int], bool]) -> None:
-        """Nobody has had a say yet; `trusts` says which client ids are trusted."""
+        """Start without any outcome; `trusts` returns whether a client id is trusted."""
         self._trusts = trusts
         self._jobs = 0
         self._trusted = 0.0
         self._users: dict[int, float] = {}
         self._clients: dict[int, float] = {}
         self._counted: dict[int, float] = {}
-        """By client: what its outcomes have counted together."""
+        """By client: the sum of the weights of its outcomes."""
         self._most = {"user": np.inf, "client": np.inf, "beside": LEAST_SHARE * START_JOBS}
-        """Beside: that one client may have where a trusted one told of any job lately."""
+        """Outcomes of one that count in full; beside: of a client beside a trusted one."""
         self._latest_s = -np.inf
         """Latest end of a job."""
-        self._near = Trusted()
+        self._trusted_reports = TrustedReports()
 
     def weigh(self, users: Ids, clients: Ids, end_s: Times) -> Array:
-        """Return how much n more outcomes count, one after the other: [n], 0 to 1.
+        """Return the weights of n more outcomes, in their order: [n], 0 to 1.
 
         Args:
             users: [n] ids of the key "own"; `NO_KEY` for no user.
-            clients: [n] ids of who told of them; `NULL_ID` where that is not known.
+            clients: [n] ids of the clients that reported them; `NULL_ID` where that is not known.
             end_s: [n] when they ended, Unix s.
         """
-        each = map(self._weigh, users.tolist(), clients.tolist(), end_s.tolist())
-        return np.fromiter(each, np.float64, len(users))
+        weights = map(self._weigh, users.tolist(), clients.tolist(), end_s.tolist())
+        return np.fromiter(weights, np.float64, len(users))
 
     def _weigh(self, user: int, client: int, end_s: float) -> float:
         weight = 1.0
@@ -95,7 +78,9 @@ class OutcomeWeights:
             count = self._users[user] = self._users.get(user, 0.0) + 1
             weight = min(weight, self._most["user"] / count)
         trusted = client == NULL_ID or self._trusts(client)
-        beside_trusted = self._near.is_near(told_by_it=trusted, now_s=self._latest_s)
+        beside_trusted = self._trusted_reports.any_lately(
+            from_trusted=trusted, now_s=self._latest_s
+        )
         if trusted:
             self._trusted += 1
         else:
@@ -109,15 +94,15 @@ class OutcomeWeights:
             self._counted[client] = counted + weight
         self._jobs += 1
         if self._jobs % _BLOCK_JOBS == 0:
-            self._look()
+            self._close_block()
         return weight
 
-    def _look(self) -> None:
-        """Fade all counts, and find how many of one user, and of one client, count at most."""
-        for known in (self._users, self._clients, self._counted):
-            faded = {one: count * _KEPT for one, count in known.items()}
-            known.clear()
-            known.update((one, count) for one, count in faded.items() if count >= _FORGOTTEN)
+    def _close_block(self) -> None:
+        """Fade all counts, and compute how many outcomes of one user or client count in full."""
+        for counts in (self._users, self._clients, self._counted):
+            faded = {name: count * _KEPT for name, count in counts.items()}
+            counts.clear()
+            counts.update((name, count) for name, count in faded.items() if count >= _FORGOTTEN)
         self._trusted *= _KEPT
         users = np.array([*self._users.values()])
         clients = np.array([*self._clients.values()])
@@ -131,72 +116,34 @@ class OutcomeWeights:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that is taken, about."""
+        """Memory taken, about."""
         return 100 * (len(self._users) + 2 * len(self._clients))
 
+    @property
+    def _counts(self) -> dict[str, dict[int, float]]:
+        """All faded counts by their names in a snapshot."""
+        return {"user": self._users, "client": self._clients, "counted": self._counted}
+
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a snapshot holds."""
-        known = {"user": self._users, "client": self._clients, "counted": self._counted}
+        """Return the state as named arrays, for a snapshot."""
+        numbers = [self._jobs, self._trusted, self._latest_s, self._trusted_reports.last_s]
+        counts = self._counts
         return {
-            "numbers": np.array(
-                [
-                    self._jobs,
-                    self._trusted,
-                    self._latest_s,
-                    self._near.last_s,
-                    *self._most.values(),
-                ]
-            ),
-            **{f"{name}_ids": np.array([*counts], np.uint64) for name, counts in known.items()},
-            **{f"{name}_counts": np.array([*counts.values()]) for name, counts in known.items()},
+            "numbers": np.array([*numbers, *self._most.values()]),
+            **{f"{name}_ids": np.array([*by_id], np.uint64) for name, by_id in counts.items()},
+            **{f"{name}_counts": np.array([*by_id.values()]) for name, by_id in counts.items()},
         }
 
     @classmethod
     def of(
         cls, arrays: Mapping[str, NDArray[Any]], trusts: Callable[[int], bool]
     ) -> "OutcomeWeights":
-        """Return what `arrays` of another gave."""
-        found = cls(trusts)
-        jobs, found._trusted, found._latest_s, near_s, *most = arrays["numbers"].tolist()
-        found._jobs, found._near = int(jobs), Trusted(near_s)
-        found._most = dict(zip(found._most, most, strict=True))
-        all_known = {"user": found._users, "client": found._clients, "counted": found._counted}
-        for name, known in all_known.items():
-            ids, counts = arrays[f"{name}_ids"].tolist(), arrays[f"{name}_counts"].tolist()
-            known.update(zip(ids, counts, strict=True))
-        return found
-
-
-def equal_share(active: int) -> float:
-    """Return the share that each of so many active ones may have."""
-    return max(LEAST_SHARE, 1 / max(active, 1))
-
-
-def greatest_count(counts: Array, share: float, others: float) -> float:
-    """Return how many outcomes of one may count, so that none has more than a share of all.
-
-    The greatest m with m <= share * (others + the sum over counts of min(count, m)); infinite where
-    no count is above it.
-
-    Args:
-        counts: [n] outcomes of each.
-        share: 0 to 1.
-        others: outcomes that are nobody's of these.
-    """
-    ordered = np.sort(counts)
-    below = np.concatenate(([0.0], np.cumsum(ordered)))
-    for place in range(len(ordered), -1, -1):
-        # The `place` smallest count in full, all others as m.
-        bound = len(ordered) - place
-        if bound == 0:
-            if not len(ordered) or ordered[-1] <= share * (others + below[-1]):
-                return np.inf
-            continue
-        left = 1 - share * bound
-        least = ordered[place - 1] if place else 0.0
-        if left <= 0:
-            return float(ordered[place])
-        m = share * (others + below[place]) / left
-        if least <= m:
-            return float(min(m, ordered[place]))
-    return 0.0
+        """Return the state that `arrays` gave."""
+        weights = cls(trusts)
+        jobs, weights._trusted, weights._latest_s, last_s, *most = arrays["numbers"].tolist()
+        weights._jobs, weights._trusted_reports = int(jobs), TrustedReports(last_s)
+        weights._most = dict(zip(weights._most, most, strict=True))
+        for name, counts in weights._counts.items():
+            ids, values = arrays[f"{name}_ids"].tolist(), arrays[f"{name}_counts"].tolist()
+            counts.update(zip(ids, values, strict=True))
+        return weights

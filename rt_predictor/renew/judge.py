@@ -19,7 +19,7 @@ from rt_predictor.training.split import Rows
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a candidate and the bundle in service compare."""
+    """Comparison of a candidate with the bundle in service."""
 
     jobs: int
     candidate: Figures
@@ -27,7 +27,7 @@ class Verdict:
 
     @property
     def is_no_worse(self) -> bool:
-        """Whether the candidate may take the other's place: neither error is greater."""
+        """Return whether the candidate may take the other's place: neither error is greater."""
         return not self.worse_in
 
     @property
@@ -89,5 +89,5 @@ def _figures(
 ) -> Figures:
     span = span_after(log, rows, float(log.submit_s[rows[0]]))
     start = LearnedLevels.of(bundle.recalibration)
-    said = replay(log, Answering.of(bundle), start, span, settings, report=report).replayed
-    return Figures.of(said.predicted_s, said.crps_s, log.runtime_s[rows])
+    replayed = replay(log, Answering.of(bundle), start, span, settings, report=report).replayed
+    return Figures.of(replayed.predicted_s, replayed.crps_s, log.runtime_s[rows])

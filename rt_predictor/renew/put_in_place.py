@@ -13,12 +13,12 @@ from pathlib import Path
 
 from rt_predictor.durable_files import sync
 from rt_predictor.model.files import BUNDLE_FILES
-from rt_predictor.serving.served_model import digest_of
+from rt_predictor.processes.served_model import digest_of
 
 _EXCHANGE = 2  # RENAME_EXCHANGE of linux/fs.h
 _HERE = -100  # AT_FDCWD
 _CANNOT = frozenset({errno.ENOSYS, errno.EINVAL})
-"""What a kernel or a file system says that exchanges no names."""
+"""Errors of a kernel or a file system that exchanges no names."""
 
 
 def copy_bundle(source: Path, folder: Path) -> None:

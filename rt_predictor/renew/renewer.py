@@ -16,12 +16,12 @@ from loguru import logger
 from rt_predictor.errors import RenewalError
 from rt_predictor.history.columns import job_columns
 from rt_predictor.model.bundle import read_bundle
+from rt_predictor.processes.served_model import digest_of
+from rt_predictor.renew.folders import Folders
 from rt_predictor.renew.judge import jobs_that_followed, judge
-from rt_predictor.renew.places import Places
 from rt_predictor.renew.put_in_place import copy_bundle, finish, put_in_place, remove
 from rt_predictor.renew.state import Candidate, Outcome, State, read_state, write_state
 from rt_predictor.renew.window import Window, check_log, read_events, window_of
-from rt_predictor.serving.served_model import digest_of
 from rt_predictor.settings import Settings
 from rt_predictor.training.prepare import prepare_log
 from rt_predictor.training.progress import Plan
@@ -33,7 +33,7 @@ DAY_S = 86400.0
 
 @dataclass(frozen=True)
 class Terms:
-    """When a model is renewed, and from what."""
+    """Terms of renewal: when, and from what."""
 
     every_s: float
     """Time between two trainings."""
@@ -45,7 +45,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where jobs come from."""
+    """Sources of jobs."""
 
     event_log: Path
     more_names: Sequence[str] = ()
@@ -58,13 +58,13 @@ class Renewer:
 
     def __init__(
         self,
-        places: Places,
+        folders: Folders,
         terms: Terms,
         sources: Sources,
         settings: Settings,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.places = places
+        self.folders = folders
         self._terms = terms
         self._sources = sources
         self._settings = settings
@@ -77,16 +77,16 @@ class Renewer:
         """
         with _reported():
             self._mended()
-        read_bundle(self.places.served)
+        read_bundle(self.folders.served)
         check_log(self._sources.event_log)
-        start_of(self._terms.base, self._settings, self.places.candidate, from_scratch=False)
+        start_of(self._terms.base, self._settings, self.folders.candidate, from_scratch=False)
 
     def wait_s(self) -> float:
         """Return the time until something is due; 0 or less where it is.
 
         It is where the last training lies ahead: the clock was wrong then, or is now.
         """
-        last = read_state(self.places.state).candidate
+        last = read_state(self.folders.state).candidate
         passed_s = -1.0 if last is None else self._clock() - last.trained_at_s
         return self._terms.every_s - passed_s if passed_s >= 0 else 0.0
 
@@ -109,18 +109,18 @@ class Renewer:
 
     def _mended(self) -> State:
         """Finish what the last round was cut off in, and return how things stand."""
-        places = self.places
-        remove(places.work)
-        places.work.mkdir(parents=True)
-        state = read_state(places.state)
+        folders = self.folders
+        remove(folders.work)
+        folders.work.mkdir(parents=True)
+        state = read_state(folders.state)
         last = state.candidate
-        finish(places.promoted, places.served, places.previous, last.digest if last else "")
+        finish(folders.promoted, folders.served, folders.previous, last.digest if last else "")
         if last is None or not last.waits:
             return state
-        if digest_of(places.served) == last.digest:
+        if digest_of(folders.served) == last.digest:
             return self._decide(state, "promoted", "it is in service already")
-        if digest_of(places.candidate) != last.digest:
-            return self._decide(state, "lost", f"{places.candidate} holds another bundle now")
+        if digest_of(folders.candidate) != last.digest:
+            return self._decide(state, "lost", f"{folders.candidate} holds another bundle now")
         return state
 
     def _window(self) -> Window:
@@ -140,9 +140,9 @@ class Renewer:
 
     def _judged(self, state: State, last: Candidate, window: Window) -> State:
         """Promote or drop the candidate that waits, if enough jobs have followed."""
-        places, settings = self.places, self._settings
-        candidate, served = read_bundle(places.candidate), read_bundle(places.served)
-        digest = digest_of(places.served)
+        folders, settings = self.folders, self._settings
+        candidate, served = read_bundle(folders.candidate), read_bundle(folders.served)
+        digest = digest_of(folders.served)
         log = prepare_log(window.jobs, self._name)
         rows = jobs_that_followed(log, last.learned_until_s, candidate, served)
         if len(rows) < self._terms.least_jobs:
@@ -157,12 +157,12 @@ class Renewer:
         if not verdict.is_no_worse:
             words = " and ".join(verdict.worse_in)
             return self._decide(state, "dropped", f"it is worse in {words}: {verdict}")
-        copy_bundle(places.candidate, places.promoted)
-        if digest_of(places.served) != digest:
+        copy_bundle(folders.candidate, folders.promoted)
+        if digest_of(folders.served) != digest:
             raise RenewalError(
-                f"{places.served} was replaced while the candidate was judged: it is judged again"
+                f"{folders.served} was replaced while the candidate was judged: it is judged again"
             )
-        put_in_place(places.promoted, places.served, places.previous)
+        put_in_place(folders.promoted, folders.served, folders.previous)
         return self._decide(state, "promoted", f"it is no worse: {verdict}")
 
     def _train(self, state: State, window: Window) -> None:
@@ -170,13 +170,13 @@ class Renewer:
         new = self._new_jobs(state, window)
         if new < self._terms.least_jobs:
             logger.info(
-                f"no renewal: {new:,} jobs are new since the last one, "
-                f"{self._terms.least_jobs:,} are needed"
+                f"no renewal: new jobs since the last one: {new:,}, needed: "
+                f"{self._terms.least_jobs:,}"
             )
             return
-        places, settings = self.places, self._settings
+        folders, settings = self.folders, self._settings
         logger.info("a candidate is trained from the base model", jobs=window.ended, new_jobs=new)
-        fresh = places.work / "candidate"
+        fresh = folders.work / "candidate"
         start = start_of(self._terms.base, settings, fresh, from_scratch=False)
         report = train_site(window.jobs, [self._name], start, fresh, settings, progress=_Steps())
         for note in report.notes:
@@ -184,8 +184,8 @@ class Renewer:
         span, digest = report.bundle.info.training_span, digest_of(fresh)
         if span is None:
             raise RenewalError("the bundle that was trained does not say what it learned from")
-        put_in_place(fresh, places.candidate, places.work / "old")
-        remove(places.work / "old")
+        put_in_place(fresh, folders.candidate, folders.work / "old")
+        remove(folders.work / "old")
         trained = Candidate(
             model_version=report.model_version,
             digest=digest,
@@ -194,26 +194,26 @@ class Renewer:
             jobs=report.bundle.info.training_samples,
             waits=True,
         )
-        write_state(places.state, state.model_copy(update={"candidate": trained}))
+        write_state(folders.state, state.model_copy(update={"candidate": trained}))
         logger.info(
             "a candidate is before the shadow, and will be judged by the jobs that follow",
             model_version=trained.model_version,
-            folder=str(places.candidate),
+            folder=str(folders.candidate),
             judged_in_days=_days(self._terms.every_s),
         )
 
     def _new_jobs(self, state: State, window: Window) -> int:
         """Count the jobs that the last candidate has not learned from."""
-        places, last = self.places, state.candidate
-        if last is None or digest_of(places.candidate) != last.digest:
+        folders, last = self.folders, state.candidate
+        if last is None or digest_of(folders.candidate) != last.digest:
             return window.ended
         ended = job_columns(window.jobs.filter(ran(window.jobs)))
-        learned = read_bundle(places.candidate).info.fingerprints()
+        learned = read_bundle(folders.candidate).info.fingerprints()
         return int((~learned.hold(ended.ident)).sum())
 
     def _decide(self, state: State, outcome: Outcome, reason: str) -> State:
         decided = state.decided(outcome, reason, self._clock())
-        write_state(self.places.state, decided)
+        write_state(self.folders.state, decided)
         decision = decided.decisions[-1]
         logger.info(f"the candidate is {outcome}: {reason}", model_version=decision.model_version)
         return decided

@@ -13,7 +13,7 @@ from loguru import logger
 from rt_predictor.errors import RTPredictorError, StartupError
 from rt_predictor.eventlog.files import try_lock
 from rt_predictor.observability.logging import configure_logging
-from rt_predictor.renew.places import Places
+from rt_predictor.renew.folders import Folders
 from rt_predictor.renew.renewer import Renewer
 from rt_predictor.settings import Settings
 
@@ -29,7 +29,7 @@ class _Stopped(BaseException):
 
 @dataclass
 class _Stop:
-    """Whether the process was told to stop."""
+    """Flag: whether the process was told to stop."""
 
     asked: bool = False
 
@@ -62,7 +62,7 @@ def run(
             "model.watch is off: a bundle that is promoted is served once the service is told to "
             "reload"
         )
-    with _until_stopped() as stop, _alone(renewer.places):
+    with _until_stopped() as stop, _exclusive(renewer.folders):
         renewer.check()
         if once:
             renewer.round()
@@ -74,7 +74,7 @@ def run(
 
 
 def _try_round(renewer: Renewer) -> None:
-    """Do a round; one that fails is told of."""
+    """Do a round, and log one that fails."""
     try:
         renewer.round()
     except RTPredictorError as error:
@@ -87,17 +87,17 @@ def _pause_s(wait_s: float) -> float:
 
 
 @contextmanager
-def _alone(places: Places) -> Iterator[None]:
+def _exclusive(folders: Folders) -> Iterator[None]:
     """Hold the lock of the renewal. Raises StartupError where another process does."""
     with ExitStack() as stack:
         try:
-            places.own.mkdir(parents=True, exist_ok=True)
-            held = stack.enter_context(try_lock(places.lock))
+            folders.own.mkdir(parents=True, exist_ok=True)
+            held = stack.enter_context(try_lock(folders.lock))
         except OSError as error:
-            raise StartupError(f"{places.own} cannot be written: {error.strerror}") from error
+            raise StartupError(f"{folders.own} cannot be written: {error.strerror}") from error
         if not held:
             raise StartupError(
-                f"another process renews {places.served} already: it holds {places.lock}"
+                f"another process renews {folders.served} already: it holds {folders.lock}"
             )
         yield
 

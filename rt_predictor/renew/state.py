@@ -1,4 +1,4 @@
-"""What renewal has come to, in one small file that survives any death of the process."""
+"""State of a renewal, in one small file that survives any death of the process."""
 
 from pathlib import Path
 from typing import Literal
@@ -27,7 +27,7 @@ class Candidate(Document):
 
 
 class Decision(Document):
-    """What became of a candidate."""
+    """Result of a candidate."""
 
     at_s: float
     model_version: str

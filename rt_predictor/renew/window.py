@@ -17,7 +17,7 @@ from rt_predictor.jobs.event_kind import EventKind
 from rt_predictor.jobs.events import EVENT_SCHEMA
 from rt_predictor.jobs.identity import JOB_IDENTITY
 from rt_predictor.jobs.schema import JOB_SCHEMA
-from rt_predictor.online.outcome_weights import LEAST_SHARE, greatest_count
+from rt_predictor.online.share_limits import LEAST_SHARE, greatest_count
 from rt_predictor.training.split import ran
 
 _PIECE_EVENTS = 100_000
@@ -30,7 +30,7 @@ _FIRST_ATTEMPT = pl.col("attempt").fill_null(0.0).alias(_ATTEMPT)
 
 @dataclass(frozen=True)
 class Window:
-    """What history tells of the jobs that ended last."""
+    """Window of history: the jobs that ended last."""
 
     jobs: pl.DataFrame
     """[n] `JOB_SCHEMA`; jobs that wait, run or never started are among them."""
@@ -107,8 +107,8 @@ def _known(events: pl.DataFrame) -> pl.DataFrame:
         keyed.filter(pl.col("kind") == kind.value).unique(_KEY, keep="first", maintain_order=True)
         for kind in _LAST_FIRST
     )
-    for told in earlier:
-        known = _completed(known, told)
+    for others in earlier:
+        known = _completed(known, others)
     return known.drop(_ATTEMPT)
 
 
@@ -119,10 +119,10 @@ def _completed(known: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
     both = known.join(
         earlier, on=_KEY, how="left", nulls_equal=True, suffix=" earlier", maintain_order="left"
     )
-    told = both.select(
+    merged = both.select(
         name if name in _KEY else pl.coalesce(name, f"{name} earlier") for name in known.columns
     )
-    return pl.concat([told, earlier.join(known, on=_KEY, how="anti", nulls_equal=True)])
+    return pl.concat([merged, earlier.join(known, on=_KEY, how="anti", nulls_equal=True)])
 
 
 def _newest(known: pl.DataFrame, most: int) -> pl.DataFrame:

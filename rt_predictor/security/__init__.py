@@ -1,1 +1,1 @@
-"""Who may ask, and over what: certificates, tokens, roles and the limits of one client."""
+"""Access control: certificates, tokens, roles and the limits of one client."""

@@ -45,7 +45,7 @@ class CertificateFiles:
 
 @dataclass(frozen=True)
 class Certificates:
-    """What the files hold; it has been tried."""
+    """Contents of the files; they have been tried."""
 
     chain: bytes
     key: bytes = field(repr=False)
@@ -55,7 +55,7 @@ class Certificates:
 
 
 def read_certificates(files: CertificateFiles) -> Certificates:
-    """Reads and tries the files. Raises CertificateError."""
+    """Read and try the files. Raises CertificateError."""
     content = _read(files)
     expires_at_s = {SERVER: _server_expiry_s(files)}
     if files.client_ca is not None:
@@ -75,7 +75,7 @@ class CertificateWatch:
     """Certificates that follow their files; a bad renewed file leaves the old ones in use."""
 
     def __init__(self, files: CertificateFiles) -> None:
-        """Reads the files. Raises CertificateError."""
+        """Read the files. Raises CertificateError."""
         self.files = files
         self.problem = ""
         """Why the files, as they are now, are not in use."""
@@ -84,7 +84,7 @@ class CertificateWatch:
         self.current = read_certificates(files)
 
     def look(self) -> None:
-        """Reads the files again if they have changed, on any thread. Blocks on the disk."""
+        """Read the files again if they have changed, on any thread. Blocks on the disk."""
         with self._looking:
             self._look()
 
@@ -145,7 +145,7 @@ def _read(files: CertificateFiles) -> dict[str, bytes]:
 
 
 def _stamp(files: CertificateFiles) -> tuple[tuple[int, int, int] | None, ...]:
-    """Changes when a file does; a link to another file is a change too."""
+    """Return a value that changes when a file does; a link to another file is a change too."""
     return tuple(_stamp_of(path) for _, path in files.paths())
 
 
@@ -158,7 +158,7 @@ def _stamp_of(path: Path) -> tuple[int, int, int] | None:
 
 
 def _server_expiry_s(files: CertificateFiles) -> float:
-    """Shows the certificate to a client that trusts it alone; when it says that it expires."""
+    """Show the certificate to a client that trusts it alone; when it says that it expires."""
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     # The certificate itself is trusted, whoever has signed it.
@@ -180,7 +180,7 @@ def _server_expiry_s(files: CertificateFiles) -> float:
 
 
 def _client_ca_expiry_s(path: Path) -> float:
-    """When the first of the CA certificates that are valid expires: a file may hold old and new."""
+    """Return the first expiry among valid CA certificates: a file may hold old and new ones."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _trust(context, path, _CLIENT_CA_SETTING)
     ends_s = [ssl.cert_time_to_seconds(str(ca["notAfter"])) for ca in context.get_ca_certs()]

@@ -1,4 +1,4 @@
-"""What one client may ask: calls a second (a token bucket), calls at once, and of one stream."""
+"""Limits of one client: calls a second (a token bucket), calls at once, and of one stream."""
 
 import math
 from collections import OrderedDict
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from rt_predictor.errors import ClientLimitError
 
 _BUSY_RETRY_S = 1.0
-"""What a client with too many calls in progress is told to wait."""
+"""Pause that a client with too many calls in progress is told to make."""
 
 
 @dataclass(frozen=True)
 class StreamLimits:
-    """What one stream may do; 0 sets no limit."""
+    """Limits of one stream; 0 sets none."""
 
     messages: int = 0
     idle_timeout_s: float = 0.0
@@ -51,7 +51,7 @@ class ClientLimits:
         return len(self._clients)
 
     def enter(self, key: str, now_s: float) -> None:
-        """Takes on one call of a client; `leave` must follow. `now_s` is of a steady clock.
+        """Take on one call of a client; `leave` must follow. `now_s` is of a steady clock.
 
         Raises ClientLimitError; `leave` must then not follow.
         """
@@ -69,7 +69,7 @@ class ClientLimits:
         client.in_progress += 1
 
     def leave(self, key: str) -> None:
-        """Ends one call of a client."""
+        """End one call of a client."""
         self._clients[key].in_progress -= 1
 
     def _pay(self, client: _Client, now_s: float) -> None:
@@ -84,7 +84,7 @@ class ClientLimits:
         client.credit -= 1
 
     def _make_room(self) -> None:
-        """Drops the clients idle longest that have no call in progress."""
+        """Drop the clients idle longest that have no call in progress."""
         excess = len(self._clients) + 1 - self._max_clients
         if excess > 0:
             idle = (key for key, client in self._clients.items() if not client.in_progress)

@@ -16,7 +16,7 @@ from rt_predictor.settings import SecuritySettings
 AUTHORIZATION = "authorization"
 _SCHEME = "bearer "
 _CERTIFICATE_NAMES = ("x509_common_name", "x509_subject_alternative_name")
-"""Where gRPC puts the names of a client's certificate."""
+"""Property in which gRPC puts the names of a client's certificate."""
 
 Metadata = Iterable[tuple[str, str | bytes]]
 Auth = Mapping[str, Iterable[bytes]]
@@ -31,7 +31,7 @@ class Gate:
     """Name in a client's certificate -> who that is"""
     limits: ClientLimits | None
     open_health: bool
-    """Whether grpc.health.v1 answers everybody"""
+    """True if grpc.health.v1 answers everybody"""
 
     @classmethod
     def of(cls, settings: SecuritySettings) -> "Gate | None":
@@ -56,7 +56,7 @@ class Gate:
         )
 
     def check_early(self, method: str, metadata: Metadata) -> None:
-        """What can be said before anything of a call's messages is read.
+        """Refuse a call, where it must be, before any of its messages is read.
 
         Raises UnauthenticatedError and ForbiddenError.
         """
@@ -69,7 +69,8 @@ class Gate:
             raise UnauthenticatedError
 
     def check(self, method: str, metadata: Metadata, auth: Callable[[], Auth]) -> Caller | None:
-        """Who calls; None where that makes no difference. `auth` gives what TLS says of the client.
+        """Return the caller; None where that makes no difference. `auth` gives what TLS knows of
+        it.
 
         Raises UnauthenticatedError and ForbiddenError.
         """

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a caller may do."""
+    """Role of a caller: what it may do."""
 
     PREDICT = "predict"
     EXPLAIN = "explain"

@@ -41,5 +41,5 @@ def roles_for(method: str) -> frozenset[Role]:
 
 
 def is_standard_health(method: str) -> bool:
-    """Whether the method is one of grpc.health.v1."""
+    """Return whether the method is one of grpc.health.v1."""
     return method.startswith(_HEALTH_PREFIX)

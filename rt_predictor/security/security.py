@@ -1,4 +1,4 @@
-"""What the settings of security come to in one process."""
+"""Security of one process, as its settings say."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from rt_predictor.settings import SecuritySettings
 
 @dataclass(frozen=True)
 class Security:
-    """What surrounds the ports; without anything, all is open."""
+    """Protection of the ports; without any, all is open."""
 
     certificates: CertificateWatch | None = None
     """None: no TLS."""
@@ -22,7 +22,7 @@ class Security:
 
     @classmethod
     def open(cls, settings: SecuritySettings) -> "Security":
-        """Reads and tries the files. Raises CertificateError."""
+        """Read and try the files. Raises CertificateError."""
         files = certificate_files(settings)
         watch = None if files is None else CertificateWatch(files)
         return cls(

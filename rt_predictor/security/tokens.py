@@ -19,7 +19,7 @@ def new_token() -> str:
 
 
 def hash_of(token: str) -> str:
-    """What settings keep of a token. A plain hash will do: nobody guesses 256 random bits."""
+    """Return the hash of a token for the settings. A plain one will do: nobody guesses 256 bits."""
     return f"sha256:{sha256(token.encode(errors='replace')).hexdigest()}"
 
 
@@ -40,7 +40,7 @@ class TokenTable:
         return len(self._known)
 
     def find(self, token: str, now_s: float) -> Caller | None:
-        """Whose token it is; None where nobody's, or where it has expired.
+        """Return the owner of a token; None where there is none, or where it has expired.
 
         Always compares all, each in constant time: how long it takes says nothing of any.
         """
@@ -52,5 +52,5 @@ class TokenTable:
         return found
 
     def expiries_s(self) -> dict[str, float]:
-        """When tokens that expire do, by name, in Unix s."""
+        """Return the expiry of tokens that have one: name -> Unix s."""
         return {caller.name: at_s for _, caller, at_s in self._known if at_s is not None}

@@ -127,7 +127,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(path: Path | None = None) -> Settings:
-    """Reads the TOML file at `path`, then the environment.
+    """Read the TOML file at `path`, then the environment.
 
     Without a path the file that `RT_PREDICTOR_CONFIG` names is read, if it is set; else defaults.
 
@@ -219,7 +219,7 @@ def _fields(path: tuple[int | str, ...]) -> Mapping[str, Any]:
 
 
 def _origin(location: tuple[int | str, ...], path: Path | None) -> str:
-    """Where the value at a location was read from: the variable that sets it, else the file."""
+    """Return the source of the value at a location: the variable that sets it, else the file."""
     for variable, names in _variables():
         if location[: len(names)] == names:
             return f"environment variable {variable}"

@@ -23,7 +23,7 @@ RETIRED: frozenset[Names] = frozenset(
 
 
 def is_retired(names: Names) -> bool:
-    """Whether a setting, or a section that it is in, is retired."""
+    """Return whether a setting, or a section that it is in, is retired."""
     return any(names[: len(retired)] == retired for retired in RETIRED)
 
 

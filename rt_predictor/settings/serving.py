@@ -27,11 +27,23 @@ class ServerSettings(Section):
     max_concurrent_calls: int = Field(
         1024, ge=1, description="calls in progress in one worker; more are told to try again"
     )
+    max_wait_ms: float = Field(
+        100.0,
+        ge=0,
+        description="time that calls may wait before they are begun; while it is more, some are "
+        "told to try again; 0: any time, in ms",
+    )
     max_waiting_jobs: int = Field(
         16_384,
         ge=1,
         description="jobs of small calls that wait for the model in one worker; "
         "callers of more are told to try again",
+    )
+    max_large_mb: int = Field(
+        32,
+        ge=1,
+        description="large messages (above 64 kB) of batches, tables and outcomes that one worker "
+        "answers at once; callers of more are told to try again; in MB",
     )
     stream_chunk_jobs: int = Field(
         512, ge=1, description="jobs of one stream that are scored together at most"
@@ -67,7 +79,7 @@ def _none_if_empty(value: object) -> object:
 
 
 class ModelSettings(Section):
-    """`[model]`: which bundle answers, and on what."""
+    """`[model]`: the bundle that answers, and its ONNX Runtime providers."""
 
     path: Path = Field(Path("artifacts/production"), description="folder of the model bundle")
     shadow_path: Annotated[Path | None, BeforeValidator(_none_if_empty)] = Field(
@@ -98,8 +110,8 @@ class ModelSettings(Section):
     reload_timeout_s: float = Field(
         600.0,
         gt=0,
-        description="time that a new worker gets to load its model and read history, while the "
-        "one that it replaces serves, in s",
+        description="time within which a new worker must get on with loading its model or reading "
+        "history, while the one that it replaces serves, in s",
     )
 
 
@@ -133,7 +145,7 @@ class FeatureSettings(Section):
 
 
 class LoggingSettings(Section):
-    """`[logging]`: what is said on stderr."""
+    """`[logging]`: lines on stderr."""
 
     level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="least level that is logged"
@@ -174,7 +186,7 @@ class PredictionSettings(Section):
 
 
 class HistorySettings(Section):
-    """`[history]`: what is remembered of finished jobs."""
+    """`[history]`: the event log, and what is kept of it in memory."""
 
     enabled: bool = Field(True, description="take in outcomes, and predict from what is known")
     path: Path = Field(
@@ -203,7 +215,7 @@ class HistorySettings(Section):
 
 
 class WatchingSettings(Section):
-    """`[watching]`: when live figures are worth a word in the health of the service."""
+    """`[watching]`: when live figures degrade the health of the service."""
 
     coverage_band: float = Field(
         0.05, gt=0, lt=1, description="how far live coverage may lie from its level"

@@ -41,7 +41,7 @@ class CatBoostSettings(BoosterSettings):
 class NetworkSettings(Section):
     """`[training.network]`: how the network learns, from nothing and from the base model."""
 
-    passes: int = Field(4, ge=1, le=100, description="passes over the jobs, from nothing")
+    passes: int = Field(6, ge=1, le=100, description="passes over the jobs, from nothing")
     rate: float = Field(2e-3, gt=0, le=1, description="greatest learning rate, from nothing")
     tune_passes: int = Field(4, ge=1, le=100, description="passes when the base is tuned")
     tune_rate: float = Field(5e-4, gt=0, le=1, description="greatest learning rate then")

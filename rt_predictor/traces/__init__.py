@@ -2,12 +2,12 @@
 
 from rt_predictor.traces.column_map import ColumnMap, FileColumn
 from rt_predictor.traces.reader import read_trace, read_traces
-from rt_predictor.traces.request_log import RequestLog
 from rt_predictor.traces.sacct import SACCT_FORMAT, read_sacct_requests
 from rt_predictor.traces.squeue import read_squeue
 from rt_predictor.traces.trace import (
     MalformedLine,
     ReadOptions,
+    RequestLog,
     Trace,
     TraceFormat,
     request_columns,

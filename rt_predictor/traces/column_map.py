@@ -1,4 +1,4 @@
-"""Where a CSV or Parquet job log keeps what: job column -> column of the file, and its unit."""
+"""Column map of a CSV or Parquet job log: job column -> column of the file, and its unit."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -8,10 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from rt_predictor.errors import UsageError
+from rt_predictor.jobs.asked import MOMENT
 
 
 class Kind(Enum):
-    """What a job column holds. The value: its units -> factor to seconds, MB or a count."""
+    """Kind of a job column. The value: its units -> factor to seconds, MB or a count."""
 
     TIME = MappingProxyType({"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9})
     SPAN = MappingProxyType({"s": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0, "d": 86400.0})
@@ -51,8 +52,11 @@ KINDS: Mapping[str, Kind] = {
     "job_id": Kind.TEXT,
     "state": Kind.TEXT,
     "suspended": Kind.SPAN,
+    "elapsed": Kind.SPAN,
+    "as_of": Kind.TIME,
 }
-"""What each column of `JOB_SCHEMA` holds, and `suspended`: time that is no part of the runtime."""
+"""Kind of each column of `JOB_SCHEMA`, of `suspended`: time that is no part of the runtime, and of
+what is said of jobs that run: for how long, and when (`jobs.asked.MOMENT`)."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +97,14 @@ class ColumnMap:
             origin[file_column.name] = job_column
 
     def factor(self, job_column: str) -> float:
-        """What turns a number of the file into the unit of the job frame."""
+        """Return the factor from the file's unit to that of the job frame."""
         kind = KINDS[job_column]
         factor: float = kind.value[self.columns[job_column].unit or kind.default_unit]
         return factor
 
     @classmethod
     def from_mapping(cls, entries: Mapping[str, object]) -> "ColumnMap":
-        """Builds a map from entries like {"user": "uid", "time_req": {"column": "limit", "unit":
+        """Build a map from entries like {"user": "uid", "time_req": {"column": "limit", "unit":
         "min"}}.
 
         Raises UsageError for anything else.
@@ -109,7 +113,7 @@ class ColumnMap:
 
     @classmethod
     def from_toml(cls, path: Path) -> "ColumnMap":
-        """Reads a map from a TOML file, one `job_column = "file column"` or
+        """Read a map from a TOML file, one `job_column = "file column"` or
         `job_column = { column = "file column", unit = "min" }` a line.
 
         Raises UsageError where the file cannot be read or breaks a rule.
@@ -161,13 +165,43 @@ NREL_EAGLE = ColumnMap.from_mapping(
 _NREL_EAGLE_MARKS = frozenset({"wallclock_req", "run_time"})
 
 
+PM100 = ColumnMap.from_mapping(
+    {
+        "submit_time": "submit_time",
+        "processors_req": "num_cores_req",
+        "nodes_req": "num_nodes_req",
+        "mem_req": {"column": "mem_req", "unit": "GB"},
+        "gpus_req": "num_gpus_req",
+        "time_req": {"column": "time_limit", "unit": "min"},
+        "partition": "partition",
+        "qos": "qos",
+        "user": "user_id",
+        "account": "group_id",
+        "job_id": "job_id",
+        "start_time": "start_time",
+        "end_time": "end_time",
+        "runtime": "run_time",
+        "state": "job_state",
+    }
+)
+"""The PM100 data set (Marconi100). https://doi.org/10.5281/zenodo.10127767
+
+Its documentation gives minutes for limits, seconds for runtimes and no unit for memory: that is
+taken as GB of the whole job, of which a node has 256.
+"""
+_PM100_MARKS = frozenset({"num_cores_req", "num_nodes_req", "mem_req", "time_limit", "run_time"})
+_SCHEMAS = ((_NREL_EAGLE_MARKS, NREL_EAGLE), (_PM100_MARKS, PM100))
+"""Columns by which a data set is known, and its map."""
+
+
 def recognise(names: Iterable[str]) -> ColumnMap:
-    """The map of a file whose header is known: the NREL Eagle data set, or our own names.
+    """The map of a file whose header is known: of a public data set, or our own names.
 
     The result maps only columns that are there; it is empty for an unknown header.
     """
     present = set(names)
-    columns = {name: FileColumn(name) for name in KINDS}
-    if present >= _NREL_EAGLE_MARKS:
-        columns = dict(NREL_EAGLE.columns)
+    columns = {name: FileColumn(name) for name in KINDS if name not in MOMENT}
+    for marks, schema in _SCHEMAS:
+        if present >= marks:
+            columns = dict(schema.columns)
     return ColumnMap({job: found for job, found in columns.items() if found.name in present})

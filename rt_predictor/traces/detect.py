@@ -1,4 +1,4 @@
-"""Which format a job log is in: what its name says, else what its first line looks like."""
+"""Detection of a job log's format: by its name, else by its first line."""
 
 import csv
 from collections.abc import Iterable
@@ -20,6 +20,64 @@ _BY_SUFFIX = {
 _PARQUET_MAGIC = b"PAR1"
 _SWF_FIELDS = 18
 _SEPARATORS = (",", ";", "\t")
+_SQUEUE_NAMES = frozenset(
+    {
+        "JOBID",
+        "ARRAY_JOB_ID",
+        "ARRAY_TASK_ID",
+        "PARTITION",
+        "QOS",
+        "USER",
+        "ACCOUNT",
+        "NAME",
+        "STATE",
+        "ST",
+        "SUBMIT_TIME",
+        "START_TIME",
+        "END_TIME",
+        "TIME",
+        "TIME_LEFT",
+        "TIME_LIMIT",
+        "TIMELIMIT",
+        "CPUS",
+        "MIN_CPUS",
+        "NODES",
+        "NODELIST",
+        "NODELIST(REASON)",
+        "REASON",
+        "MIN_MEMORY",
+        "TRES_PER_NODE",
+        "GRES",
+        "PRIORITY",
+        "GROUP",
+        "CLUSTER",
+    }
+)
+"""Headers of squeue, as it writes them."""
+_SACCT_NAMES = frozenset(
+    {
+        "SUBMIT",
+        "START",
+        "END",
+        "ELAPSED",
+        "ELAPSEDRAW",
+        "JOBIDRAW",
+        "JOBNAME",
+        "TIMELIMITRAW",
+        "REQCPUS",
+        "NCPUS",
+        "ALLOCCPUS",
+        "REQNODES",
+        "NNODES",
+        "ALLOCNODES",
+        "REQMEM",
+        "REQTRES",
+        "ALLOCTRES",
+    }
+)
+"""Fields of sacct that squeue has under other names, in capitals."""
+_LEAST_NAMES = 2
+"""Headers of squeue by which its text is known."""
 
 
 def detect_format(path: Path, *, choices: Iterable[str] = TraceFormat) -> TraceFormat:
@@ -34,6 +92,11 @@ def detect_format(path: Path, *, choices: Iterable[str] = TraceFormat) -> TraceF
     if head.startswith(_PARQUET_MAGIC):
         return TraceFormat.PARQUET
     line = first_line(head)
+    if squeue_names(line) is not None:
+        raise TraceError(
+            f"{path} is text of squeue, which tells of no finished job: take a log of sacct; to "
+            "score what waits and runs, `squeue --json`"
+        )
     named = _BY_SUFFIX.get(plain_suffix(path))
     # sacct output is often saved as .csv: its separator tells.
     piped = line.count("|") > line.count(csv_separator(line))
@@ -44,6 +107,16 @@ def detect_format(path: Path, *, choices: Iterable[str] = TraceFormat) -> TraceF
             f"{', '.join(choices)} it is with --format"
         )
     return found
+
+
+def squeue_names(line: str) -> list[str] | None:
+    """The headers of squeue's text in a line, between | or blanks; None where it is none.
+
+    sacct has some of the same in small letters.
+    """
+    names = [word.strip() for word in line.split("|")] if "|" in line else line.split()
+    is_squeue = len(_SQUEUE_NAMES.intersection(names)) >= _LEAST_NAMES
+    return names if is_squeue and _SACCT_NAMES.isdisjoint(map(str.upper, names)) else None
 
 
 def first_line(head: bytes) -> str:

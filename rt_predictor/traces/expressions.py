@@ -15,6 +15,7 @@ _MEMORY_UNIT_MB = {"K": 2.0**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20, "P": 2.0
 _COUNT = r"^(?P<amount>\d+(?:\.\d+)?)(?P<unit>[KMG])?$"
 _COUNT_UNIT = {"K": 2.0**10, "M": 2.0**20, "G": 2.0**30}
 
+_GPUS_ASKED = r"(?:^|,)(?:gres[:/])?gpu(?:[:=][^,]*)?"
 _PER_CPU_FLAG = r"^\d{10}M?n$"
 _PER_CPU_FLAG_MB = 2.0**31
 """Slurm keeps "per CPU" as the top bit of a memory request. Some versions of sacct print the bit
@@ -81,8 +82,8 @@ def _group(name: str) -> pl.Expr:
 
 
 def memory_per(text: pl.Expr) -> pl.Expr:
-    """What a memory request is for: "n" (each node), "c" (each CPU), "flagged" (each CPU, if the
-    amount has the flag in it, else each node); anything else is the whole job."""
+    """Return the scope of a memory request: "n" (each node), "c" (each CPU), "flagged" (each CPU,
+    if the amount has the flag in it, else each node); anything else is the whole job."""
     last = text.str.slice(-1).str.to_lowercase()
     return pl.when(text.str.contains(_PER_CPU_FLAG)).then(pl.lit("flagged")).otherwise(last)
 
@@ -117,6 +118,14 @@ def tres_gpus(tres: pl.Expr) -> pl.Expr:
     )
     # An empty sum is -0.0; adding 0.0 drops the sign.
     return pl.coalesce(total, typed.list.sum() + 0.0)
+
+
+def requested_gpus(text: pl.Expr) -> pl.Expr:
+    """GPUs that a request such as "gres:gpu:2" or "gres/gpu:a100" names; null where it has none."""
+    found = text.str.extract_all(_GPUS_ASKED)
+    count = pl.element().str.extract(r"[:=](\d+)(?:\(.*)?$").cast(pl.Float64).fill_null(1.0)
+    total = found.list.eval(count).list.sum()
+    return pl.when(total > 0).then(total)
 
 
 def gpu_type(text: pl.Expr) -> pl.Expr:

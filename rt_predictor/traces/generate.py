@@ -26,7 +26,7 @@ _NOISE = 0.08
 
 @dataclass(frozen=True)
 class WorkloadShape:
-    """What the made-up site is like."""
+    """Properties of the made-up site."""
 
     users: int = 200
     programs_a_user: int = 4
@@ -92,7 +92,7 @@ def generate_jobs(jobs: int, seed: int, shape: WorkloadShape = _DEFAULT_SHAPE) -
 
 @dataclass(frozen=True)
 class _Programs:
-    """What each program of each user asks for and takes; arrays of one entry a program."""
+    """Programs of users, what each asks for and takes; arrays of one entry a program."""
 
     processors: NDArray[np.float64]
     mem_mb: NDArray[np.float64]
@@ -107,7 +107,7 @@ class _Programs:
         count = shape.users * shape.programs_a_user
         runtime = np.exp(rng.normal(7.5, 2.0, count)).clip(5, 5 * DAY_S)
         wanted = runtime * np.exp(rng.normal(1.0, 0.8, count))
-        place = np.searchsorted(_ROUND_LIMITS_S, wanted).clip(0, len(_ROUND_LIMITS_S) - 1)
+        index = np.searchsorted(_ROUND_LIMITS_S, wanted).clip(0, len(_ROUND_LIMITS_S) - 1)
         processors = rng.choice(_SIZES, count)
         gpus = np.where(rng.random(count) < 0.1, rng.integers(1, 9, count), 0)
         partition = np.where(gpus > 0, "gpu", rng.choice(_PARTITIONS, count))
@@ -115,7 +115,7 @@ class _Programs:
             processors=processors,
             mem_mb=processors * rng.choice(_MEMORY_MB, count),
             gpus=gpus.astype(np.float64),
-            time_req_s=_ROUND_LIMITS_S[place],
+            time_req_s=_ROUND_LIMITS_S[index],
             runtime_s=runtime,
             partition=partition,
             qos=rng.choice(_QOS, count, p=[0.8, 0.1, 0.1]),

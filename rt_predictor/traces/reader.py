@@ -29,7 +29,7 @@ def read_trace(
     options: ReadOptions = DEFAULT_OPTIONS,
     progress: Progress | None = None,
 ) -> Trace:
-    """Reads the finished jobs of a job log.
+    """Read the finished jobs of a job log.
 
     format: None tells it from the name and the content. Text may be compressed (gz, bz2, xz).
     progress: called now and then with the share of the file read (0 to 1).
@@ -49,7 +49,7 @@ def read_traces(
     options: ReadOptions = DEFAULT_OPTIONS,
     progress: Progress | None = None,
 ) -> Trace:
-    """Reads several job logs as one: as `read_trace` each, then their jobs in order of submit.
+    """Read several job logs as one: as `read_trace` each, then their jobs in order of submit.
 
     `path` and `format` of the result are the first log's, `more_paths` are the others.
     Raises TraceError, and UsageError where there are no paths.

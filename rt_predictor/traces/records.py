@@ -27,7 +27,7 @@ def first_reason(reasons: Iterable[tuple[pl.Expr, str]]) -> pl.Expr:
 
 
 def complete_jobs(records: pl.DataFrame, *, given: frozenset[str]) -> pl.DataFrame:
-    """Fills what the outcome columns say of each other and marks records of unfinished jobs.
+    """Fill what the outcome columns say of each other and mark records of unfinished jobs.
 
     `given`: the job columns that the log has; the others are added, null. Numbers that no valid job
     has become null: logs write 0 MB for "not requested", 68 years for "no limit", and 0 or -1 for
@@ -74,7 +74,7 @@ def _with_all_columns(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def _without_sentinels(records: pl.DataFrame) -> pl.DataFrame:
-    """Makes null what stands for "never" among the times, and a runtime below 0."""
+    """Make null what stands for "never" among the times, and a runtime below 0."""
     never = is_no_time("start_time")
     return records.with_columns(
         never.alias(_NEVER),
@@ -85,7 +85,7 @@ def _without_sentinels(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def _active_s() -> pl.Expr:
-    """How long jobs ran, without the time that they were suspended.
+    """Return the runtime of jobs, without the time that they were suspended.
 
     Slurm's Elapsed has that taken off already, and what completion scripts write has not.
     """

@@ -4,7 +4,7 @@ https://slurm.schedmd.com/sacct.html
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -12,13 +12,11 @@ import polars as pl
 from rt_predictor.errors import TraceError
 from rt_predictor.jobs.outcomes import Skip
 from rt_predictor.traces import expressions as read
-from rt_predictor.traces.detect import first_line
-from rt_predictor.traces.notes import read_notes
+from rt_predictor.traces.detect import first_line, squeue_names
 from rt_predictor.traces.records import complete_jobs, first_reason
-from rt_predictor.traces.request_log import RequestLog
-from rt_predictor.traces.source import Progress, line_frames, read_head
-from rt_predictor.traces.tally import Tally
-from rt_predictor.traces.trace import ReadOptions, Trace, TraceFormat
+from rt_predictor.traces.source import Progress, line_frames, read_head, written_s
+from rt_predictor.traces.tally import Tally, read_notes, unread_notes
+from rt_predictor.traces.trace import ReadOptions, RequestLog, Trace, TraceFormat
 
 SACCT_FORMAT = (
     "JobID,JobIDRaw,User,Account,Partition,QOS,Submit,Start,End,ElapsedRaw,TimelimitRaw,ReqCPUS,"
@@ -57,7 +55,7 @@ _NO_SPAN = frozenset({"UNLIMITED", "PARTITION_LIMIT", "INVALID", "NOT_SET"})
 
 
 def read_sacct(path: Path, options: ReadOptions, progress: Progress | None) -> Trace:
-    """Reads `sacct -P` (or -p) text: any fields in any order, times local to `options.timezone`.
+    """Read `sacct -P` (or -p) text: any fields in any order, times local to `options.timezone`.
 
     Fields are named by the header line, or by `options.fields` where there is none. Job steps and
     records of jobs that have not ended are skipped. A line with too many fields is malformed,
@@ -80,7 +78,7 @@ def read_sacct(path: Path, options: ReadOptions, progress: Progress | None) -> T
 
 
 def read_sacct_requests(path: Path, options: ReadOptions, progress: Progress | None) -> RequestLog:
-    """Reads what `sacct -P` text says of jobs at their submit, whether they have ended or not.
+    """Read what `sacct -P` text says of jobs at their submit, whether they have ended or not.
 
     As `read_sacct`, but needs no field of an outcome: jobs that wait have none.
     Raises TraceError.
@@ -89,7 +87,10 @@ def read_sacct_requests(path: Path, options: ReadOptions, progress: Progress | N
     frames = [
         _records(data, layout, options.timezone) for data in _data_lines(path, layout, progress)
     ]
-    return RequestLog.of(pl.concat(frames))
+    records = pl.concat(frames).with_columns(elapsed="runtime")
+    log = RequestLog.of(records, written_s(path))
+    unread = [name for name in layout.names if name not in _READ_FIELDS]
+    return replace(log, notes=tuple(unread_notes(unread, log.jobs)))
 
 
 def _data_lines(path: Path, layout: "_Layout", progress: Progress | None) -> Iterator[pl.DataFrame]:
@@ -111,8 +112,13 @@ class _Layout:
 
     @classmethod
     def of(cls, path: Path, fields: tuple[str, ...]) -> "_Layout":
-        """Finds the names. Raises TraceError where there are none, or one comes twice."""
+        """Find the names. Raises TraceError where there are none, or one comes twice."""
         line = first_line(read_head(path))
+        if squeue_names(line) is not None:
+            raise TraceError(
+                f"{path} is text of squeue, not of sacct: take `squeue --json`, or sacct with -P "
+                f"--format={SACCT_FORMAT}"
+            )
         names = _names(line.removesuffix(_SEPARATOR).split(_SEPARATOR))
         is_header = len(_KNOWN_FIELDS.intersection(names)) >= 2
         if len(_KNOWN_FIELDS.intersection(_names(line.split()))) >= 2:
@@ -130,22 +136,23 @@ class _Layout:
 
     @property
     def has_ids(self) -> bool:
-        """Whether records name their job."""
+        """Return whether records name their job."""
         return not {"jobid", "jobidraw"}.isdisjoint(self.names)
 
     @property
     def tells_steps(self) -> bool:
-        """Whether anything tells steps from jobs."""
+        """Return whether anything tells steps from jobs."""
         return self.has_ids or not _OF_JOBS_ONLY.isdisjoint(self.names)
 
     def says_nothing_of_the_job(self) -> pl.Expr:
-        """Whether a record has none of what sacct prints for jobs and not for their steps."""
+        """Return whether a record has none of what sacct prints for jobs and not for their
+        steps."""
         if not self.tells_steps:
             return pl.lit(value=False)
         return pl.all_horizontal(self.text(name).is_null() for name in _OF_JOBS_ONLY)
 
     def labels(self) -> list[str]:
-        """Column names. Fields that nobody reads may come twice: those are told by their place."""
+        """Column names. Fields that nobody reads may come twice: their index tells them apart."""
         return [
             name if name in _READ_FIELDS else f"field {at}" for at, name in enumerate(self.names, 1)
         ]
@@ -179,7 +186,7 @@ def _names(words: Iterable[str]) -> tuple[str, ...]:
 
 
 def _has_extra_end(line: str, names: tuple[str, ...]) -> bool:
-    """Whether lines end with a separator, as `sacct -p` prints them."""
+    """Return whether lines end with a separator, as `sacct -p` prints them."""
     return line.endswith(_SEPARATOR) and line.count(_SEPARATOR) == len(names)
 
 
@@ -202,7 +209,7 @@ def _check_outcome(path: Path, names: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class _Reader:
-    """How one field's text becomes a number; `missing` are the words that stand for none."""
+    """Conversion of one field's text to a number; `missing` are the words for none."""
 
     read: Callable[[pl.Expr], pl.Expr]
     kind: str
@@ -298,7 +305,7 @@ def _records(data: pl.DataFrame, layout: _Layout, timezone: str) -> pl.DataFrame
 
 
 def _tres_amounts(tres: str) -> dict[str, pl.Expr]:
-    """What a TRES list names, as value columns: they help out where a field is absent or 0."""
+    """Return the amounts in a TRES list as value columns, for where a field is absent or 0."""
     text = pl.col(tres)
     return {
         f"{tres}.cpu": read.number(read.tres_amount(text, "cpu")),

@@ -52,13 +52,33 @@ def read_head(path: Path) -> bytes:
     return head.removeprefix(_BOM)
 
 
+def check_unpacked(path: Path, most_bytes: int) -> None:
+    """Read a file through, no more of it than is allowed, and keep nothing.
+
+    A compressed file can be a thousand times as large as it looks. Raises TraceError where it is
+    too large, cannot be read or is damaged.
+    """
+    left = most_bytes
+    with _reading(path), _open(path) as (stream, _):
+        while piece := stream.read(min(BLOCK_BYTES, left + 1)):
+            left -= len(piece)
+            if left < 0:
+                raise TraceError(f"it is larger than {most_bytes >> 20} MB unpacked: split it")
+
+
+def written_s(path: Path) -> float:
+    """Return when a log was written, Unix s. Raises TraceError where it is not there."""
+    with _reading(path):
+        return path.stat().st_mtime
+
+
 def last_line_end(data: bytes) -> int:
-    """Where the last whole line of `data` ends; 0 where there is none."""
+    """Return where the last whole line of `data` ends; 0 where there is none."""
     return data.rfind(b"\n") + 1
 
 
 def last_quoted_record_end(data: bytes) -> int:
-    """Where the last whole CSV record of `data` ends: a line end that no quotes enclose."""
+    """Return where the last whole CSV record of `data` ends: a line end that no quotes enclose."""
     end = last_line_end(data)
     quotes = data.count(b'"', 0, end)
     while end and quotes % 2:

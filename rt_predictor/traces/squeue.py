@@ -1,4 +1,4 @@
-"""What `squeue --json` prints: one JSON document of all jobs of a cluster.
+"""Output of `squeue --json`: one JSON document of all jobs of a cluster.
 
 https://slurm.schedmd.com/squeue.html#OPT_json. Slurm 22.05 and older write numbers plainly, with
 null for those not set; newer ones (data_parser v0.0.39 and later) as {"set", "infinite", "number"},
@@ -15,8 +15,8 @@ import polars as pl
 from rt_predictor.errors import TraceError
 from rt_predictor.jobs.rules import encodable
 from rt_predictor.traces import expressions as read
-from rt_predictor.traces.request_log import RequestLog
-from rt_predictor.traces.source import last_line_end, text_blocks
+from rt_predictor.traces.source import last_line_end, text_blocks, written_s
+from rt_predictor.traces.trace import RequestLog
 
 _NUMBERS = (
     "submit_time",
@@ -28,6 +28,8 @@ _NUMBERS = (
     "memory_per_cpu",
     "start_time",
     "restart_cnt",
+    "suspend_time",
+    "pre_sus_time",
 )
 _IDS = ("job_id", "array_job_id", "array_task_id", "het_job_id")
 _TEXTS = (
@@ -47,8 +49,7 @@ _NUMBER_FIELDS = frozenset({"set", "infinite", "number"})
 _SACCT_FIELDS = frozenset({"required", "steps", "association"})
 _PARENTS = ("array_job_id", "het_job_id")
 _NO_VALUE = 0xFFFF_FFFE
-"""What Slurm keeps for "not set", one more for "infinite": old versions print them."""
-_GPUS_ASKED = r"(?:^|,)gres[:/]gpu(?:[:=][^,]*)?"
+"""Numbers of Slurm for "not set", and one more for "infinite": old versions print them."""
 _SCHEMA: Mapping[str, type[pl.DataType]] = {
     **dict.fromkeys(_IDS, pl.String),
     "job_state": pl.String,
@@ -59,13 +60,16 @@ _SCHEMA: Mapping[str, type[pl.DataType]] = {
 
 
 def read_squeue(path: Path) -> RequestLog:
-    """Reads the jobs of the document, in its order; arrays that wait are one job.
+    """Read the jobs of the document, in its order; arrays that wait are one job.
 
     Raises TraceError where it is not such a document.
     """
     text = b"".join(text_blocks(path, cut=last_line_end, progress=None))
-    jobs = _jobs_of(path, _document(path, text))
-    return RequestLog.of(_records(pl.DataFrame([_row(job) for job in jobs], schema=_SCHEMA)))
+    document = _document(path, text)
+    jobs = _jobs_of(path, document)
+    told_s = _told_s(document) or written_s(path)
+    rows = pl.DataFrame([_row(job) for job in jobs], schema=_SCHEMA)
+    return RequestLog.of(_records(rows, told_s), told_s)
 
 
 def _document(path: Path, text: bytes) -> object:
@@ -106,6 +110,12 @@ def _jobs_of(path: Path, document: object) -> list[object]:
     if any(isinstance(job, dict) and job.keys() >= _SACCT_FIELDS for job in jobs):
         raise TraceError(f"{path} is from `sacct --json`: take `sacct -P`, or `squeue --json`")
     return jobs
+
+
+def _told_s(document: object) -> float | None:
+    """Return as of when a document tells, Unix s: newer versions of Slurm say so."""
+    told = document.get("last_update") if isinstance(document, dict) else None
+    return float(told) if isinstance(told, int | float) and told > 0 else None
 
 
 def _said(errors: object) -> str:
@@ -159,8 +169,8 @@ def _state(job: Mapping[str, object]) -> str | None:
     return _text(state)
 
 
-def _records(jobs: pl.DataFrame) -> pl.DataFrame:
-    """What the fields say, in the columns and units of a job.
+def _records(jobs: pl.DataFrame, told_s: float) -> pl.DataFrame:
+    """Return the fields in the columns and units of a job, of what is told at `told_s`, Unix s.
 
     What was asked for is in `tres_req_str`; `cpus` and the like are what a running job has got.
     """
@@ -174,9 +184,9 @@ def _records(jobs: pl.DataFrame) -> pl.DataFrame:
     nodes, processors = pl.col("nodes_req"), pl.col("processors_req")
     gpus = pl.coalesce(
         _positive(read.tres_gpus(tres)),
-        _gpus("tres_per_job"),
-        _gpus("tres_per_node") * nodes,
-        _gpus("tres_per_task") * pl.col("tasks"),
+        read.requested_gpus(pl.col("tres_per_job")),
+        read.requested_gpus(pl.col("tres_per_node")) * nodes,
+        read.requested_gpus(pl.col("tres_per_task")) * pl.col("tasks"),
         pl.lit(0.0),
     )
     return asked.select(
@@ -209,16 +219,25 @@ def _records(jobs: pl.DataFrame) -> pl.DataFrame:
         "start_time",
         pl.col("restart_cnt").alias("attempt"),
         pl.col("job_state").alias("state"),
+        _elapsed_s(told_s).alias("elapsed"),
+        pl.lit(told_s).alias("as_of"),
+    )
+
+
+def _elapsed_s(told_s: float) -> pl.Expr:
+    """How long jobs have run, without the time that they were suspended, as Slurm counts it."""
+    before = pl.col("pre_sus_time").fill_null(0.0)
+    since = pl.lit(told_s) - pl.coalesce(_positive("suspend_time"), _positive("start_time"))
+    resumed = pl.col("suspend_time") > 0
+    return (
+        pl.when(pl.col("job_state") == "SUSPENDED")
+        .then("pre_sus_time")
+        .when(resumed)
+        .then(since.clip(0.0) + before)
+        .otherwise(since.clip(0.0))
     )
 
 
 def _positive(value: str | pl.Expr) -> pl.Expr:
     column = pl.col(value) if isinstance(value, str) else value
     return pl.when(column > 0).then(column)
-
-
-def _gpus(field: str) -> pl.Expr:
-    """GPUs that a request such as "gres:gpu:2" or "gres/gpu:a100" names; null where it has none."""
-    found = pl.col(field).str.extract_all(_GPUS_ASKED)
-    count = pl.element().str.extract(r"[:=](\d+)(?:\(.*)?$").cast(pl.Float64).fill_null(1.0)
-    return _positive(found.list.eval(count).list.sum())

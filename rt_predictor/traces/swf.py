@@ -51,7 +51,7 @@ _QUEUE = "queue"
 
 
 def read_swf(path: Path, options: ReadOptions, progress: Progress | None) -> Trace:
-    """Reads a log in the Standard Workload Format.
+    """Read a log in the Standard Workload Format.
 
     Processors are the requested ones, else the allocated ones; memory is the requested memory per
     processor times the processors, never the used memory; nodes, QoS and GPUs are not in the
@@ -125,7 +125,7 @@ def _records(data: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_starts(jobs: pl.DataFrame, tally: Tally) -> tuple[pl.DataFrame, str]:
-    """Settles the jobs without a wait.
+    """Settle the jobs without a wait.
 
     A log that knows no wait at all (a workload model, or a log of starts) is taken to start its
     jobs at once. In a log that knows waits, a job without one has no place in time: when it ended,
@@ -144,7 +144,7 @@ def _with_starts(jobs: pl.DataFrame, tally: Tally) -> tuple[pl.DataFrame, str]:
 
 @dataclass(frozen=True)
 class _Header:
-    """What the header comments say."""
+    """Values of the header comments."""
 
     unix_start_time_s: float
     marks_backfilled: bool
@@ -173,7 +173,7 @@ def _epoch_s(text: str) -> float | None:
 
 
 def _with_partition(jobs: pl.DataFrame, header: _Header) -> tuple[pl.DataFrame, str]:
-    """Settles which column is the partition; the queue column goes."""
+    """Settle which column is the partition; the queue column goes."""
     queue, partition = jobs[_QUEUE], jobs["partition"]
     jobs = jobs.drop(_QUEUE)
     if queue.null_count() < queue.len():

@@ -14,10 +14,9 @@ from rt_predictor.jobs.outcomes import Skip
 from rt_predictor.traces import expressions as read
 from rt_predictor.traces.column_map import KINDS, ColumnMap, Kind, recognise
 from rt_predictor.traces.detect import csv_names, csv_separator, first_line
-from rt_predictor.traces.notes import read_notes
 from rt_predictor.traces.records import complete_jobs, first_reason
 from rt_predictor.traces.source import Progress, last_quoted_record_end, read_head, text_blocks
-from rt_predictor.traces.tally import Tally
+from rt_predictor.traces.tally import Tally, read_notes
 from rt_predictor.traces.texts import KIND_NAMES, cleaned, one_line_of, text_of_float, value_of
 from rt_predictor.traces.trace import ReadOptions, Trace, TraceFormat
 
@@ -30,7 +29,7 @@ _NO_NUMBER = pl.lit(None, pl.Float64)
 
 
 def read_csv(path: Path, options: ReadOptions, progress: Progress | None) -> Trace:
-    """Reads comma-, semicolon- or tab-separated text with a header line.
+    """Read comma-, semicolon- or tab-separated text with a header line.
 
     Columns are found by `options.columns`, else by the header. Times are ISO (local to
     `options.timezone` where they carry no zone) or epoch numbers. Raises TraceError.
@@ -47,7 +46,7 @@ def read_csv(path: Path, options: ReadOptions, progress: Progress | None) -> Tra
 
 
 def read_parquet(path: Path, options: ReadOptions, progress: Progress | None) -> Trace:
-    """Reads a Parquet file, in slices of rows. As `read_csv`; typed columns are taken as typed.
+    """Read a Parquet file, in slices of rows. As `read_csv`; typed columns are taken as typed.
 
     Raises TraceError.
     """
@@ -71,7 +70,7 @@ def read_parquet(path: Path, options: ReadOptions, progress: Progress | None) ->
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where one file keeps what, checked against the columns that it has."""
+    """Columns of one file by what they hold, checked against those that it has."""
 
     path: Path
     map: ColumnMap
@@ -79,7 +78,7 @@ class _Columns:
 
     @classmethod
     def of(cls, path: Path, names: Sequence[str], options: ReadOptions) -> "_Columns":
-        """Adds to the map of the options the columns that the header tells.
+        """Add to the map of the options the columns that the header tells.
 
         Raises TraceError where a mapped column is missing or there twice, or too little is mapped.
         """
@@ -290,7 +289,7 @@ def csv_frame(
 
 
 def _csv_labels(names: Sequence[str]) -> list[str]:
-    """Column names, told apart by their place where the file has one twice."""
+    """Column names, told apart by their index where the file has one twice."""
     return [
         name if list(names).count(name) == 1 else f"{name} in column {at}"
         for at, name in enumerate(names, 1)

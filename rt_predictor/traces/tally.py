@@ -1,20 +1,36 @@
-"""Gathers the records of a log block by block, and keeps account of those that are no jobs."""
+"""Tally of a log: its records, gathered block by block, and an account of what is no job."""
 
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from rt_predictor.errors import NoJobsError, TraceError
 from rt_predictor.jobs.identity import without_home
+from rt_predictor.jobs.names import unread_columns
 from rt_predictor.jobs.outcomes import screened
 from rt_predictor.jobs.schema import JOB_SCHEMA
+from rt_predictor.jobs.states import unknown_states
 from rt_predictor.traces.records import cancelled_jobs, open_jobs
 from rt_predictor.traces.trace import NO_JOBS, MalformedLine, ReadOptions, Trace, TraceFormat
 
 SHOWN_LINES = 5
 SHOWN_CHARS = 80
+_MAIN_FIELDS = (
+    "processors_req",
+    "nodes_req",
+    "mem_req",
+    "gpus_req",
+    "time_req",
+    "partition",
+    "qos",
+    "user",
+    "account",
+    "job_name",
+)
+"""Fields of a request that make predictions better where they are known."""
 
 
 class Tally:
@@ -33,7 +49,7 @@ class Tally:
         self._open: list[pl.DataFrame] = []
 
     def add(self, records: pl.DataFrame, raw: pl.DataFrame) -> None:
-        """Takes in one block: a record frame, and what it was read from, row by row the same."""
+        """Take in one block: a record frame, and what it was read from, row by row the same."""
         self._lines += records.height
         malformed = records["malformed"].is_not_null()
         if malformed.any():
@@ -63,7 +79,7 @@ class Tally:
         return jobs
 
     def check_any(self, jobs: pl.DataFrame) -> None:
-        """Raises NoJobsError where there must be jobs and are none, saying what there is."""
+        """Raise NoJobsError where there must be jobs and are none, saying what there is."""
         if not jobs.is_empty() or (self._options.may_be_empty and self._lines):
             return
         if not self._lines:
@@ -102,7 +118,7 @@ class Tally:
             malformed=tuple(self._malformed),
             malformed_count=self._malformed_count,
             skipped=dict(self._skipped),
-            notes=notes,
+            notes=(*notes, *_state_notes(found.plausible["state"])),
             cancelled=self._prepared(pl.concat([NO_JOBS, *self._cancelled]), origin_s),
             open=self._prepared(pl.concat([NO_JOBS, *self._open]), origin_s),
             quarantined=found.quarantined,
@@ -116,7 +132,8 @@ class Tally:
 
     def _show(self, records: pl.DataFrame, raw: pl.DataFrame, rows: pl.Series) -> None:
         for row in rows.head(SHOWN_LINES - len(self._malformed)).to_list():
-            text = ", ".join("" if value is None else str(value) for value in raw.row(row))
+            values = raw.row(row) if self._options.quotes else ()
+            text = ", ".join("" if value is None else str(value) for value in values)
             shown = text[:SHOWN_CHARS] + ("…" if len(text) > SHOWN_CHARS else "")
             self._malformed.append(
                 MalformedLine(
@@ -139,9 +156,42 @@ class Tally:
         )
 
 
+def _state_notes(states: pl.Series) -> Iterator[str]:
+    """Note the words that are no known state: how these jobs ended is not known."""
+    if unknown := unknown_states(states):
+        shown = [f"{word} ({count:,})" for word, count in unknown.items()][:SHOWN_LINES]
+        more = ", …" if len(unknown) > SHOWN_LINES else ""
+        yield (
+            f"states that are not known: {', '.join(shown)}{more}; these jobs count as ended, "
+            "nobody knows how"
+        )
+
+
 def sorted_jobs(jobs: pl.DataFrame) -> pl.DataFrame:
     """The columns of `JOB_SCHEMA`, sorted by submit time, then as they were."""
     jobs = jobs.select(*JOB_SCHEMA)
     if jobs["submit_time"].is_sorted():
         return jobs
     return jobs.sort("submit_time", maintain_order=True)
+
+
+def read_notes(unread: Sequence[str], jobs: pl.DataFrame) -> Iterator[str]:
+    """Notes on the columns of a file that are not read, and on fields that no job has.
+
+    `jobs` has columns of `JOB_SCHEMA`.
+    """
+    yield from unread_notes(unread, jobs)
+    empty = _empty_columns(jobs) if len(jobs) else []
+    if missing := [name for name in _MAIN_FIELDS if name in empty]:
+        yield f"no job has {', '.join(missing)}"
+
+
+def unread_notes(unread: Sequence[str], jobs: pl.DataFrame) -> Iterator[str]:
+    """A note on the columns of a file that are not read, each with the field that it may be."""
+    if unread:
+        yield f"columns that are not read: {unread_columns(unread, _empty_columns(jobs))}"
+
+
+def _empty_columns(jobs: pl.DataFrame) -> list[str]:
+    nulls = jobs.null_count().row(0, named=True)
+    return [name for name in nulls if nulls[name] == jobs.height]

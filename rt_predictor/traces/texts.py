@@ -1,4 +1,4 @@
-"""What the texts of a table of jobs say, in the units of a job frame."""
+"""Values of the texts of a table of jobs, in the units of a job frame."""
 
 import polars as pl
 
@@ -30,7 +30,7 @@ def value_of(
     nodes: pl.Expr,
     processors: pl.Expr,
 ) -> pl.Expr:
-    """What a cleaned text says; null where it does not fit the kind.
+    """Return the value of a cleaned text; null where it does not fit the kind.
 
     factor: of a bare number, to the unit of the job frame.
     timezone: of times that carry none.
@@ -63,5 +63,5 @@ def text_of_float(column: pl.Expr) -> pl.Expr:
 
 
 def one_line_of(error: BaseException) -> str:
-    """What an error of Polars says, without the lines of advice that follow."""
+    """Return the message of a Polars error, without the lines of advice that follow."""
     return str(error).partition("\n")[0]

@@ -13,6 +13,7 @@ from rt_predictor.history.log_tokens import LogTokens
 from rt_predictor.model.bundle import Bundle
 from rt_predictor.model.documents import GraphDocument
 from rt_predictor.model.fingerprints import Fingerprints
+from rt_predictor.model.network import check_inputs
 from rt_predictor.model.session import CPU, ModelSession
 from rt_predictor.training.boosting.fit import LIBRARIES
 from rt_predictor.training.export.network_graph import OUTPUT
@@ -25,8 +26,8 @@ _PIECE = 8192
 
 
 @dataclass(frozen=True)
-class Said:
-    """What the graph says of n jobs; S points each."""
+class GraphOutput:
+    """Raw output of the graph for n jobs, before recalibration; S points each."""
 
     support_s: Float32
     """[n, S] runtimes, in the order of the graph"""
@@ -36,7 +37,7 @@ class Said:
 
 @dataclass(frozen=True)
 class AskedJobs:
-    """Jobs that can be asked for, with what history says of them."""
+    """Jobs to ask a model about, with their tokens from history."""
 
     asked: Asked
     """[n]"""
@@ -52,13 +53,13 @@ class AskedJobs:
         return len(self.asked)
 
     def inputs(self, rows: NDArray[np.int64]) -> Float32:
-        """Return what the graph takes of some of them: [m, WIDTH]."""
+        """Return the input of the graph for some of them: [m, WIDTH]."""
         return assemble(self.asked[rows], self.tokens.gather(rows))
 
 
 @dataclass(frozen=True)
 class Answering:
-    """A graph that is ready to answer, and what it was made from."""
+    """A graph that is ready to answer, with its sizes and its origin."""
 
     session: ModelSession
     graph: GraphDocument
@@ -70,21 +71,22 @@ class Answering:
     @classmethod
     def of(cls, bundle: Bundle) -> "Answering":
         """Return the model of a bundle. Raises BundleError where it does not fit this program."""
+        check_inputs(bundle)
         info = bundle.info
         session = ModelSession(bundle.graph, OUTPUT, (CPU,))
         return cls(session, info.graph, info.kind, info.model_version, info.fingerprints())
 
-    def ask(self, jobs: AskedJobs, rows: NDArray[np.int64]) -> Iterator[tuple[slice, Said]]:
-        """Answer some jobs piece by piece; with each, which of `rows` it is about."""
+    def ask(self, jobs: AskedJobs, rows: NDArray[np.int64]) -> Iterator[tuple[slice, GraphOutput]]:
+        """Yield the outputs for jobs piece by piece, each with the slice of `rows` it is for."""
         for first in range(0, len(rows), _PIECE):
             piece = slice(first, first + _PIECE)
             out = self.session.run(jobs.inputs(rows[piece]))
-            yield piece, Said(out[:, : self.graph.points], out[:, self.graph.points :])
+            yield piece, GraphOutput(out[:, : self.graph.points], out[:, self.graph.points :])
 
-    def members(self, said: Said) -> dict[str, Array]:
-        """Return what each booster says by name: [n] s."""
+    def members(self, output: GraphOutput) -> dict[str, Array]:
+        """Return the proposals of each booster by name: [n] s."""
         return {
-            name: said.support_s[:, self.graph.tokens + place].astype(np.float64)
-            for place, name in enumerate(self.graph.proposals)
+            name: output.support_s[:, self.graph.tokens + column].astype(np.float64)
+            for column, name in enumerate(self.graph.proposals)
             if name in LIBRARIES
         }

@@ -17,17 +17,16 @@ from rt_predictor.training.card import card
 from rt_predictor.training.evidence import learn, recalibration_document
 from rt_predictor.training.fine_tune import figures
 from rt_predictor.training.making import Clock, features_document, library_versions, version_of
-from rt_predictor.training.network.fit import Plan as Steps
-from rt_predictor.training.network.fit import fit
+from rt_predictor.training.model_graph import ModelGraph, weights_bytes
+from rt_predictor.training.network.fit import Schedule, fit
 from rt_predictor.training.network.forward import Weights
-from rt_predictor.training.network_graph import NetworkGraph, weights_bytes
 from rt_predictor.training.prepare import PreparedLog
 from rt_predictor.training.progress import Plan, Progress, Report, ignore_progress, part_of
-from rt_predictor.training.proposing import by_halves
+from rt_predictor.training.proposing import propose_by_halves
 from rt_predictor.training.split import Rows, Split, split_by_time
 
 _SECONDS = {"boosters": 400.0, "network": 1500.0, "judging": 200.0}
-"""About how long each step takes, to one another."""
+"""Durations of the steps, about, to weigh them in the progress."""
 
 JUDGED_JOBS = 20_000
 """Jobs of a log after its mark that figures and recalibration come from, at most."""
@@ -39,11 +38,11 @@ class BaseLog:
 
     log: PreparedLog
     centre: str
-    """Who ran the system: boosters do not speak of logs of a centre that they have learned from."""
+    """Operator of the system: boosters that learned from its logs do not propose for them."""
     acknowledgement: str | None
     judged: bool
-    """Whether only what had ended before the mark of the test span is learned from; what came after
-    it teaches where recalibration starts from, and gives the figures."""
+    """True: only jobs that had ended before the mark of the test span are learned from, and later
+    jobs give the start of the recalibration and the figures. False: all are learned from."""
 
 
 def train_base(
@@ -69,25 +68,25 @@ def train_base(
     """
     check_replaceable(folder)
     clock, plan, training = Clock(), Plan(_SECONDS, progress), settings.training
-    splits = [_split(one, settings) for one in logs]
+    splits = [_split(base_log, settings) for base_log in logs]
     parts = [split.training for split in splits]
     with clock.step("boosters"):
-        boosters, boosted = by_halves(
-            list(zip((one.log for one in logs), parts, strict=True)),
-            halves_of([one.centre for one in logs]),
+        boosters, boosted = propose_by_halves(
+            list(zip((base_log.log for base_log in logs), parts, strict=True)),
+            halves_of([base_log.centre for base_log in logs]),
             training,
             plan.step("boosters"),
         )
     with clock.step("network"):
         lessons = [
-            one.log.to_learn_from(rows, said, training.seed)
-            for one, rows, said in zip(logs, parts, boosted, strict=True)
+            base_log.log.to_learn_from(rows, proposals, training.seed)
+            for base_log, rows, proposals in zip(logs, parts, boosted, strict=True)
         ]
         network, report = training.network, plan.step("network")
-        steps = Steps(network.passes, network.jobs_a_pass, network.rate, training.seed)
-        weights = fit(lessons, steps, report=report) if start is None else start
+        schedule = Schedule(network.passes, network.jobs_a_pass, network.rate, training.seed)
+        weights = fit(lessons, schedule, report=report) if start is None else start
     with clock.step("verify"):
-        graph = NetworkGraph.build(weights, boosters).proven(logs[0].log, parts[0], boosters)
+        graph = ModelGraph.build(weights, boosters).verified(logs[0].log, parts[0], boosters)
     with clock.step("judge"):
         levels, measured = _judge(logs, splits, graph, settings, plan.step("judging"))
     version = version_of(graph.serialised)
@@ -96,8 +95,10 @@ def train_base(
         kind=BASE,
         trained_at=time.time(),
         training_logs=tuple(
-            LogDocument(name=one.log.name, jobs=len(rows), acknowledgement=one.acknowledgement)
-            for one, rows in zip(logs, parts, strict=True)
+            LogDocument(
+                name=base_log.log.name, jobs=len(rows), acknowledgement=base_log.acknowledgement
+            )
+            for base_log, rows in zip(logs, parts, strict=True)
         ),
         training_span=None,
         graph=graph.document,
@@ -131,25 +132,25 @@ def halves_of(centres: Sequence[str]) -> list[int]:
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of a base model on jobs after the marks; of their logs it knows earlier ones."""
+    """Figures of a base model on jobs after the marks; it knows earlier jobs of the same logs."""
 
     by_log: dict[str, dict[str, float]]
 
     def evaluation(self) -> dict[str, object]:
-        """Return them as an evaluation's JSON has them; empty where nothing was measured."""
+        """Return the figures as an evaluation's JSON has them; empty where nothing was measured."""
         if not self.by_log:
             return {}
         mean = {
-            name: float(np.mean([found[name] for found in self.by_log.values()]))
+            name: float(np.mean([figures[name] for figures in self.by_log.values()]))
             for name in ("mae_s", "crps_s")
         }
         return {"models": {"ensemble": {"mae": mean["mae_s"], "crps": mean["crps_s"]}}}
 
     def sentences(self) -> list[str]:
-        """Return them in words."""
+        """Return the figures in sentences."""
         if not self.by_log:
             return ["It was not judged."]
-        ratios = [found["MAE / best rule"] for found in self.by_log.values()]
+        ratios = [figures["MAE / best rule"] for figures in self.by_log.values()]
         mean = float(np.exp(np.mean(np.log(ratios))))
         return [
             f"On jobs of {len(ratios)} logs after what it learned from, its mean absolute error is "
@@ -159,9 +160,9 @@ class Measured:
         ]
 
 
-def _split(one: BaseLog, settings: Settings) -> Split:
-    log, training = one.log, settings.training
-    if one.judged:
+def _split(base_log: BaseLog, settings: Settings) -> Split:
+    log, training = base_log.log, settings.training
+    if base_log.judged:
         split = split_by_time(log.submit_s, log.end_s, log.rows, training.test_share)
     else:
         split = Split(np.inf, log.rows, log.rows[:0])
@@ -172,33 +173,33 @@ def _split(one: BaseLog, settings: Settings) -> Split:
 def _judge(
     logs: Sequence[BaseLog],
     splits: Sequence[Split],
-    graph: NetworkGraph,
+    graph: ModelGraph,
     settings: Settings,
     report: Report,
 ) -> tuple[LearnedLevels, Measured]:
-    """Return where recalibration starts from, and figures, by what came after the marks."""
+    """Return the start of recalibration, and figures, from jobs after the marks."""
     model = graph.answering(BASE, "candidate", NOTHING_LEARNED)
     later: list[tuple[PreparedLog, Rows]] = []
     by_log = {}
-    for place, (one, split) in enumerate(zip(logs, splits, strict=True)):
+    for number, (base_log, split) in enumerate(zip(logs, splits, strict=True)):
         if len(split.test):
             rng = np.random.default_rng(settings.training.seed)
             count = min(len(split.test), JUDGED_JOBS)
             rows = np.sort(rng.choice(split.test, count, replace=False))
-            later.append((one.log, rows))
-            by_log[one.log.name] = _figures(one.log, rows, graph)
-        report(0.5 * (place + 1) / len(logs))
+            later.append((base_log.log, rows))
+            by_log[base_log.log.name] = _figures(base_log.log, rows, graph)
+        report(0.5 * (number + 1) / len(logs))
     levels = learn(later, model, part_of(report, 0.5, 1.0))
     return levels, Measured(by_log)
 
 
-def _figures(log: PreparedLog, rows: Rows, graph: NetworkGraph) -> dict[str, float]:
-    found = figures(log, rows, graph)
-    said = baselines(log.jobs[log.rows], log.jobs[rows])
-    best = min(float(np.abs(said[name] - log.runtime_s[rows]).mean()) for name in BASELINES)
+def _figures(log: PreparedLog, rows: Rows, graph: ModelGraph) -> dict[str, float]:
+    measured = figures(log, rows, graph)
+    predictions = baselines(log.jobs[log.rows], log.jobs[rows])
+    best = min(float(np.abs(predictions[name] - log.runtime_s[rows]).mean()) for name in BASELINES)
     return {
-        "mae_s": found.mae_s,
-        "crps_s": found.crps_s,
+        "mae_s": measured.mae_s,
+        "crps_s": measured.crps_s,
         "best rule, MAE s": best,
-        "MAE / best rule": found.mae_s / best,
+        "MAE / best rule": measured.mae_s / best,
     }

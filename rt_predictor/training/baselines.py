@@ -1,7 +1,7 @@
-"""What needs no model: the requested time, and what the user's last jobs took.
+"""Baselines that need no model: the requested time, and runtimes of the user's last jobs.
 
-Every baseline sees of other jobs only those that had ended when a job was submitted, and none says
-more than the job's time limit. They share nothing with the model that they are compared with.
+A baseline knows only jobs that had ended when the job was submitted, and its prediction is at most
+the job's time limit. They share nothing with the model that they are compared with.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ BASELINES: tuple[str, ...] = ("request", "last2", "user_median5", "backoff_media
 """Names of those that models are measured by, in the order of the tables."""
 
 USER_RATIO5 = "user_ratio5"
-"""Stands beside them in tables."""
+"""Name of another baseline that tables show."""
 
 _RUNS = 10
 """Finished jobs of a key that are looked at."""
@@ -40,13 +40,14 @@ _PIECE = 1 << 16
 
 
 def baselines(log: pl.DataFrame, test: pl.DataFrame) -> dict[str, Array]:
-    """What each of `BASELINES` and `USER_RATIO5` says of jobs at their submit: [n] seconds each.
+    """Return the predictions of `BASELINES` and `USER_RATIO5` at submit: [n] seconds each.
 
     `last2` is the mean of the user's last two finished jobs (Tsafrir et al. 2007), `user_median5`
     the median of the last five, `backoff_median5` that of the first of several keys which has
     enough, `user_ratio5` the median share of their limit that the user's last five used, of this
-    limit. Who has nothing to go by says the time limit, and of a job without one the median
-    runtime of what had ended before the first job of `test`. Jobs that name no partition share one.
+    limit. A baseline without such jobs predicts the time limit, and for a job without one the
+    median runtime of what had ended before the first job of `test`. Jobs that name no partition
+    count as of one partition.
 
     Args:
         log: all jobs of the log (`JOB_SCHEMA`, with submit, end and a runtime > 0), any order.
@@ -59,7 +60,7 @@ def baselines(log: pl.DataFrame, test: pl.DataFrame) -> dict[str, Array]:
     for fields, least_runs in reversed(_BACKOFF):
         runs = mine if fields == _USER else _last_runs(log, test, fields)
         backoff = np.where(runs.counts() >= least_runs, runs.median_s(5), backoff)
-    found = {
+    predictions = {
         "request": request,
         "last2": mine.mean2_s(),
         "user_median5": mine.median_s(5),
@@ -67,13 +68,13 @@ def baselines(log: pl.DataFrame, test: pl.DataFrame) -> dict[str, Array]:
         USER_RATIO5: mine.median_used(5) * limit,
     }
     return {
-        name: np.fmin(np.where(np.isnan(says), request, says), limit)
-        for name, says in found.items()
+        name: np.fmin(np.where(np.isnan(predicted), request, predicted), limit)
+        for name, predicted in predictions.items()
     }
 
 
 def user_runs(log: pl.DataFrame, test: pl.DataFrame, most: int = 64) -> Array:
-    """Finished jobs of each job's user that were known at its submit: [n], counted up to `most`.
+    """Return the finished jobs of each job's user known at its submit: [n], counted up to `most`.
 
     log, test: as for `baselines`.
     """
@@ -98,8 +99,8 @@ class _Runs:
 
     def mean2_s(self) -> Array:
         """[n] mean of the last two; NaN where there are not two."""
-        both = (self.runtime_s[:, 0] + self.runtime_s[:, 1]) * np.float32(0.5)
-        return np.asarray(both, dtype=np.float64)
+        mean = (self.runtime_s[:, 0] + self.runtime_s[:, 1]) * np.float32(0.5)
+        return np.asarray(mean, dtype=np.float64)
 
     def median_s(self, last: int) -> Array:
         """[n] median of the last so many, NaN where there are none."""
@@ -111,7 +112,7 @@ class _Runs:
 
 
 def _median(values: Float) -> Array:
-    """Median of the values of each row that are not NaN; NaN where all are."""
+    """Return the median of each row's values that are not NaN; NaN where all are."""
     ordered = np.sort(values, axis=1)  # NaN comes last
     counts = np.count_nonzero(~np.isnan(values), axis=1)
     rows = np.arange(len(values))
@@ -128,7 +129,7 @@ class _Ended:
     keys: Ids
     """[k] ascending"""
     entries: NDArray[np.int64]
-    """[e] ascending: number of the key times the jobs of the log, and place by end"""
+    """[e] ascending: number of the key times the jobs of the log, plus rank by end"""
     end_s: Array
     """[n] ascending"""
     runtime_s: Float
@@ -142,21 +143,21 @@ class _Ended:
         end_s, runtime_s = numbers(log, "end_time"), numbers(log, "runtime")
         order = np.lexsort((runtime_s, end_s))
         owners = _keys(log, fields)[order]
-        places = np.flatnonzero(owners != NULL_ID)
-        keys, owned = np.unique(owners[places], return_inverse=True)
+        ranks = np.flatnonzero(owners != NULL_ID)
+        keys, owned = np.unique(owners[ranks], return_inverse=True)
         used = (runtime_s / numbers(log, "time_req")).astype(np.float32)
         return cls(
             keys,
-            np.sort(owned * len(log) + places),
+            np.sort(owned * len(log) + ranks),
             end_s[order],
             runtime_s[order].astype(np.float32),
             used[order],
         )
 
     def find(self, keys: Ids, at_s: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where in `entries` those of n keys begin, and where those end that had ended by n times.
+        """Return the range in `entries` of the jobs of n keys that had ended by n times: both [n].
 
-        Both are equal where there are none.
+        First index and the one after the last; equal where there are no such jobs.
         """
         if not len(self.keys):
             nowhere = np.zeros(len(keys), dtype=np.int64)
@@ -170,24 +171,23 @@ class _Ended:
 
 def _last_runs(log: pl.DataFrame, test: pl.DataFrame, fields: Sequence[str]) -> _Runs:
     ended = _Ended.of(log, fields)
-    found = _Runs(*np.full((2, len(test), _RUNS), np.nan, dtype=np.float32))
+    runs = _Runs(*np.full((2, len(test), _RUNS), np.nan, dtype=np.float32))
     keys, submit_s = _keys(test, fields), numbers(test, "submit_time")
     for first in range(0, len(test) if len(ended.keys) else 0, _PIECE):
         piece = slice(first, first + _PIECE)
         starts, stops = ended.find(keys[piece], submit_s[piece])
-        places = stops[:, None] - np.arange(1, _RUNS + 1)
-        inside = places >= starts[:, None]
-        jobs = ended.entries[places[inside]] % len(ended.end_s)
-        found.runtime_s[piece][inside] = ended.runtime_s[jobs]
-        found.used[piece][inside] = ended.used[jobs]
-    return found
+        entry = stops[:, None] - np.arange(1, _RUNS + 1)
+        inside = entry >= starts[:, None]
+        jobs = ended.entries[entry[inside]] % len(ended.end_s)
+        runs.runtime_s[piece][inside] = ended.runtime_s[jobs]
+        runs.used[piece][inside] = ended.used[jobs]
+    return runs
 
 
 def _keys(jobs: pl.DataFrame, fields: Sequence[str]) -> Ids:
-    """Ids of the values of some fields together: [n], `NULL_ID` for jobs without such a key.
+    """Return ids of the values of several fields together: [n], `NULL_ID` for jobs without a key.
 
-    Who has no name has nothing in common with others who have none; a log that names no partition
-    has one.
+    Jobs without a user share no key with each other; jobs without a partition share one.
     """
     keys = np.zeros(len(jobs), dtype=np.uint64)
     for name in fields:
@@ -198,6 +198,6 @@ def _keys(jobs: pl.DataFrame, fields: Sequence[str]) -> Ids:
 
 
 def _typical_runtime_s(log: pl.DataFrame, test: pl.DataFrame) -> float:
-    """NaN where nothing had ended."""
+    """Return the median runtime before the first job of `test`; NaN where nothing had ended."""
     ended = log.filter(pl.col("end_time") <= test["submit_time"].min())["runtime"]
     return float(np.median(ended.to_numpy())) if len(ended) else float("nan")

@@ -30,22 +30,22 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Beside:
-    """Figures of both on the jobs that both answered; ratios below 1 are to our credit."""
+    """Figures of both on the jobs that both answered; ratios below 1 where ours are better."""
 
     jobs: int
     mae_ratio: float
     crps_s: float
     """Ours."""
     their_crps_s: float
-    """That of its point and intervals as a step function."""
+    """CRPS of its point and intervals, taken as a step function."""
     crps_ratio: float
     brier: float | None
     """None where no job has a limit."""
     their_brier: float | None
     equal_cuts: EqualCuts | None
-    """What following recommended limits frees where both cut the same share of jobs."""
+    """Core-hours freed by recommended limits where both cut the same share of jobs."""
     freed_ratio: float | None
-    """Above 1 to our credit."""
+    """Above 1 where ours free more."""
 
 
 def read_answers(path: Path) -> pl.DataFrame:
@@ -63,7 +63,7 @@ def read_answers(path: Path) -> pl.DataFrame:
 
 
 def compare(replayed: Replayed, answers: pl.DataFrame) -> Beside:
-    """Return the figures on the jobs that both answered, told by id and submit.
+    """Return the figures on the jobs that both answered, matched by id and submit.
 
     Raises TrainingError where hardly any is in both.
     """
@@ -112,7 +112,7 @@ def _brier(chance: Array, limit_s: Array, runtime_s: Array) -> float | None:
 
 
 def _common(jobs: pl.DataFrame, answers: pl.DataFrame) -> tuple[list[int], list[int]]:
-    """Return the places of jobs that are in both frames, in each of them."""
+    """Return the rows, in each of two frames, of the jobs that are in both."""
     keys = ["job_id", "submit_time", "occurrence"]
     ours, theirs = (
         frame.select("job_id", "submit_time")
@@ -120,5 +120,5 @@ def _common(jobs: pl.DataFrame, answers: pl.DataFrame) -> tuple[list[int], list[
         .with_row_index(name)
         for name, frame in (("ours", jobs), ("theirs", answers))
     )
-    both = ours.join(theirs, on=keys, nulls_equal=True).sort("ours")
-    return both["ours"].to_list(), both["theirs"].to_list()
+    common = ours.join(theirs, on=keys, nulls_equal=True).sort("ours")
+    return common["ours"].to_list(), common["theirs"].to_list()

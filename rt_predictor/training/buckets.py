@@ -24,17 +24,17 @@ _RUNTIME_LABELS = (
 )
 _SIZE_EDGES = (2, 9, 33, 129, 513)
 _SIZE_LABELS = ("1", "2 to 8", "9 to 32", "33 to 128", "129 to 512", "513 and more")
-_NOT_SAID = "not said"
+_UNKNOWN = "not said"
 _OTHERS = "all others"
 
 
 @dataclass(frozen=True)
 class Buckets:
-    """One way to tell kinds of jobs apart."""
+    """Kinds of n jobs by one property."""
 
     labels: tuple[str, ...]
-    places: NDArray[np.int64]
-    """[n] the label of each job."""
+    indices: NDArray[np.int64]
+    """[n] index of the label of each job."""
 
 
 @dataclass(frozen=True)
@@ -71,42 +71,42 @@ class BlockMetrics:
 
 
 def kinds_of_jobs(replayed: Replayed) -> dict[str, Buckets]:
-    """Every way to tell jobs apart, by name: runtime, size, partition, history and user.
+    """Return the kinds of jobs by runtime, size, partition, history and user.
 
-    Users are numbered, most jobs first; their names are not told.
+    Users are numbered, most jobs first; their names do not appear.
     """
     jobs = replayed.jobs
     users = _by_name(jobs["user"])
     ranks = range(1, len(users.labels) - 1)
-    numbered = (*(f"user {rank}" for rank in ranks), _OTHERS, _NOT_SAID)
+    numbered = (*(f"user {rank}" for rank in ranks), _OTHERS, _UNKNOWN)
     return {
         "runtime": _by_edges(numbers(jobs, "runtime"), _RUNTIME_EDGES_S, _RUNTIME_LABELS),
         "size": _by_edges(numbers(jobs, "processors_req"), _SIZE_EDGES, _SIZE_LABELS),
         "partition": _by_name(jobs["partition"]),
         "history": Buckets(HISTORY_LABELS, history_groups(replayed.user_runs)),
-        "user": Buckets(numbered, users.places),
+        "user": Buckets(numbered, users.indices),
     }
 
 
 def bucket_metrics(
     buckets: Buckets, answers: Mapping[str, Array], intervals: Intervals, runtime_s: Array
 ) -> tuple[BucketMetrics, ...]:
-    """Figures of each kind of jobs that there are any of.
+    """Return the figures of each kind that has jobs.
 
     Args:
-        buckets: how the [n] jobs are told apart.
+        buckets: the kinds of the [n] jobs.
         answers: [n] predictions by name; "ensemble" is one of them.
         intervals: those of the default level.
         runtime_s: [n] what the jobs took.
     """
-    found = []
-    for place, label in enumerate(buckets.labels):
-        inside = np.flatnonzero(buckets.places == place)
+    metrics = []
+    for number, label in enumerate(buckets.labels):
+        inside = np.flatnonzero(buckets.indices == number)
         if len(inside):
             runtime = runtime_s[inside]
             ensemble = point_metrics(answers["ensemble"][inside], runtime)
             here = Intervals(intervals.level, intervals.lower_s[inside], intervals.upper_s[inside])
-            found.append(
+            metrics.append(
                 BucketMetrics(
                     label=label,
                     jobs=len(inside),
@@ -117,7 +117,7 @@ def bucket_metrics(
                     mean_width=here.mean_width_s(),
                 )
             )
-    return tuple(found)
+    return tuple(metrics)
 
 
 def block_metrics(
@@ -126,7 +126,7 @@ def block_metrics(
     intervals: tuple[Intervals, ...],
     runtime_s: Array,
 ) -> tuple[BlockMetrics, ...]:
-    """Figures over the replay: ten blocks, fewer where there are fewer jobs.
+    """Return figures over the replay: ten blocks, fewer where there are fewer jobs.
 
     Args:
         submit_s: [n] ascending.
@@ -152,20 +152,21 @@ def _mae(
     answers: Mapping[str, Array], rows: NDArray[np.int64], runtime_s: Array
 ) -> dict[str, float]:
     return {
-        name: float(np.abs(says[rows] - runtime_s[rows]).mean()) for name, says in answers.items()
+        name: float(np.abs(answer[rows] - runtime_s[rows]).mean())
+        for name, answer in answers.items()
     }
 
 
 def _by_edges(values: Array, edges: tuple[float, ...], labels: tuple[str, ...]) -> Buckets:
-    """Label i holds edge i - 1 <= value < edge i; NaN is not said."""
-    places = np.searchsorted(np.array(edges), values, side="right")
+    """Return buckets whose label i is of edge i - 1 <= value < edge i; NaN is not said."""
+    indices = np.searchsorted(np.array(edges), values, side="right")
     return Buckets(
-        (*labels, _NOT_SAID), np.where(np.isnan(values), len(labels), places).astype(np.int64)
+        (*labels, _UNKNOWN), np.where(np.isnan(values), len(labels), indices).astype(np.int64)
     )
 
 
 def _by_name(names: pl.Series) -> Buckets:
-    """The names with most jobs, then all others, then the jobs without a name."""
+    """Return buckets of the names with most jobs, all others, and jobs without a name."""
     counts = (
         pl.DataFrame({"name": names})
         .drop_nulls()
@@ -174,6 +175,6 @@ def _by_name(names: pl.Series) -> Buckets:
         .sort("len", "name", descending=[True, False])
     )
     most = counts["name"].head(NAMED).to_list()
-    place_of = {name: place for place, name in enumerate(most)} | {None: len(most) + 1}
-    places = [place_of.get(name, len(most)) for name in names.to_list()]
-    return Buckets((*most, _OTHERS, _NOT_SAID), np.array(places, dtype=np.int64))
+    index_of = {name: index for index, name in enumerate(most)} | {None: len(most) + 1}
+    indices = [index_of.get(name, len(most)) for name in names.to_list()]
+    return Buckets((*most, _OTHERS, _UNKNOWN), np.array(indices, dtype=np.int64))

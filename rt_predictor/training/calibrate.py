@@ -1,4 +1,4 @@
-"""What calibration jobs say of limits, and of the plainest intervals, to compare with."""
+"""Overruns of limits, and widths of constant intervals to compare with, from earlier jobs."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ _OVERRUN_SHARE = 0.995
 
 
 def fit_limit_overrun(runtime_s: Array, time_req_s: Array) -> float:
-    """How far past their limit jobs run at most, but for a few: a factor of at least 1.
+    """Return the factor of their limit that jobs do not exceed, but for a few; at least 1.
 
     Args:
         runtime_s: [n] what jobs took.
@@ -21,7 +21,7 @@ def fit_limit_overrun(runtime_s: Array, time_req_s: Array) -> float:
 
 
 def constant_width(predicted_s: Array, runtime_s: Array, level: float) -> float:
-    """The factor f such that [p / f, p * f] held `level` of the calibration jobs.
+    """Return the factor f such that [p / f, p * f] held `level` of the calibration jobs.
 
     Split-conformal prediction (Vovk et al. 2005; Lei et al. 2018) with one width in log runtime.
     """

@@ -27,6 +27,7 @@ from rt_predictor.training.metrics import (
 )
 from rt_predictor.training.prepare import PreparedLog
 from rt_predictor.training.regular_jobs import (
+    RegularJobs,
     RegularScores,
     Series,
     empirical_ends_s,
@@ -39,7 +40,7 @@ from rt_predictor.training.scores import IntervalScores, falling_share, interval
 from rt_predictor.training.usefulness import Ran, Usefulness, usefulness
 
 ENSEMBLE = "ensemble"
-"""Name of what is answered, beside its members."""
+"""Name of the served prediction in tables, beside its members."""
 
 REQUEST_ONLY = "request_only"
 
@@ -62,13 +63,13 @@ class DistributionMetrics:
 
 @dataclass(frozen=True)
 class AskedAgainMetrics:
-    """What is answered to the same jobs with other limits."""
+    """Figures of answers to the same jobs with other limits."""
 
     jobs: int
     falling: float
     """Share of steps to a limit a quarter longer at which the prediction falls."""
     recommended_holds: Mapping[str, float]
-    """Confidence -> share of jobs that, asked again with the limit recommended at it, are told a
+    """Confidence -> share of jobs that, asked again with the limit recommended at it, get a
     chance of a timeout that this confidence allows; NaN where none was recommended."""
     recommended: Mapping[str, float]
     """Confidence -> share of jobs that a limit is recommended to: all but those whose own is not
@@ -81,16 +82,16 @@ class Evaluation:
 
     trace: str
     kind: str
-    """What answered."""
+    """Kind of the model that answered."""
     model_version: str
     retrain_every_days: float | None
     """Days of the log after which the model was tuned anew; None if it never was."""
     jobs_train: int
     jobs_test: int
     models: Mapping[str, PointMetrics]
-    """What is answered, and each member on its own."""
+    """The served prediction, and each member on its own."""
     baselines: Mapping[str, PointMetrics]
-    """Those that need no model, and what is answered without users and history."""
+    """Rules that need no model, and the model without users and history."""
     distribution: DistributionMetrics
     interval: IntervalScores
     """Of the default level."""
@@ -101,7 +102,7 @@ class Evaluation:
     timeouts: TimeoutMetrics | None
     """None where no job has a limit."""
     usefulness: Mapping[str, Usefulness]
-    """Confidence -> what following the recommended limits would have done; empty without limits."""
+    """Confidence -> effect of following the recommended limits; empty without limits."""
     asked_again: AskedAgainMetrics | None
     """None where no job has a limit."""
     beside: Beside | None
@@ -116,22 +117,22 @@ class Evaluation:
     """By runtime, size, partition, history and user."""
 
     def to_json(self) -> dict[str, object]:
-        """As plain dicts, lists and numbers; None for what is not a number."""
+        """Return it as plain dicts, lists and numbers; None for NaN and infinity."""
         return {name: _plain(value) for name, value in asdict(self).items()}
 
 
 def evaluate(
     log: PreparedLog, replayed: Replayed, level: float, beside: Beside | None = None
 ) -> Evaluation:
-    """Measure everything on the replayed jobs.
+    """Return all figures of the replayed jobs.
 
     Args:
-        log: all of its jobs: what the baselines know.
+        log: with all of its jobs, which the baselines know.
         replayed: the answers and the outcomes.
         level: the default level, one of `replayed.levels`.
         beside: the figures of another edition's answers.
 
-    Raises ValueError where the level is none of them.
+    Raises ValueError where `level` is not one of the replayed levels.
     """
     if level not in replayed.levels:
         known = ", ".join(f"{other:g}" for other in replayed.levels)
@@ -145,7 +146,7 @@ def evaluate(
         others[REQUEST_ONLY] = replayed.request_only_s
     answers = {**models, **others}
     by_level = intervals_by_level(replayed)
-    figures = tuple(_interval_scores(replayed, place) for place in range(len(by_level)))
+    figures = tuple(_interval_scores(replayed, column) for column in range(len(by_level)))
     return Evaluation(
         trace=log.name,
         kind=replayed.kind,
@@ -153,8 +154,8 @@ def evaluate(
         retrain_every_days=replayed.retrain_every_days,
         jobs_train=replayed.jobs_train,
         jobs_test=len(jobs),
-        models={name: point_metrics(says, runtime) for name, says in models.items()},
-        baselines={name: point_metrics(says, runtime) for name, says in others.items()},
+        models={name: point_metrics(answer, runtime) for name, answer in models.items()},
+        baselines={name: point_metrics(answer, runtime) for name, answer in others.items()},
         distribution=DistributionMetrics(
             float(replayed.crps_s.mean()), float(replayed.crps_sqrt_s.mean())
         ),
@@ -169,7 +170,7 @@ def evaluate(
         beside=beside,
         users=jobs["user"].drop_nulls().n_unique(),
         user_mae={
-            name: per_user_mae(says, runtime, jobs["user"]) for name, says in answers.items()
+            name: per_user_mae(answer, runtime, jobs["user"]) for name, answer in answers.items()
         },
         blocks=block_metrics(jobs["submit_time"].to_numpy(), answers, by_level, runtime),
         buckets={
@@ -180,25 +181,25 @@ def evaluate(
 
 
 def intervals_by_level(replayed: Replayed) -> tuple[Intervals, ...]:
-    """Return what was answered, one value a level."""
+    """Return the served intervals, one value a level."""
     return tuple(
-        Intervals(level, replayed.lower_s[:, place], replayed.upper_s[:, place])
-        for place, level in enumerate(replayed.levels)
+        Intervals(level, replayed.lower_s[:, column], replayed.upper_s[:, column])
+        for column, level in enumerate(replayed.levels)
     )
 
 
-def _interval_scores(replayed: Replayed, place: int) -> IntervalScores:
+def _interval_scores(replayed: Replayed, column: int) -> IntervalScores:
     return interval_scores(
-        (replayed.lower_s[:, place], replayed.upper_s[:, place]),
-        (replayed.constant_lower_s[:, place], replayed.constant_upper_s[:, place]),
+        (replayed.lower_s[:, column], replayed.upper_s[:, column]),
+        (replayed.constant_lower_s[:, column], replayed.constant_upper_s[:, column]),
         replayed.jobs["runtime"].to_numpy(),
         replayed.user_runs,
-        replayed.levels[place],
+        replayed.levels[column],
     )
 
 
 def series_of(log: PreparedLog) -> Series:
-    """Return the jobs of a log by who asked for how much; those of unknown users belong to none."""
+    """Return the jobs of a log grouped by user and request; unknown users are in no group."""
     users = log.columns.keys[:, USER]
     requests = log.columns.columns[:, COLUMN["request_id"]].astype(np.uint64)
     groups = np.unique(np.stack([users, requests]), axis=1, return_inverse=True)[1].ravel()
@@ -213,31 +214,31 @@ def series_of(log: PreparedLog) -> Series:
 
 def _regular_scores(log: PreparedLog, replayed: Replayed) -> tuple[RegularScores, ...]:
     series = series_of(log)
-    found = regular_jobs(series)
-    empirical = empirical_ends_s(series, found, REGULAR_LEVELS)
-    place_of = np.full(len(log), -1)
-    place_of[replayed.rows] = np.arange(len(replayed.rows))
-    places = place_of[found.rows]
-    tested = places >= 0
+    regular = regular_jobs(series)
+    empirical = empirical_ends_s(series, regular, REGULAR_LEVELS)
+    answer_of = np.full(len(log), -1)
+    answer_of[replayed.rows] = np.arange(len(replayed.rows))
+    answers = answer_of[regular.rows]
+    tested = answers >= 0
     return tuple(
         regular_scores(
-            type(found)(found.rows[tested], found.median_s[tested]),
-            _ends(replayed, level, places[tested]),
+            RegularJobs(regular.rows[tested], regular.median_s[tested]),
+            _ends(replayed, level, answers[tested]),
             (empirical[0][tested, column], empirical[1][tested, column]),
-            log.runtime_s[found.rows[tested]],
+            log.runtime_s[regular.rows[tested]],
             level,
         )
         for column, level in enumerate(REGULAR_LEVELS)
     )
 
 
-def _ends(replayed: Replayed, level: float, places: Array) -> tuple[Array, Array]:
+def _ends(replayed: Replayed, level: float, answers: Array) -> tuple[Array, Array]:
     column = replayed.levels.index(level)
-    return replayed.lower_s[places, column], replayed.upper_s[places, column]
+    return replayed.lower_s[answers, column], replayed.upper_s[answers, column]
 
 
 def ran_jobs(replayed: Replayed) -> Ran:
-    """Return the replayed jobs as usefulness wants them; cores that are not told count once."""
+    """Return the replayed jobs as `usefulness` takes them; unknown cores count as one."""
     jobs = replayed.jobs
     cores = np.nan_to_num(numbers(jobs, "processors_req"), nan=1.0)
     return Ran(numbers(jobs, "time_req"), jobs["runtime"].to_numpy(), cores)
@@ -245,8 +246,10 @@ def ran_jobs(replayed: Replayed) -> Ran:
 
 def _usefulness(replayed: Replayed) -> dict[str, Usefulness]:
     ran = ran_jobs(replayed)
-    found = {f"{c:g}": usefulness(replayed.recommended_at(c), ran) for c in CONFIDENCES}
-    return {confidence: figures for confidence, figures in found.items() if figures is not None}
+    by_confidence = {f"{c:g}": usefulness(replayed.recommended_at(c), ran) for c in CONFIDENCES}
+    return {
+        confidence: figures for confidence, figures in by_confidence.items() if figures is not None
+    }
 
 
 def _asked_again(replayed: Replayed) -> AskedAgainMetrics | None:
@@ -254,15 +257,15 @@ def _asked_again(replayed: Replayed) -> AskedAgainMetrics | None:
     if not len(again.predicted_s):
         return None
     by_confidence = zip(CONFIDENCES, again.timeout_probability.T, strict=True)
-    told = [(f"{confidence:g}", confidence, chances) for confidence, chances in by_confidence]
+    by_name = [(f"{confidence:g}", confidence, chances) for confidence, chances in by_confidence]
     return AskedAgainMetrics(
         jobs=len(again.predicted_s),
         falling=falling_share(again.predicted_s),
         recommended_holds={
             name: share(chances[~np.isnan(chances)] <= 1 - confidence + _ROUNDING)
-            for name, confidence, chances in told
+            for name, confidence, chances in by_name
         },
-        recommended={name: share(~np.isnan(chances)) for name, _, chances in told},
+        recommended={name: share(~np.isnan(chances)) for name, _, chances in by_name},
     )
 
 

@@ -1,4 +1,4 @@
-"""What outcomes teach the recalibration: as of the submit of each job, and by the end of a span."""
+"""Evidence for the recalibration: outcomes of a log, and the maps known at each submit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,16 +10,17 @@ from rt_predictor.history.token_keys import USER
 from rt_predictor.history.value_ids import hash_bytes
 from rt_predictor.model.distribution import Distribution
 from rt_predictor.model.documents import RecalibrationDocument
-from rt_predictor.model.level_maps import LevelMaps
+from rt_predictor.model.level_maps import KNOTS, LevelMaps
 from rt_predictor.online.groups import SHAPES, shape_groups
-from rt_predictor.online.recalibration import LearnedLevels, Outcomes, Recalibration
+from rt_predictor.online.outcomes import Outcomes
+from rt_predictor.online.recalibration import LearnedLevels, Recalibration
 from rt_predictor.training.answering import Answering, AskedJobs
 from rt_predictor.training.prepare import Array, PreparedLog
 from rt_predictor.training.progress import Report
 from rt_predictor.training.split import Rows
 
 _ASKED = 4096
-"""Jobs whose maps are asked for at a time: states of earlier times are kept for some while."""
+"""Jobs whose maps are read at a time: states of earlier times are kept for some while only."""
 
 _OF_EACH_LOG = 5000
 """Outcomes of each log that a base model's recalibration starts from, at most."""
@@ -27,53 +28,61 @@ _OF_EACH_LOG = 5000
 
 @dataclass(frozen=True)
 class Evidence:
-    """What became of n jobs, against what was said of them before recalibration."""
+    """Outcomes of n jobs, as levels of their raw distributions."""
 
     rows: Rows
-    """[n] places in the log, by submit"""
+    """[n] rows of the log, by submit"""
     outcomes: Outcomes
     """[n]"""
     median_s: Array
-    """[n] what was predicted"""
+    """[n] medians of the raw distributions"""
 
 
 @dataclass(frozen=True)
 class Maps:
-    """The maps of levels that n jobs are answered with: those that were known at their submit."""
+    """Maps of levels for n jobs, as they were known at submit."""
 
     values: Array
     """[m, SHAPES, K] states of the recalibration"""
     state: NDArray[np.intp]
     """[n] the state of each job"""
+    of_users: Array
+    """[u, K] maps of users"""
+    user_map: NDArray[np.intp]
+    """[n] the map of each job's user, -1 for none"""
 
     def __getitem__(self, jobs: slice | NDArray[np.intp]) -> "Maps":
         """Return those of some of the jobs."""
-        return Maps(self.values, self.state[jobs])
+        return Maps(self.values, self.state[jobs], self.of_users, self.user_map[jobs])
 
     def recalibrated(self, raw: Distribution) -> Distribution:
         """Return the distributions of the n jobs, recalibrated."""
-        met, place = np.unique(self.state, return_inverse=True)
-        values = self.values[met]
+        states, state_of = np.unique(self.state, return_inverse=True)
+        values = self.values[states]
         maps = LevelMaps(values.reshape(-1, values.shape[-1]))
-        return raw.recalibrated(maps, place * SHAPES + shape_groups(raw))
+        by_group = raw.recalibrated(maps, state_of * SHAPES + shape_groups(raw))
+        users, map_of = np.unique(self.user_map, return_inverse=True)
+        without = int((users < 0).sum())  # -1 comes first
+        of_users = LevelMaps(self.of_users[users[without:]], expanded=False)
+        return by_group.recalibrated(of_users, map_of - without)
 
 
 def gather_evidence(log: PreparedLog, model: Answering, rows: Rows, report: Report) -> Evidence:
     """Ask a model about jobs of a log as of their submit, and compare with what happened."""
     asked = AskedJobs.of(log.columns, log.tokens, log.limit_s)
-    parts, median_s = [_outcomes(log, rows[:0], _nothing_said())], np.empty(len(rows))
-    for piece, said in model.ask(asked, rows):
-        raw = Distribution.of(said.support_s, said.weights, log.limit_s[rows[piece]])
+    parts, median_s = [_outcomes(log, rows[:0], _no_distributions())], np.empty(len(rows))
+    for piece, output in model.ask(asked, rows):
+        raw = Distribution.of(output.support_s, output.weights, log.limit_s[rows[piece]])
         parts.append(_outcomes(log, rows[piece], raw))
         median_s[piece] = raw.median_s()
         report(min(piece.stop, len(rows)) / len(rows))
     return Evidence(rows, _joined(parts), median_s)
 
 
-def told_maps(
+def served_maps(
     log: PreparedLog, evidence: Evidence, start: LearnedLevels | None, asked: Rows
 ) -> tuple[Maps, LearnedLevels]:
-    """Return the maps of asked jobs, and what is known after all outcomes.
+    """Return the maps that asked jobs are served with, and the state after all outcomes.
 
     Args:
         log: the log.
@@ -81,23 +90,37 @@ def told_maps(
         start: what was learned in training; None for nothing.
         asked: [n] jobs of the log, by submit.
     """
-    known = Recalibration(start)
     outcomes = _in_order(log, evidence)
-    folded, states = 0, 0
-    values: list[Array] = []
-    state: list[NDArray[np.intp]] = []
+    known = Recalibration(start, kept_user_maps=len(outcomes))
+    users = log.columns.keys[:, USER]
+    folded, states, own_maps = 0, 0, 0
+    values, of_users = [], [np.empty((0, len(KNOTS)))]
+    state, user_map = [], [np.empty(0, dtype=np.intp)]
     for first in range(0, len(asked), _ASKED):
         at_s = log.submit_s[asked[first : first + _ASKED]]
         ended = int(outcomes.end_s.searchsorted(at_s[-1], side="right"))
-        known.fold(_some(outcomes, slice(folded, ended)))
+        known.fold(_part(outcomes, slice(folded, ended)))
         folded = ended
-        maps, which = known.maps_at(np.zeros(len(at_s), dtype=np.intp), at_s)
-        found = maps.values.reshape(-1, SHAPES, maps.values.shape[-1])
+        at_once, which = known.maps_at(np.zeros(len(at_s), dtype=np.intp), at_s)
+        found = at_once.values.reshape(-1, SHAPES, len(KNOTS))
         state.append(which // SHAPES + states)
         values.append(found)
         states += len(found)
-    known.fold(_some(outcomes, slice(folded, None)))
-    return Maps(np.concatenate(values), np.concatenate(state)), known.learned()
+        own = known.user_maps_at(users[asked[first : first + _ASKED]], at_s)
+        if own is None:
+            user_map.append(np.full(len(at_s), -1))
+            continue
+        user_map.append(np.where(own[1] < 0, -1, own[1] + own_maps))
+        of_users.append(own[0].values)
+        own_maps += len(own[0])
+    known.fold(_part(outcomes, slice(folded, None)))
+    maps = Maps(
+        np.concatenate(values),
+        np.concatenate(state),
+        np.concatenate(of_users),
+        np.concatenate(user_map),
+    )
+    return maps, known.learned()
 
 
 def learn(
@@ -111,18 +134,18 @@ def learn(
         report: called with the share of the work that is done.
     """
     learned, when = [], []
-    for place, (log, rows) in enumerate(parts):
-        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _OF_EACH_LOG)).astype(np.int64)]
-        outcomes = _in_order(log, gather_evidence(log, model, np.unique(some), lambda _: None))
+    for number, (log, rows) in enumerate(parts):
+        drawn = rows[np.linspace(0, len(rows) - 1, min(len(rows), _OF_EACH_LOG)).astype(np.int64)]
+        outcomes = _in_order(log, gather_evidence(log, model, np.unique(drawn), lambda _: None))
         # Users of two logs may have one name.
-        other = np.uint64(hash_bytes(f"{place} {log.name}".encode()))
+        other = np.uint64(hash_bytes(f"{number} {log.name}".encode()))
         learned.append(replace(outcomes, users=outcomes.users ^ other))
         when.append(np.arange(len(outcomes)) / len(outcomes))
-        report((place + 1) / len(parts))
+        report((number + 1) / len(parts))
     known = Recalibration()
     if learned:
-        # All logs at once, each in its own order, so that none stands at the end alone.
-        known.fold(_some(_joined(learned), np.argsort(np.concatenate(when), kind="stable")))
+        # All logs at once, each in its own order, so that the last outcomes are not all of one log.
+        known.fold(_part(_joined(learned), np.argsort(np.concatenate(when), kind="stable")))
     return known.learned()
 
 
@@ -150,7 +173,7 @@ def _outcomes(log: PreparedLog, rows: Rows, raw: Distribution) -> Outcomes:
     )
 
 
-def _nothing_said() -> Distribution:
+def _no_distributions() -> Distribution:
     nothing = np.empty((0, 1), dtype=np.float32)
     return Distribution.of(nothing, nothing, np.empty(0))
 
@@ -160,11 +183,11 @@ def _joined(parts: Sequence[Outcomes]) -> Outcomes:
     return Outcomes(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def _some(outcomes: Outcomes, jobs: slice | NDArray[np.intp]) -> Outcomes:
+def _part(outcomes: Outcomes, jobs: slice | NDArray[np.intp]) -> Outcomes:
     return Outcomes(*(getattr(outcomes, name)[jobs] for name in Outcomes.__dataclass_fields__))
 
 
 def _in_order(log: PreparedLog, evidence: Evidence) -> Outcomes:
     """Return outcomes in the order in which history knows them: by end, submit and identity."""
     outcomes, idents = evidence.outcomes, log.columns.ident[evidence.rows]
-    return _some(outcomes, np.lexsort((idents, outcomes.submit_s, outcomes.end_s)))
+    return _part(outcomes, np.lexsort((idents, outcomes.submit_s, outcomes.end_s)))

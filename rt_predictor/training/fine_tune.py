@@ -2,8 +2,9 @@
 
 The network goes on learning, for a few passes at a small rate, from all but the jobs that ended
 last. On these the base, the tuned weights and their mean are compared (the mean of the weights of
-two networks that began as one is a network between them: Wortsman et al. 2022); the base stays
-where tuning does not help.
+two networks that began as one is a network between them: Wortsman et al. 2022), each as it would be
+served: recalibrated by the outcomes that it has not learned from, which are more for the base. The
+base stays where tuning does not help.
 """
 
 from collections.abc import Mapping
@@ -15,32 +16,34 @@ from rt_predictor.errors import TrainingError
 from rt_predictor.model.bundle import Bundle
 from rt_predictor.model.distribution import Distribution
 from rt_predictor.model.documents import FINE_TUNED
-from rt_predictor.model.fingerprints import Fingerprints
+from rt_predictor.model.fingerprints import NOTHING_LEARNED, Fingerprints
+from rt_predictor.online.recalibration import LearnedLevels
 from rt_predictor.settings import TrainingSettings
 from rt_predictor.training.answering import Answering, AskedJobs
 from rt_predictor.training.baselines import BASELINES, baselines
+from rt_predictor.training.evidence import Maps, gather_evidence, served_maps
 from rt_predictor.training.metrics import Array, point_metrics
-from rt_predictor.training.network.fit import Plan, fit
-from rt_predictor.training.network_graph import NetworkGraph, mean_weights
+from rt_predictor.training.model_graph import ModelGraph, mean_weights
+from rt_predictor.training.network.fit import Schedule, fit
 from rt_predictor.training.prepare import PreparedLog
 from rt_predictor.training.progress import Report, part_of
-from rt_predictor.training.proposing import by_time
+from rt_predictor.training.proposing import propose_by_time
 from rt_predictor.training.split import Rows, last_ended
 
 BASE_NAME, MEAN_NAME, TUNED_NAME, SCRATCH_NAME = "base", "mean", "fine-tuned", "from scratch"
 SHARES: Mapping[str, float] = {BASE_NAME: 0.0, MEAN_NAME: 0.5, TUNED_NAME: 1.0}
-"""The models that are compared: how far from the base towards the tuned weights each is."""
+"""Models that are compared: the share of the way from the base to the tuned weights of each."""
 
 LEAST_JOBS = 1000
-"""Jobs below which tuning learns more of chance than of the site."""
+"""Jobs below which tuning would learn chance rather than the site."""
 
 COMPARED_JOBS = 20_000
-"""Jobs of the window that models are compared by at most."""
+"""Jobs of the window that models are compared on, at most."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """How good a model is on the jobs of the window."""
+    """Figures of a model on the jobs of the window."""
 
     mae_s: float
     crps_s: float
@@ -54,18 +57,18 @@ class Figures:
         return cls(points.mae, float(crps_s.mean()), points.accuracy)
 
     def over(self, other: "Figures") -> float:
-        """Return how it compares with another: below 1 where it is better."""
+        """Return the ratio of errors to those of another: below 1 where this is better."""
         errors = self.mae_s / other.mae_s, self.crps_s / other.crps_s
         return float(np.mean([*errors, other.accuracy / self.accuracy]))
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What was kept of a site's training."""
+    """The model that was kept from a site's training."""
 
-    graph: NetworkGraph
+    graph: ModelGraph
     name: str
-    """Which of the candidates it is."""
+    """Name of the candidate."""
     candidates: Mapping[str, Figures]
     """All that were compared; empty where the log is too small to learn from."""
     learned: Rows
@@ -73,7 +76,7 @@ class Tuned:
     window: Rows
     """Jobs that it was chosen by, those that ended last."""
     notes: tuple[str, ...]
-    """What is to be said of it, in plain words."""
+    """Sentences for the user on the choice."""
 
     def answering(self, log: PreparedLog, version: str) -> Answering:
         """Return it ready to answer; the jobs that it learned from are no evidence."""
@@ -93,7 +96,7 @@ def fine_tune(
         settings: seed, passes, rate, the share of the window.
         report: called with the share of the work that is done.
     """
-    start = NetworkGraph.of(base)
+    start = ModelGraph.of(base)
     earlier, window = last_ended(log.end_s, rows, settings.window_share)
     if len(earlier) < LEAST_JOBS:
         few = (
@@ -104,26 +107,30 @@ def fine_tune(
     lesson = log.to_learn_from(earlier, start.boosted(log, earlier), settings.seed)
     report(0.1)
     network = settings.network
-    plan = Plan(network.tune_passes, network.tune_jobs_a_pass, network.tune_rate, settings.seed)
-    tuned = fit([lesson], plan, start=start.weights, report=part_of(report, 0.1, 0.8))
+    schedule = Schedule(
+        network.tune_passes, network.tune_jobs_a_pass, network.tune_rate, settings.seed
+    )
+    tuned = fit([lesson], schedule, start=start.weights, report=part_of(report, 0.1, 0.8))
     models = {
         name: start.with_weights(mean_weights(start.weights, tuned, share))
         for name, share in SHARES.items()
     }
-    some = _some(window, settings.seed)
+    compared = _drawn(window, settings.seed)
+    levels = LearnedLevels.of(base.recalibration)
     candidates = {}
-    for place, (name, model) in enumerate(models.items()):
-        candidates[name] = figures(log, some, model)
-        report(0.8 + 0.2 * (place + 1) / len(models))
+    for number, (name, model) in enumerate(models.items(), start=1):
+        evidence = window if SHARES[name] else np.sort(np.concatenate([earlier, window]))
+        candidates[name] = served_figures(log, compared, model, evidence=evidence, levels=levels)
+        report(0.8 + 0.2 * number / len(models))
     best = min(candidates, key=lambda name: candidates[name].over(candidates[BASE_NAME]))
-    notes = (_choice(best, candidates), *_against_rules(log, some, candidates[best]))
+    notes = (_choice(best, candidates), *_against_rules(log, compared, candidates[best]))
     learned = earlier[:0] if best == BASE_NAME else earlier
-    kept = models[best].proven(log, earlier, None)
+    kept = models[best].verified(log, earlier, None)
     return Tuned(kept, best, candidates, learned, window, notes)
 
 
 def from_scratch(log: PreparedLog, rows: Rows, settings: TrainingSettings, report: Report) -> Tuned:
-    """Train a model on jobs of one log alone. Arguments and result as of `fine_tune`.
+    """Train a model on jobs of one log only. Arguments and result as of `fine_tune`.
 
     Raises TrainingError where the jobs do not suffice.
     """
@@ -133,34 +140,62 @@ def from_scratch(log: PreparedLog, rows: Rows, settings: TrainingSettings, repor
             f"{len(earlier):,} jobs are too few to learn from nothing else, {LEAST_JOBS:,} are "
             "needed: start from a base model"
         )
-    boosters, boosted = by_time(log, earlier, settings, part_of(report, 0.0, 0.3))
+    boosters, boosted = propose_by_time(log, earlier, settings, part_of(report, 0.0, 0.3))
     network = settings.network
     weights = fit(
         [log.to_learn_from(earlier, boosted, settings.seed)],
-        Plan(network.passes, network.jobs_a_pass, network.rate, settings.seed),
+        Schedule(network.passes, network.jobs_a_pass, network.rate, settings.seed),
         report=part_of(report, 0.3, 0.9),
     )
-    graph = NetworkGraph.build(weights, boosters).proven(log, earlier, boosters)
-    some = _some(window, settings.seed)
-    candidates = {SCRATCH_NAME: figures(log, some, graph)}
-    notes = _against_rules(log, some, candidates[SCRATCH_NAME])
+    graph = ModelGraph.build(weights, boosters).verified(log, earlier, boosters)
+    compared = _drawn(window, settings.seed)
+    candidates = {SCRATCH_NAME: figures(log, compared, graph)}
+    notes = _against_rules(log, compared, candidates[SCRATCH_NAME])
     return Tuned(graph, SCRATCH_NAME, candidates, earlier, window, notes)
 
 
-def figures(log: PreparedLog, rows: Rows, graph: NetworkGraph) -> Figures:
-    """Return how good a graph is on jobs of a log, before recalibration."""
-    model = graph.answering(FINE_TUNED, "candidate", Fingerprints.of(log.columns.ident[:0]))
+def figures(log: PreparedLog, rows: Rows, graph: ModelGraph) -> Figures:
+    """Return the figures of a graph on jobs of a log, before recalibration."""
+    return _figures(log, rows, graph.answering(FINE_TUNED, "candidate", NOTHING_LEARNED), None)
+
+
+def served_figures(
+    log: PreparedLog,
+    rows: Rows,
+    graph: ModelGraph,
+    *,
+    evidence: Rows,
+    levels: LearnedLevels | None,
+) -> Figures:
+    """Return the figures of a graph on jobs of a log, recalibrated by what was known at submit.
+
+    Args:
+        log: the whole log.
+        rows: the jobs, by submit.
+        graph: what answers.
+        evidence: jobs whose outcomes recalibrate, by submit.
+        levels: where recalibration starts from.
+    """
+    model = graph.answering(FINE_TUNED, "candidate", NOTHING_LEARNED)
+    known = gather_evidence(log, model, evidence, lambda _: None)
+    maps, _ = served_maps(log, known, levels, rows)
+    return _figures(log, rows, model, maps)
+
+
+def _figures(log: PreparedLog, rows: Rows, model: Answering, maps: Maps | None) -> Figures:
     predicted_s, scores_s = np.empty((2, len(rows)))
     asked = AskedJobs.of(log.columns, log.tokens, log.limit_s)
-    for piece, said in model.ask(asked, rows):
+    for piece, output in model.ask(asked, rows):
         runtime_s = log.runtime_s[rows[piece]]
-        found = Distribution.of(said.support_s, said.weights, log.limit_s[rows[piece]])
-        predicted_s[piece] = found.median_s()
-        scores_s[piece] = found.crps_s(runtime_s)
+        distribution = Distribution.of(output.support_s, output.weights, log.limit_s[rows[piece]])
+        if maps is not None:
+            distribution = maps[piece].recalibrated(distribution)
+        predicted_s[piece] = distribution.median_s()
+        scores_s[piece] = distribution.crps_s(runtime_s)
     return Figures.of(predicted_s, scores_s, log.runtime_s[rows])
 
 
-def _some(window: Rows, seed: int) -> Rows:
+def _drawn(window: Rows, seed: int) -> Rows:
     rng = np.random.default_rng(seed)
     return np.sort(rng.choice(window, min(len(window), COMPARED_JOBS), replace=False))
 
@@ -182,9 +217,11 @@ def _choice(best: str, candidates: Mapping[str, Figures]) -> str:
 
 
 def _against_rules(log: PreparedLog, rows: Rows, kept: Figures) -> tuple[str, ...]:
-    """A warning where a rule that needs no model is better on these jobs."""
-    said = baselines(log.jobs[log.rows], log.jobs[rows])
-    errors = {name: float(np.abs(said[name] - log.runtime_s[rows]).mean()) for name in BASELINES}
+    """Return a warning where a rule that needs no model is better on these jobs."""
+    predictions = baselines(log.jobs[log.rows], log.jobs[rows])
+    errors = {
+        name: float(np.abs(predictions[name] - log.runtime_s[rows]).mean()) for name in BASELINES
+    }
     best = min(errors, key=errors.__getitem__)
     if kept.mae_s <= errors[best]:
         return ()

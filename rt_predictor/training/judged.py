@@ -1,4 +1,4 @@
-"""How good a bundle, or what comes of training, would have been on the last part of a log."""
+"""Judgement of a bundle, or of models trained anew, on the last part of a log."""
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def judge_training(
     marks = _marks(log, split.test, split.mark_s, renew_every_days)
     steps = [(f"tuning{_of(n, marks)}", f"judging{_of(n, marks)}") for n in range(len(marks))]
     plan = Plan({step: 1.0 for pair in steps for step in pair}, progress)
-    found = []
+    spans = []
     for number, (mark_s, (tuning, judging)) in enumerate(zip(marks, steps, strict=True)):
         until_s = marks[number + 1] if number + 1 < len(marks) else np.inf
         rows = log.ended_before(mark_s, settings.training.max_jobs)
@@ -75,9 +75,9 @@ def judge_training(
         first = None if start.base is None else LearnedLevels.of(start.base.recalibration)
         span = span_after(log, split.test, mark_s, until_s)
         report = plan.step(judging)
-        found.append(replay(log, model, first, span, settings, report=report).replayed)
+        spans.append(replay(log, model, first, span, settings, report=report).replayed)
     plan.finish()
-    return concatenate(found, renew_every_days)
+    return concatenate(spans, renew_every_days)
 
 
 def _of(number: int, marks: list[float]) -> str:

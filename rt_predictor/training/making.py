@@ -1,4 +1,4 @@
-"""What every bundle is made with: its documents, its version, and how long each step took."""
+"""Parts that every bundle needs: its documents, its version, and the duration of each step."""
 
 import hashlib
 import platform
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 
-from rt_predictor.features.matrix import WIDTH
+from rt_predictor.features.matrix import FEATURE_NAMES, WIDTH
 from rt_predictor.features.proposals import PROPOSALS
 from rt_predictor.features.request_features import REQUEST_FEATURES
 from rt_predictor.features.token_features import TOKEN_FEATURES
@@ -47,11 +47,12 @@ def graph_document(points: int) -> GraphDocument:
 
 def features_document() -> FeaturesDocument:
     """Return the features that the graph reads of the request, and of each token."""
+    about = [(feature.unit, feature.why) for feature in REQUEST_FEATURES]
+    about += [(feature.unit, feature.why) for feature in TOKEN_FEATURES]
     return FeaturesDocument(
         features=tuple(
-            FeatureDocument(name=f"{of}{feature.name}", unit=feature.unit, why=feature.why)
-            for of, features in (("", REQUEST_FEATURES), ("token_", TOKEN_FEATURES))
-            for feature in features
+            FeatureDocument(name=name, unit=unit, why=why)
+            for name, (unit, why) in zip(FEATURE_NAMES, about, strict=True)
         )
     )
 

@@ -1,4 +1,4 @@
-"""How good point predictions are: the figures of every table.
+"""Figures of point predictions and intervals, as in every table.
 
 Runtimes and predictions are in seconds and above zero.
 """
@@ -41,16 +41,16 @@ class Intervals:
     """[n]"""
 
     def hold(self, runtime_s: Array) -> NDArray[np.bool_]:
-        """Which runtimes lie inside, ends included: [n]."""
+        """Return whether each runtime lies inside, ends included: [n]."""
         return (self.lower_s <= runtime_s) & (runtime_s <= self.upper_s)
 
     def mean_width_s(self) -> float:
-        """Mean of upper - lower."""
+        """Return the mean of upper - lower."""
         return float(np.mean(self.upper_s - self.lower_s))
 
 
 def point_metrics(predicted: Array, runtime: Array) -> PointMetrics:
-    """Figures of predictions [n] against runtimes [n]."""
+    """Return the figures of predictions [n] against runtimes [n]."""
     error = predicted - runtime
     spread = float(np.mean((runtime - runtime.mean()) ** 2))
     squared = float(np.mean(error**2))
@@ -65,11 +65,16 @@ def point_metrics(predicted: Array, runtime: Array) -> PointMetrics:
 
 
 def per_user_mae(predicted: Array, runtime: Array, users: pl.Series) -> float:
-    """Mean over users of their mean absolute error, s, so that no heavy user decides it.
+    """Return the mean over users of their mean absolute errors, s: no heavy user decides it.
 
     Jobs without a user are left out; NaN where none has one.
     """
     errors = pl.DataFrame({"user": users, "error": np.abs(predicted - runtime)}).drop_nulls("user")
     if errors.is_empty():
         return float("nan")
-    return float(errors.group_by("user").agg(pl.col("error").mean())["error"].to_numpy().mean())
+    return float(
+        errors.group_by("user", maintain_order=True)
+        .agg(pl.col("error").mean())["error"]
+        .to_numpy()
+        .mean()
+    )

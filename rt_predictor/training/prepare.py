@@ -1,4 +1,4 @@
-"""A log made ready to learn from: every job with what history knew of it at its submit."""
+"""A log prepared to learn from: every job with its tokens from history at its submit."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
 _MANY = 1000
-"""Jobs of which some have waited where waits are known at all."""
+"""Jobs among which some have waited in every log that records waits."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class PreparedLog:
 
     @cached_property
     def asked(self) -> Asked:
-        """[n] the jobs as features want them."""
+        """Jobs as features take them: [n]."""
         return Asked.of(self.columns, self.limit_s)
 
     def to_learn_from(self, rows: Rows, boosted: Float32, seed: int) -> LearningLog:
@@ -75,7 +75,7 @@ class PreparedLog:
 
         Args:
             rows: jobs that may be learned from.
-            boosted: [n, boosters] what boosters say of each job, NaN for nothing.
+            boosted: [n, boosters] proposals of boosters for each job, NaN for none.
             seed: of the limits of their twins.
         """
         twins = self._twins(boosted, np.random.default_rng(seed))
@@ -86,11 +86,11 @@ class PreparedLog:
         jobs = self.jobs.with_columns(time_req=pl.Series(limit_s).fill_nan(None))
         columns = job_columns(jobs)
         tokens = log_tokens(self.columns, columns)
-        said = boosted_of_twins(boosted, self.limit_s, limit_s)
-        return Twins(Asked.of(columns, limit_s), tokens, said)
+        twins_boosted = boosted_of_twins(boosted, self.limit_s, limit_s)
+        return Twins(Asked.of(columns, limit_s), tokens, twins_boosted)
 
     def inputs(self, rows: Rows) -> Float32:
-        """Return what the graph takes of some jobs, as of their submit: [m, WIDTH]."""
+        """Return the input of the graph for some jobs at their submit: [m, WIDTH]."""
         return assemble(self.asked[rows], self.tokens.gather(rows))
 
     def ended_before(self, mark_s: float, most: int) -> Rows:
@@ -108,12 +108,12 @@ class PreparedLog:
 
 
 def whole_log(trace: Trace) -> pl.DataFrame:
-    """Return all jobs of a log that history is told of: those that never ran have waited."""
+    """Return all jobs of a log that enter history: those that never ran have waited."""
     return pl.concat([trace.jobs, trace.cancelled, trace.open])
 
 
-def what_is_told(jobs: pl.DataFrame) -> int:
-    """Return what of its jobs a log tells, as a sum of `Told`: no starts where nobody waited.
+def recorded_events(jobs: pl.DataFrame) -> int:
+    """Return the events that a log records, as a sum of `Told`: no starts where no job waited.
 
     Readers take jobs of a log without waits to start at their submit; then nothing is known of
     what ran and waited when.
@@ -133,5 +133,5 @@ def prepare_log(jobs: pl.DataFrame, name: str) -> PreparedLog:
     # Jobs without an id get the one that an import of the log would give them.
     known = with_ids(null_invalid(jobs)).filter(pl.col("submit_time").is_not_null())
     jobs = known.sort("submit_time", maintain_order=True)
-    columns = job_columns(jobs, what_is_told(jobs))
+    columns = job_columns(jobs, recorded_events(jobs))
     return PreparedLog(name, jobs, columns, log_tokens(columns), np.flatnonzero(ran(jobs)))

@@ -1,4 +1,4 @@
-"""How far a run of several steps has come, as one share of the whole."""
+"""Progress of a run of several steps, as one share of the whole."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,7 +14,7 @@ def ignore_progress(_step: str, _share: float) -> None:
 
 
 class Plan:
-    """The steps of a run, with about how long each takes; shares never fall."""
+    """Steps of a run with their expected durations; shares never fall."""
 
     def __init__(self, seconds: Mapping[str, float], progress: Progress) -> None:
         self._seconds = dict(seconds)
@@ -23,13 +23,13 @@ class Plan:
         self._share = 0.0
 
     def expect(self, seconds: Mapping[str, float]) -> None:
-        """Say anew about how long the steps that have not begun take, and which there are."""
+        """Replace the steps that have not begun, with their expected durations."""
         self._seconds = dict(seconds)
 
     def step(self, name: str) -> Report:
-        """Begin a step, which ends the one before it; steps come in any order, each once.
+        """Begin a step and end the one before; return the function that takes its progress.
 
-        Returns what to call while it goes on.
+        Steps may come in any order, each once.
         """
         duration_s = self._seconds.pop(name, 0.0)
         before_s = self._done_s
@@ -44,11 +44,11 @@ class Plan:
         return report
 
     def finish(self) -> None:
-        """Say that all is done."""
+        """Report that all is done."""
         self._share = 1.0
         self._progress("done", 1.0)
 
 
 def part_of(report: Report, start: float, end: float) -> Report:
-    """Return what a part of a step reports to: its shares become those from `start` to `end`."""
+    """Return the report of a part of a step: its shares are mapped to `start` to `end`."""
     return lambda share: report(start + (end - start) * share)

@@ -1,4 +1,4 @@
-"""Jobs of users who run the same again and again, and how well these are answered.
+"""Regular jobs, of users who run the same again and again, and the figures of their intervals.
 
 A job is regular where, at its submit, the last ten finished jobs of its user with its size and
 limit lie within 20 % of each other, and the limit is at least three times their median. What
@@ -28,7 +28,7 @@ LEAST_LIMIT_RATIO: Final = 3.0
 """Least of the limit over the median of the last runs."""
 
 LEAST_RATIOS: Final = 20
-"""Regular jobs that must have ended before empirical quantiles say anything."""
+"""Regular jobs that must have ended before empirical quantiles are computed."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _regular_of_group(jobs: Series, mine: Rows) -> tuple[Rows, Array]:
 def empirical_ends_s(
     jobs: Series, regular: RegularJobs, levels: Sequence[float]
 ) -> tuple[Array, Array]:
-    """Return both ends [m, k] of intervals that only know how such series went on until then.
+    """Return both ends [m, k] of intervals made only from how such series went on before.
 
     They are the job's median times the quantiles of (runtime / median) of the regular jobs of the
     whole log that had ended at its submit; NaN where those were fewer than `LEAST_RATIOS`.
@@ -122,14 +122,14 @@ def empirical_ends_s(
     by_end = np.argsort(jobs.end_s[regular.rows], kind="stable")
     ends = jobs.end_s[regular.rows][by_end]
     known: list[float] = []
-    for place, submit in enumerate(jobs.submit_s[regular.rows].tolist()):
+    for row, submit in enumerate(jobs.submit_s[regular.rows].tolist()):
         while len(known) < len(ends) and ends[len(known)] <= submit:
             insort(known, float(ratios[by_end[len(known)]]))
         if len(known) >= LEAST_RATIOS:
             # The least ratio that this share of the known ones does not exceed, as Q of a job.
             ranks = np.ceil(pairs * len(known)).astype(int).clip(1, len(known)) - 1
-            found = np.array([[known[rank] for rank in pair] for pair in ranks.tolist()])
-            lower_s[place], upper_s[place] = (found * regular.median_s[place]).T
+            quantiles = np.array([[known[rank] for rank in pair] for pair in ranks.tolist()])
+            lower_s[row], upper_s[row] = (quantiles * regular.median_s[row]).T
     return lower_s, upper_s
 
 
@@ -156,7 +156,6 @@ def regular_scores(
     )
     ours = interval_scores_s(lower_s, upper_s, took_s, level) / median_s
     theirs = interval_scores_s(least_s, most_s, took_s, level) / median_s
-    some = bool(compared.any())
     # A score of 0 is an interval of one point that held: a ratio of small things, not of nothing.
     least = 1 / np.maximum(median_s, 1)
     return RegularScores(
@@ -164,11 +163,14 @@ def regular_scores(
         jobs=int(compared.sum()),
         coverage=share((lower_s <= took_s) & (took_s <= upper_s)),
         empirical_coverage=share((least_s <= took_s) & (took_s <= most_s)),
-        winkler_over_empirical=float(np.median((ours + least) / (theirs + least)))
-        if some
+        winkler_over_empirical=_median((ours + least) / (theirs + least)),
+        mean_winkler_over_empirical=float(ours.mean() / theirs.mean())
+        if compared.any()
         else float("nan"),
-        mean_winkler_over_empirical=float(ours.mean() / theirs.mean()) if some else float("nan"),
-        width_over_median=float(np.median((upper_s - lower_s) / median_s))
-        if some
-        else float("nan"),
+        width_over_median=_median((upper_s - lower_s) / median_s),
     )
+
+
+def _median(values: Array) -> float:
+    """Return the median; NaN without values."""
+    return float(np.median(values)) if len(values) else float("nan")

@@ -1,4 +1,4 @@
-"""How far the chance of hitting the time limit can be believed."""
+"""Reliability of the chance to reach the time limit."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class ReliabilityBin:
 
     jobs: int
     probability: float
-    """Mean of what they were given."""
+    """Mean of their probabilities."""
     share: float
     """Share of them that reached their limit."""
 
@@ -35,7 +35,7 @@ class TimeoutMetrics:
     brier: float
     """Mean squared error of the probability (Brier 1950); lower is better."""
     brier_base_rate: float
-    """That of saying the base rate of every job; NaN where no training job had a limit."""
+    """The score of the base rate as the probability of every job; NaN without a base rate."""
     bins: tuple[ReliabilityBin, ...]
     """By probability; jobs with equal probabilities are in one bin."""
 
@@ -43,10 +43,10 @@ class TimeoutMetrics:
 def timeout_metrics(
     probability: Array, base_rate: float, time_req_s: Array, runtime_s: Array
 ) -> TimeoutMetrics | None:
-    """Figures of [n] probabilities; None where no job has a limit.
+    """Return the figures of [n] probabilities; None where no job has a limit.
 
     Args:
-        probability: [n] chance to reach the limit; what is said of jobs without one is not used.
+        probability: [n] chance to reach the limit; that of jobs without one is not used.
         base_rate: share of the training jobs that reached theirs.
         time_req_s: [n] limits, NaN for none.
         runtime_s: [n] what the jobs took.
@@ -54,32 +54,32 @@ def timeout_metrics(
     limited = ~np.isnan(time_req_s)
     if not limited.any():
         return None
-    said = probability[limited]
+    given = probability[limited]
     reached = (runtime_s >= time_req_s)[limited]
-    bins = tuple(_bins(said, reached))
+    bins = tuple(_bins(given, reached))
     return TimeoutMetrics(
-        jobs=len(said),
+        jobs=len(given),
         timeouts=int(reached.sum()),
         base_rate=base_rate,
-        ece=sum(b.jobs * abs(b.probability - b.share) for b in bins) / len(said),
-        brier=float(np.mean((said - reached) ** 2)),
+        ece=sum(b.jobs * abs(b.probability - b.share) for b in bins) / len(given),
+        brier=float(np.mean((given - reached) ** 2)),
         brier_base_rate=float(np.mean((base_rate - reached) ** 2)),
         bins=bins,
     )
 
 
 def _bins(probability: Array, reached: NDArray[np.bool_]) -> list[ReliabilityBin]:
-    """Bins of equally many jobs, as far as equal probabilities allow."""
+    """Return bins of equally many jobs, as far as equal probabilities allow."""
     below = np.sort(probability).searchsorted(probability)
-    places = below * BINS // len(probability)
-    found = []
-    for place in np.unique(places):
-        inside = places == place
-        found.append(
+    bins = below * BINS // len(probability)
+    reliability = []
+    for number in np.unique(bins):
+        inside = bins == number
+        reliability.append(
             ReliabilityBin(
                 int(inside.sum()),
                 float(probability[inside].mean()),
                 float(reached[inside].mean()),
             )
         )
-    return found
+    return reliability

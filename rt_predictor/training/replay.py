@@ -1,8 +1,8 @@
 """Replays a log: every later job is answered from what was known at its submit.
 
-Outcomes teach the recalibration as they come, from the first job of the log on: what a service
-would have learned that had imported the log before the first answer that is judged. Jobs that the
-model was trained on are seen in history, but are no evidence of how good it is.
+Outcomes teach the recalibration as they come, from the first job of the log on, as in a service
+that imported the log before the first answer that is judged. Jobs that the model was trained on are
+part of history, but no evidence of how good it is.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from rt_predictor.settings import Settings
 from rt_predictor.training.answering import Answering, AskedJobs
 from rt_predictor.training.baselines import user_runs
 from rt_predictor.training.calibrate import constant_width, fit_limit_overrun
-from rt_predictor.training.evidence import Evidence, Maps, gather_evidence, told_maps
+from rt_predictor.training.evidence import Evidence, Maps, gather_evidence, served_maps
 from rt_predictor.training.prepare import Array, PreparedLog
 from rt_predictor.training.progress import Report, part_of
 from rt_predictor.training.replayed import (
@@ -54,13 +54,13 @@ class Span:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay gave."""
+    """Result of a replay."""
 
     replayed: Replayed
     levels: LearnedLevels
-    """What the recalibration knew after all outcomes of the log."""
+    """State of the recalibration after all outcomes of the log."""
     outcomes: int
-    """How many it learned from."""
+    """Outcomes that it learned from."""
 
 
 def replay(
@@ -85,18 +85,18 @@ def replay(
     asked = AskedJobs.of(log.columns, log.tokens, log.limit_s)
     rows = log.rows[~model.learned.hold(log.columns.ident[log.rows])]
     evidence = gather_evidence(log, model, rows, part_of(report, 0.0, 0.5))
-    maps, levels = told_maps(log, evidence, start, span.tested)
-    views = _Views.room(len(span.tested))
+    maps, levels = served_maps(log, evidence, start, span.tested)
+    views = _Views.empty(len(span.tested))
     enforced = settings.prediction.limits_enforced
     granularity_s = settings.prediction.limit_granularity_s
     members: list[dict[str, Array]] = []
     runtime_s = log.runtime_s[span.tested]
-    for piece, said in model.ask(asked, span.tested):
+    for piece, output in model.ask(asked, span.tested):
         limit_s = log.limit_s[span.tested[piece]]
-        raw = Distribution.of(said.support_s, said.weights, limit_s, limits_enforced=enforced)
+        raw = Distribution.of(output.support_s, output.weights, limit_s, limits_enforced=enforced)
         distribution = maps[piece].recalibrated(raw)
         views.put(piece, distribution, runtime_s[piece], granularity_s)
-        members.append(model.members(said))
+        members.append(model.members(output))
         report(0.5 + 0.4 * min(piece.stop / len(span.tested), 1.0))
     jobs = log.jobs[span.tested]
     widths = _constant_widths(log, span, evidence)
@@ -129,7 +129,7 @@ def replay(
 
 @dataclass(frozen=True)
 class _Views:
-    """What is read from the distributions of n jobs; names as in `Replayed`."""
+    """Figures read from the distributions of n jobs; names as in `Replayed`."""
 
     predicted_s: Array
     lower_s: Array
@@ -140,8 +140,8 @@ class _Views:
     recommended_s: Array
 
     @classmethod
-    def room(cls, jobs: int) -> "_Views":
-        """Return room for the views of n jobs."""
+    def empty(cls, jobs: int) -> "_Views":
+        """Return arrays for n jobs, whose values are not set yet."""
         levels, tried = (jobs, len(LEVELS)), (jobs, len(TRIED_CONFIDENCES))
         shapes = (jobs, levels, levels, jobs, jobs, jobs, tried)
         return cls(*(np.empty(shape) for shape in shapes))
@@ -149,7 +149,7 @@ class _Views:
     def put(
         self, piece: slice, distribution: Distribution, runtime_s: Array, granularity_s: float
     ) -> None:
-        """Write those of some jobs."""
+        """Set the figures of some jobs."""
         self.predicted_s[piece] = distribution.median_s()
         for column, level in enumerate(LEVELS):
             ends = distribution.interval_s(level)
@@ -183,16 +183,16 @@ def _timeout_rate(log: PreparedLog, before: Rows) -> float:
 
 
 def _without_history(log: PreparedLog, model: Answering, tested: Rows) -> Array:
-    """[n] what is answered to jobs of nobody, before anything has ended."""
+    """Return medians [n] of the jobs without user, account, name and without any history."""
     nobody = log.jobs[tested].with_columns(pl.lit(None, pl.String).alias(n) for n in _NAMES)
     columns = job_columns(nobody)
     nothing = job_columns(nobody[:0])
     asked = AskedJobs.of(columns, log_tokens(nothing, columns), log.limit_s[tested])
-    found = np.empty(len(tested))
-    for piece, said in model.ask(asked, np.arange(len(tested))):
+    median_s = np.empty(len(tested))
+    for piece, output in model.ask(asked, np.arange(len(tested))):
         limit_s = asked.asked.limit_s[piece]
-        found[piece] = Distribution.of(said.support_s, said.weights, limit_s).median_s()
-    return found
+        median_s[piece] = Distribution.of(output.support_s, output.weights, limit_s).median_s()
+    return median_s
 
 
 def _ask_again(
@@ -207,21 +207,22 @@ def _ask_again(
     """Ask some of the jobs again: with longer limits, and with those that were recommended."""
     limited = np.flatnonzero(~np.isnan(log.limit_s[tested]))
     rng = np.random.default_rng(settings.training.seed)
-    some = np.sort(rng.choice(limited, min(len(limited), _ASKED_AGAIN), replace=False))
-    limit_s = log.limit_s[tested[some]]
+    again = np.sort(rng.choice(limited, min(len(limited), _ASKED_AGAIN), replace=False))
+    limit_s = log.limit_s[tested[again]]
     recommended = [
-        views.recommended_s[some, TRIED_CONFIDENCES.index(confidence)] for confidence in CONFIDENCES
+        views.recommended_s[again, TRIED_CONFIDENCES.index(confidence)]
+        for confidence in CONFIDENCES
     ]
     limits_s = [limit_s * LONGER, limit_s * LONGER**2, *recommended]
-    jobs = log.jobs[np.tile(tested[some], len(limits_s))]
+    jobs = log.jobs[np.tile(tested[again], len(limits_s))]
     columns = job_columns(jobs.with_columns(time_req=pl.Series(np.concatenate(limits_s))))
     asked = AskedJobs.of(columns, log_tokens(log.columns, columns), np.concatenate(limits_s))
-    same = maps[np.tile(some, len(limits_s))]
+    same = maps[np.tile(again, len(limits_s))]
     predicted, chance = np.empty((2, len(jobs)))
-    for piece, said in model.ask(asked, np.arange(len(jobs))):
+    for piece, output in model.ask(asked, np.arange(len(jobs))):
         raw = Distribution.of(
-            said.support_s,
-            said.weights,
+            output.support_s,
+            output.weights,
             asked.asked.limit_s[piece],
             limits_enforced=settings.prediction.limits_enforced,
         )
@@ -232,7 +233,7 @@ def _ask_again(
         )
     by_limit = np.split(predicted, len(limits_s)), np.split(chance, len(limits_s))
     return AskedAgain(
-        np.column_stack([views.predicted_s[some], *by_limit[0][:2]]),
+        np.column_stack([views.predicted_s[again], *by_limit[0][:2]]),
         np.column_stack(by_limit[1][2:]),
     )
 

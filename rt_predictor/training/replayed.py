@@ -1,4 +1,4 @@
-"""What a replay of a log gave: the answers to its test span, beside what happened."""
+"""Result of a replay of a log: the answers for its test span, beside the outcomes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,14 +45,14 @@ class Replayed:
     rows: NDArray[np.int64]
     """[n] where they stand in the log"""
     kind: str
-    """What answered: "base", "fine-tuned", ..."""
+    """Kind of the model that answered: "base", "fine-tuned", ..."""
     model_version: str
     jobs_train: int
     """Jobs of the log that had ended before the first of these was submitted."""
     predicted_s: Array
     """[n] medians"""
     members: Mapping[str, Array]
-    """[n] what each booster and rule would have answered on its own."""
+    """[n] predictions of each booster and rule on its own."""
     levels: tuple[float, ...]
     """[k] levels of the intervals, ascending."""
     lower_s: Array
@@ -77,21 +77,24 @@ class Replayed:
     """[n] finished jobs of the user that were known; 0 for none. May stop counting at 20."""
     asked_again: AskedAgain
     request_only_s: Array | None = None
-    """[n] what is answered without the user and history; None where it was not asked."""
+    """[n] predictions without the user and history; None where they were not made."""
     retrain_every_days: float | None = None
     """Days of the log after which the model was tuned anew; None if it never was."""
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit each other."""
         n, k = len(self.jobs), len(self.levels)
-        for name, found, expected in (
+        for name, actual, expected in (
             *((name, getattr(self, name).shape, (n,)) for name in _columns(self)),
             *((name, getattr(self, name).shape, (n, k)) for name in _INTERVALS),
             ("recommended_s", self.recommended_s.shape, (n, len(TRIED_CONFIDENCES))),
-            *((f"members[{name!r}]", says.shape, (n,)) for name, says in self.members.items()),
+            *(
+                (f"members[{name!r}]", predicted.shape, (n,))
+                for name, predicted in self.members.items()
+            ),
         ):
-            if found != expected:
-                raise ValueError(f"{name} has the shape {found}, not {expected}")
+            if actual != expected:
+                raise ValueError(f"{name} has the shape {actual}, not {expected}")
 
     def recommended_at(self, confidence: float) -> Array:
         """[n] limits that are recommended at one of `TRIED_CONFIDENCES`."""
@@ -107,7 +110,7 @@ def _columns(replayed: Replayed) -> tuple[str, ...]:
 
 
 def concatenate(spans: Sequence[Replayed], retrain_every_days: float | None = None) -> Replayed:
-    """Consecutive spans as one; what was learned from is the first's, the version the last's."""
+    """Join consecutive spans; training jobs are those of the first, the version of the last."""
     first = spans[0]
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(span, name) for span in spans])

@@ -36,11 +36,11 @@ class IntervalScores:
     winkler_s: float
     """Mean interval score; lower is better."""
     constant_width_winkler_s: float
-    """That of intervals of one width in log runtime around the points."""
+    """Mean interval score of intervals of one width in log runtime around the points."""
 
     @property
     def winkler_over_constant_width(self) -> float:
-        """Below 1 where knowing how uncertain a job is pays."""
+        """Ratio of the scores; below 1 where intervals that differ by job are better."""
         return self.winkler_s / self.constant_width_winkler_s
 
 
@@ -136,5 +136,5 @@ def falling_share(predicted_s: Array) -> float:
 
 
 def share(holds: NDArray[np.bool_]) -> float:
-    """Return the share of jobs of which something holds; NaN where there are no jobs."""
+    """Return the share of true values; NaN where there are none."""
     return float(holds.mean()) if len(holds) else float("nan")

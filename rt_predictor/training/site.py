@@ -28,7 +28,7 @@ from rt_predictor.training.evaluate import ENSEMBLE, Evaluation, evaluate
 from rt_predictor.training.evidence import recalibration_document
 from rt_predictor.training.fine_tune import Tuned, fine_tune, from_scratch
 from rt_predictor.training.making import Clock, features_document, library_versions, version_of
-from rt_predictor.training.network_graph import weights_bytes
+from rt_predictor.training.model_graph import weights_bytes
 from rt_predictor.training.prepare import PreparedLog, prepare_log
 from rt_predictor.training.progress import Plan, Progress, Report, ignore_progress
 from rt_predictor.training.replay import Span, replay
@@ -43,7 +43,7 @@ _TUNE_S = 30.0
 
 @dataclass(frozen=True)
 class Start:
-    """Where training starts from."""
+    """Model that training starts from."""
 
     base: Bundle | None
     """None: from scratch."""
@@ -56,14 +56,14 @@ class Start:
 
 @dataclass(frozen=True)
 class SiteReport:
-    """What training on a site's log came to."""
+    """Result of training on a site's log."""
 
     folder: Path
     bundle: Bundle
     evaluation: Evaluation
     """Of the jobs that ended last."""
     notes: tuple[str, ...]
-    """What is to be said of it, in plain words."""
+    """Sentences for the user on the choice of the model."""
 
     @property
     def model_version(self) -> str:
@@ -74,7 +74,7 @@ class SiteReport:
 def start_of(
     base: Path | None, settings: Settings, output: Path | None, *, from_scratch: bool
 ) -> Start:
-    """Read what training starts from, and find out whether its result can be written.
+    """Read the model that training starts from, and check that its result can be written.
 
     Args:
         base: folder of the base model; None takes that of the settings.
@@ -165,7 +165,7 @@ def train_site(
             "training": settings.training.model_dump(mode="json"),
             "prediction": settings.prediction.model_dump(mode="json"),
         },
-        learned_from=FingerprintsDocument.of(Fingerprints.of(log.columns.ident[rows])),
+        learned_from=FingerprintsDocument.of(Fingerprints.of(log.columns.ident[tuned.learned])),
     )
     candidates = {name: asdict(figures) for name, figures in tuned.candidates.items()}
     bundle = Bundle(
@@ -197,16 +197,16 @@ def _judge(
     *,
     report: Report,
 ) -> tuple[RecalibrationDocument, Evaluation]:
-    """Return where recalibration starts from, and the figures of the jobs that ended last."""
+    """Return the start of recalibration, and the figures of the jobs that ended last."""
     first = None if start.base is None else LearnedLevels.of(start.base.recalibration)
     model = tuned.answering(log, version)
     tested = np.sort(tuned.window)
     begin_s = float(log.submit_s[tested[0]])
     span = Span(tested, log.rows[log.end_s[log.rows] <= begin_s])
-    found = replay(log, model, first, span, settings, report=report)
+    replayed = replay(log, model, first, span, settings, report=report)
     level = settings.prediction.confidence_level
-    document = recalibration_document(found.levels, found.outcomes)
-    return document, evaluate(log, found.replayed, level)
+    document = recalibration_document(replayed.levels, replayed.outcomes)
+    return document, evaluate(log, replayed.replayed, level)
 
 
 def _figures(evaluation: Evaluation) -> list[str]:

@@ -1,4 +1,4 @@
-"""Splitting a log by time: never at random, and never with an outcome that was not known yet.
+"""Split of a log by time: never at random, and never with an outcome that was not known yet.
 
 Jobs of an array are submitted together and are near-identical: a random split would put one half of
 an array in training and the other in the test.
@@ -16,12 +16,12 @@ Rows = NDArray[np.int64]
 Times = NDArray[np.float64]
 
 MIN_PART_JOBS = 30
-"""Jobs that each part needs at least; with fewer its figures say nothing."""
+"""Jobs that each part needs at least; with fewer its figures mean nothing."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Two parts of a log by time; no job is in both. Rows are places in the log."""
+    """Two parts of a log by time; no job is in both. Rows are indices of jobs in the log."""
 
     mark_s: float
     """Submit time at which `test` begins; every job of `training` had ended by then."""
@@ -32,12 +32,12 @@ class Split:
 
 
 def scorable(jobs: pl.DataFrame) -> pl.DataFrame:
-    """Jobs of a log that ran (runtime > 0) and whose submit and end are known, by submit time."""
+    """Return the jobs that ran (runtime > 0) and whose submit and end are known, by submit."""
     return jobs.filter(ran(jobs)).sort("submit_time", maintain_order=True)
 
 
 def ran(jobs: pl.DataFrame) -> pl.Series:
-    """Which jobs ran and have their submit and end: [n] booleans."""
+    """Return whether each job ran and has its submit and end: [n] booleans."""
     known = pl.col("submit_time").is_not_null() & pl.col("end_time").is_not_null()
     return jobs.select(((pl.col("runtime") > 0) & known).fill_null(value=False)).to_series()
 

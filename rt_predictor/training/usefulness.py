@@ -1,4 +1,4 @@
-"""What following recommended limits would have freed, and which jobs it would have cut."""
+"""Usefulness of recommended limits: the core-hours freed by following them, and the jobs cut."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,7 +92,7 @@ def at_equal_cuts(
     """Return what the recommendations of two models free where both cut the same share of jobs.
 
     The level is chosen on earlier jobs: that whose cuts are nearest to theirs. Figures are those
-    of the later jobs, of which both shares of cuts are told too.
+    of the later jobs, with the shares of cuts of both.
 
     Args:
         levels: [k] to choose from.
@@ -109,7 +109,7 @@ def at_equal_cuts(
     if their_then is None or their_now is None:
         return None
     tried = [usefulness(column[earlier], then) for column in recommended_s.T]
-    distances = [abs(found.cut - their_then.cut) for found in tried if found is not None]
+    distances = [abs(ours.cut - their_then.cut) for ours in tried if ours is not None]
     best = int(np.argmin(distances))
     ours = usefulness(recommended_s[~earlier, best], now)
     return None if ours is None else EqualCuts(levels[best], ours, their_now)

@@ -11,7 +11,7 @@ from typing import Any, Self
 from rt_predictor.agent.agent import Agent
 from rt_predictor.agent.run import answering
 from rt_predictor.client import Health, Job, Prediction
-from rt_predictor.serving.predictions import Flag
+from rt_predictor.model.answer_flags import Flag
 from rt_predictor.settings import AgentSettings
 from tests.waiting import PATIENCE_S
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from rt_predictor.agent.cache import AnswerCache
 from rt_predictor.client import Job, Prediction
-from rt_predictor.serving.predictions import Flag
+from rt_predictor.model.answer_flags import Flag
 
 ANSWER = Prediction(1.0, 0.5, 2.0, 0.9, None, None, {}, Flag(0), "m1", "")
 JOB = Job(time_req=60, user="al", request_id="a")

@@ -1,6 +1,7 @@
 """A servicer without a network, and the context of a call to it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import grpc
@@ -8,16 +9,17 @@ import pytest
 from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
 
+from rt_predictor.api.admission import Admission
 from rt_predictor.api.servicer import Limits, RuntimePredictorServicer
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.history.history import History
+from rt_predictor.observability.health import HealthReport
 from rt_predictor.observability.metrics import Metrics
-from rt_predictor.serving import batcher
-from rt_predictor.serving.admission import Admission
-from rt_predictor.serving.batcher import Batcher
-from rt_predictor.serving.dispatch import Dispatcher, WorkPool
-from rt_predictor.serving.health import HealthReport
-from rt_predictor.serving.port import PredictorPort
+from rt_predictor.predict import batcher
+from rt_predictor.predict.batcher import Batcher
+from rt_predictor.predict.dispatch import Dispatcher, WorkPool
+from rt_predictor.predict.port import PredictorPort
+from tests.security.files import Place
 
 
 class FakeContext:
@@ -38,6 +40,12 @@ class FakeContext:
 
     def time_remaining(self) -> float | None:
         return self._remaining_s
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A folder with a CA."""
+    return Place(tmp_path)
 
 
 @pytest.fixture
@@ -76,4 +84,4 @@ def servicer() -> Iterator[Callable[..., RuntimePredictorServicer]]:
 @pytest.fixture
 def always_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even one job goes to a thread, so that a model that waits does not stop the event loop."""
-    monkeypatch.setattr(batcher, "INLINE_JOBS", 0)
+    monkeypatch.setattr(batcher, "FEW_JOBS", 0)

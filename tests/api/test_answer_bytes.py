@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from rt_predictor.api.answer_bytes import FLAG_NUMBERS, answer_bytes, answers_bytes
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
-from rt_predictor.serving.explanation import Explanation, OwnJob, Said
-from rt_predictor.serving.predictions import Flag, Predictions
-from rt_predictor.serving.views import Views
+from rt_predictor.model.answer_flags import Flag
+from rt_predictor.predict.predictions import Explanation, OwnJob, Predictions, Said
+from rt_predictor.predict.views import Views
 
 numbers = st.floats(1e-3, 1e12)
 maybe = st.just(np.nan) | numbers

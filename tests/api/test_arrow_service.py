@@ -8,9 +8,9 @@ import pytest
 
 from rt_predictor.api import stream as api_stream
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from tests.api.harness import running
 from tests.api.test_arrow import generated, stream_of
-from tests.serving.fakes import MEMBERS, POISON, FakePredictor
-from tests.serving.harness import running
+from tests.predict.fakes import MEMBERS, POISON, FakePredictor
 
 
 def _request(jobs: pl.DataFrame, **fields: object) -> pb.PredictArrowRequest:

@@ -8,9 +8,9 @@ import pytest
 from loguru import logger
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from tests.api.harness import job, running
 from tests.api.test_arrow import stream_of
-from tests.serving.fakes import POISON, FakePredictor
-from tests.serving.harness import job, running
+from tests.predict.fakes import POISON, FakePredictor
 
 
 class Lines:

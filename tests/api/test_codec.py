@@ -24,11 +24,11 @@ from rt_predictor.jobs.asked import ASKED_SCHEMA, NOTHING_ASKED
 from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.rules import NUMBER_RULES, TEXT_RULES, NumberRule
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
-from rt_predictor.serving.isolation import Failed, Scored
-from rt_predictor.serving.predictions import Flag
-from tests.serving.answers import predictions_of
-from tests.serving.fakes import FakePredictor
-from tests.serving.harness import job
+from rt_predictor.model.answer_flags import Flag
+from rt_predictor.predict.isolation import Failed, Scored
+from tests.api.harness import job
+from tests.predict.answers import predictions_of
+from tests.predict.fakes import FakePredictor
 
 NOW = 1_234_567.0
 SENT = frozenset(pb.PredictRequest.DESCRIPTOR.fields_by_name)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rt_predictor.api.events import (
     MAX_ERRORS,
+    MAX_WORDS,
     Events,
     EventTally,
     JobEventReader,
@@ -29,9 +30,9 @@ from rt_predictor.jobs.events import ended_events, finished_jobs, with_origin
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.settings import HistorySettings
 from rt_predictor.traces.generate import generate_jobs
+from tests.api.harness import Running, job, running
 from tests.eventlog.events import an_event, some_kinds
-from tests.serving.fakes import FakePredictor
-from tests.serving.harness import Running, job, running
+from tests.predict.fakes import FakePredictor
 from tests.waiting import PATIENCE_S
 
 NOW_S = 2e9
@@ -161,6 +162,35 @@ def test_the_first_errors_are_told_with_their_place_in_the_call() -> None:
     assert (answer.recorded, answer.duplicates, answer.invalid) == (1, 0, MAX_ERRORS + 2)
     assert [error.index for error in answer.errors] == list(range(1, MAX_ERRORS + 1))
     assert (answer.errors[0].code, answer.errors[0].field) == (3, "runtime")
+
+
+def test_states_that_nobody_knows_are_recorded_and_named() -> None:
+    tally = EventTally(pb.RecordOutcomesResponse())
+    for states in (["FOO", "COMPLETED", "foo"], ["BAR", "FOO"]):
+        outcomes = read(message(*(outcome(state=state) for state in states)))
+        tally.add(outcomes, Appended(bytes(len(outcomes.valid))))
+    answer = tally.response()
+    assert (answer.invalid, list(answer.unknown_states)) == (0, ["FOO", "BAR"])
+    assert codec.recorded(answer, 0).unknown_states == ("FOO", "BAR")
+
+
+def test_no_more_than_a_few_unknown_states_are_told() -> None:
+    tally = EventTally(pb.RecordOutcomesResponse())
+    outcomes = read(message(*(outcome(state=f"FOO{number}") for number in range(2 * MAX_WORDS))))
+    tally.add(outcomes, Appended(bytes(len(outcomes.valid))))
+    assert len(tally.response().unknown_states) == MAX_WORDS
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "pending", "COMPLETING"])
+def test_what_has_not_ended_is_no_outcome(state: str) -> None:
+    (error,) = read(message(outcome(state=state))).errors.values()
+    assert "is the state of a job that has not ended" in str(error)
+    for kind in (EventKind.ENDED, EventKind.CANCELLED):
+        over = event(kind, end_time=50.0, runtime=30.0, state=state)
+        (error,) = read_events(events_message(over)).errors.values()
+        assert error.field == "state"
+    started = event(EventKind.STARTED, start_time=20.0, state=state)
+    assert read_events(events_message(started)).errors == {}
 
 
 # over a real channel

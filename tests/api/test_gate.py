@@ -11,21 +11,21 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from loguru import logger
 
-from rt_predictor.api.surroundings import SERVICE
+from rt_predictor.api.middleware import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.client import Access, Client, Outcome, codec
 from rt_predictor.client import Job as ClientJob
 from rt_predictor.errors import ServiceError
 from rt_predictor.eventlog.files import open_log
 from rt_predictor.history.history import History
+from rt_predictor.processes.served_model import OPEN_TO_ALL
 from rt_predictor.security.security import Security
 from rt_predictor.security.tokens import hash_of, new_token
-from rt_predictor.serving.served_model import OPEN_TO_ALL
 from rt_predictor.settings import HistorySettings, SecuritySettings
+from tests.api.harness import HOST, Running, job, running
 from tests.eventlog.events import an_event
+from tests.predict.fakes import FakePredictor
 from tests.security.files import Place
-from tests.serving.fakes import FakePredictor
-from tests.serving.harness import HOST, Running, job, running
 
 PREDICT, RECORD, ADMIN, EXPLAIN = (new_token() for _ in range(4))
 TOKENS = [

@@ -9,7 +9,7 @@ from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.cli.info_screen import show
 from rt_predictor.client import GroupDrift, LiveFigures, Shadow
 from rt_predictor.client.codec import model_info
-from rt_predictor.serving.shadow.report import Compared, ShadowReport
+from rt_predictor.shadow.report import Compared, ShadowReport
 from tests.observability.test_live_metrics import FIGURES
 
 

@@ -9,12 +9,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from rt_predictor.api import stream as api_stream
 from rt_predictor.api.codec import JobReader
-from rt_predictor.api.surroundings import SERVICE
+from rt_predictor.api.middleware import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
-from rt_predictor.serving import batcher
-from rt_predictor.serving.dispatch import INLINE_JOBS
-from tests.serving.fakes import POISON, FakePredictor, GatedPredictor
-from tests.serving.harness import Running, job, running
+from rt_predictor.jobs.schema import FEW_JOBS
+from rt_predictor.predict import batcher
+from tests.api.harness import Running, job, running
+from tests.predict.fakes import POISON, FakePredictor, GatedPredictor
 from tests.waiting import PATIENCE_S
 
 
@@ -45,7 +45,7 @@ async def _refused(call) -> grpc.aio.AioRpcError:
 
 
 def _large_batch() -> pb.PredictBatchRequest:
-    return pb.PredictBatchRequest(jobs=[job()] * (INLINE_JOBS + 1))
+    return pb.PredictBatchRequest(jobs=[job()] * (FEW_JOBS + 1))
 
 
 async def test_a_large_batch_does_not_hold_up_the_jobs_of_others(predictor) -> None:
@@ -58,7 +58,7 @@ async def test_a_large_batch_does_not_hold_up_the_jobs_of_others(predictor) -> N
             assert (await service.stub.Predict(job())).predicted_runtime > 0
         assert not batch.done()
         waiting.set()
-        assert len((await batch).predictions) == INLINE_JOBS + 1
+        assert len((await batch).predictions) == FEW_JOBS + 1
 
 
 async def test_bad_clients_do_not_harm_a_good_one() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rt_predictor.api.servicer import RuntimePredictorServicer
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError
-from tests.serving.fakes import POISON, FakePredictor
-from tests.serving.harness import job
+from tests.api.harness import job
+from tests.predict.fakes import POISON, FakePredictor
 
 _Make = Callable[..., RuntimePredictorServicer]
 

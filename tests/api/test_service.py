@@ -11,12 +11,12 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from loguru import logger
 
 from rt_predictor import __version__
-from rt_predictor.api.surroundings import SERVICE
+from rt_predictor.api.middleware import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.history.history import History
 from rt_predictor.observability.logging import PERSONAL
-from tests.serving.fakes import DESCRIPTION, POISON, FakePredictor
-from tests.serving.harness import HOST, job, running
+from tests.api.harness import HOST, job, running
+from tests.predict.fakes import DESCRIPTION, POISON, FakePredictor
 from tests.waiting import PATIENCE_S
 
 _PREDICT = f"/{SERVICE}/Predict"

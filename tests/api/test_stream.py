@@ -10,7 +10,7 @@ from rt_predictor.api.codec import JobReader
 from rt_predictor.api.stream import Arrivals
 from rt_predictor.api.wire import tolerant
 from rt_predictor.errors import DrainingError, InvalidRequestError
-from tests.serving.harness import job
+from tests.api.harness import job
 
 
 class _Client:

@@ -3,7 +3,7 @@
 import pytest
 
 from rt_predictor.bench.figures import Figure, Figures, Skipped, quantile_ms
-from rt_predictor.bench.promises import PROMISES, verdicts
+from rt_predictor.bench.promises import PROMISES, promise_results
 
 
 def test_a_ratio_is_taken_round_by_round() -> None:
@@ -30,12 +30,14 @@ def _figures(factor: float) -> Figures:
 
 @pytest.mark.parametrize(("factor", "holds"), [(1.01, True), (0.99, False)])
 def test_a_promise_holds_on_its_own_side_of_the_limit(factor: float, holds: bool) -> None:
-    assert [verdict.holds for verdict in verdicts(_figures(factor))] == [holds] * len(PROMISES)
+    assert [verdict.holds for verdict in promise_results(_figures(factor))] == [holds] * len(
+        PROMISES
+    )
 
 
 def test_what_was_not_measured_neither_holds_nor_fails() -> None:
-    assert {verdict.holds for verdict in verdicts({})} == {None}
+    assert {verdict.holds for verdict in promise_results({})} == {None}
     figures = _figures(1.01) | {"native.one_us": Skipped("not installed")}
-    found = {verdict.promise.over: verdict for verdict in verdicts(figures)}["native.one_us"]
+    found = {verdict.promise.over: verdict for verdict in promise_results(figures)}["native.one_us"]
     assert found.holds is None
     assert found.measured == Skipped("not installed")

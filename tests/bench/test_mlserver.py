@@ -9,15 +9,15 @@ import pytest
 from rt_predictor.bench import mlserver
 from rt_predictor.bench.figures import Figure
 from rt_predictor.bench.jobs import JobSource
-from rt_predictor.bench.plan import Plan
+from rt_predictor.bench.plan import BenchPlan
 from rt_predictor.errors import ServiceError
 
 PRODUCTION = Path(__file__).resolve().parents[2] / "artifacts/production"
 
 
 @pytest.fixture
-def plan() -> Plan:
-    return Plan(PRODUCTION, JobSource.generated(), rounds=2, scale=0.002)
+def plan() -> BenchPlan:
+    return BenchPlan(PRODUCTION, JobSource.generated(), rounds=2, scale=0.002)
 
 
 def _program(path: Path, body: str) -> Path:
@@ -26,7 +26,7 @@ def _program(path: Path, body: str) -> Path:
     return path
 
 
-def test_each_round_gives_a_value_in_its_unit(plan: Plan, tmp_path: Path) -> None:
+def test_each_round_gives_a_value_in_its_unit(plan: BenchPlan, tmp_path: Path) -> None:
     said = {name.removeprefix("mlserver."): [3.0, 5.0] for name in mlserver.NAMES}
     _program(tmp_path / "mlserver", "import time\ntime.sleep(60)")
     seen = tmp_path / "seen.json"
@@ -49,12 +49,12 @@ def test_each_round_gives_a_value_in_its_unit(plan: Plan, tmp_path: Path) -> Non
     assert model_bytes > 100_000  # as many trees as the bundle has
 
 
-def test_an_environment_without_it_is_told_what_to_install(plan: Plan, tmp_path: Path) -> None:
+def test_an_environment_without_it_is_told_what_to_install(plan: BenchPlan, tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="install mlserver and mlserver-lightgbm there"):
         mlserver.measure(plan, tmp_path / "python")
 
 
-def test_what_keeps_it_from_answering_is_said(plan: Plan, tmp_path: Path) -> None:
+def test_what_keeps_it_from_answering_is_said(plan: BenchPlan, tmp_path: Path) -> None:
     _program(tmp_path / "mlserver", "import time\ntime.sleep(60)")
     python = _program(tmp_path / "python", "sys.exit('MLServer did not become ready')")
     with pytest.raises(ServiceError, match="MLServer did not become ready"):

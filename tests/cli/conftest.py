@@ -11,21 +11,21 @@ import polars as pl
 import pytest
 
 from rt_predictor.cli import main
-from rt_predictor.client import SERVICE, Access, Client, Job, ModelInfo, Prediction
+from rt_predictor.client import SERVICE, Access, Client, Health, Job, ModelInfo, Prediction
 from rt_predictor.errors import ServiceError
 from rt_predictor.jobs.asked import frame_of
 from rt_predictor.jobs.schema import Jobs
-from rt_predictor.serving.description import (
+from rt_predictor.model.answer_flags import Flag
+from rt_predictor.predict.description import (
     FeatureDescription,
     MemberDescription,
     ModelDescription,
 )
-from rt_predictor.serving.explanation import Explanation, OwnJob, Said
-from rt_predictor.serving.predictions import Flag, Predictions
-from rt_predictor.serving.predictor import Predictor
-from rt_predictor.serving.views import Views
+from rt_predictor.predict.predictions import Explanation, OwnJob, Predictions, Said
+from rt_predictor.predict.predictor import Predictor
+from rt_predictor.predict.views import Views
 from rt_predictor.settings import Settings
-from tests.serving.answers import VIEWS, predictions_of
+from tests.predict.answers import VIEWS, predictions_of
 
 DESCRIPTION = ModelDescription(
     trained_at=1_735_700_000.0,
@@ -132,6 +132,7 @@ class FakePredictor:
         self.asked.append(jobs)
         limit = jobs["time_req"].fill_null(float("nan")).to_numpy()
         runtime = np.where(np.isnan(limit), 100.0, limit / 2)
+        elapsed = jobs["elapsed"].fill_null(np.nan).to_numpy() if "elapsed" in jobs else np.nan
         flags = np.where(np.isnan(limit), Flag.NO_TIME_LIMIT | Flag.COLD_START_USER, 0)
         return predictions_of(
             runtime,
@@ -139,6 +140,7 @@ class FakePredictor:
             timeout_probability=np.where(np.isnan(limit), np.nan, 0.125),
             members_s=np.column_stack([runtime, runtime * 1.5]),
             flags=flags.astype(np.uint8),
+            remaining_s=runtime - elapsed,
             member_names=("xgboost", "lightgbm"),
         )
 
@@ -164,6 +166,7 @@ class FakeClient(Client):
 
     made: ClassVar[list["FakeClient"]] = []
     ready: ClassVar[bool] = True
+    status: ClassVar[str] = "SERVING"
     down: ClassVar[bool] = False
 
     def __init__(self, target: str, *, timeout_s: float, access: Access) -> None:
@@ -230,6 +233,9 @@ class FakeClient(Client):
     async def is_serving(self, service: str = SERVICE) -> bool:
         return self.ready and service == SERVICE
 
+    async def health(self) -> Health:
+        return Health(self.status, "coverage: low", 1.0, 1, {}, "1.2.3")
+
 
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch) -> list[FakeClient]:
@@ -244,6 +250,12 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[FakeClient]:
 def service_down(clients: list[FakeClient], monkeypatch: pytest.MonkeyPatch) -> None:
     """No service answers."""
     monkeypatch.setattr(FakeClient, "down", True)
+
+
+@pytest.fixture
+def service_degraded(clients: list[FakeClient], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service is ready, but something is wrong with it."""
+    monkeypatch.setattr(FakeClient, "status", "DEGRADED")
 
 
 @pytest.fixture

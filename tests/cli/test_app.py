@@ -1,5 +1,6 @@
 """The program as a whole: its commands, its help, its errors and exit codes."""
 
+import os
 import subprocess
 import sys
 
@@ -153,4 +154,13 @@ def _raise_in_health(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> N
     async def fail(*_: object) -> bool:
         raise error
 
-    monkeypatch.setattr("rt_predictor.cli.health._is_ready", fail)
+    monkeypatch.setattr("rt_predictor.cli.health._state", fail)
+
+
+def test_a_folder_for_metrics_of_other_programs_is_ignored(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        monkeypatch.setenv(name, "/none/of/ours")
+    assert run("version").code == 0
+    assert not {name for name in os.environ if name.lower() == "prometheus_multiproc_dir"}

@@ -8,8 +8,7 @@ import pytest
 
 from rt_predictor.client import Access, Recorded
 from rt_predictor.eventlog.files import open_log, open_or_replace_log
-from rt_predictor.jobs.events import ended_events, finished_jobs
-from rt_predictor.jobs.log_events import log_events
+from rt_predictor.jobs.events import ended_events, finished_jobs, log_events
 from rt_predictor.traces.generate import generate_jobs
 
 JOBS = generate_jobs(40, seed=1)
@@ -35,6 +34,9 @@ def test_an_import_can_be_repeated(run, trace: Path, path: Path) -> None:
     recorded = f"40 jobs recorded in {path}, 0 known already, 0 skipped that break a rule"
     assert first.out.startswith(recorded)
     assert "left out: end before submit: 1" in first.err
+    assert first.out.endswith(
+        "\n41 records = 40 recorded + 0 known already + 1 left out (1 end before submit)\n"
+    )
     again = run("history", "import", trace, "--history", path)
     assert again.out.startswith(f"0 jobs recorded in {path}, 40 known already, 0 skipped")
     log = open_log(path)
@@ -131,6 +133,38 @@ def test_jobs_that_wait_run_or_were_cancelled_come_in_too(run, path: Path, tmp_p
         ("ended", "1"),
     ]
     assert events["client"].unique().to_list() == ["@import"]
+    assert result.out.endswith("\n4 records = 4 recorded + 0 known already + 0 left out\n")
+    assert "left out" not in result.err
+
+
+def test_what_became_of_all_records_adds_up(run, path: Path, tmp_path: Path) -> None:
+    header = "JobID|User|Submit|Start|End|ElapsedRaw|TimelimitRaw|State\n"
+    at = "2024-01-01T"
+    ended = f"1|al|{at}00:00:00|{at}01:00:00|{at}02:00:00|3600|100|COMPLETED\n"
+    first = (
+        ended,
+        f"1.batch||{at}00:00:00|{at}01:00:00|{at}02:00:00|3600||COMPLETED\n",
+        f"1.0||{at}00:00:00|{at}01:00:00|{at}02:00:00|3600||COMPLETED\n",
+        f"2|al|{at}00:00:00|Unknown|{at}01:30:00|0|100|CANCELLED by 7\n",
+        f"3|al|{at}00:00:00|{at}01:00:00|{at}02:00:00|7200|100|COMPLETED\n",
+        f"4|al|{at}00:00:00|{at}01:00:00|Unknown|60|100|RUNNING\n",
+        f"5|al|{at}00:00:00|Unknown|Unknown|0|100|PENDING\n",
+        f"6|al|{at}00:00:00|{at}01:00:00|{at}04:00:00|10800|10|COMPLETED\n",
+        *(f"{n}|al|{at}00:00:00|{at}01:00:00|{at}02:00:00|3600|9|FOO\n" for n in range(10, 40)),
+    )
+    (tmp_path / "a.txt").write_text(header + "".join(first) + "7|al|soon|x|y|z|1|FAILED\n")
+    (tmp_path / "b.txt").write_text(header + ended)
+    (tmp_path / "s.toml").write_text(
+        f'[history]\npath = "{path}"\n[prediction]\nlimits_enforced = true\n'
+    )
+    logs = (tmp_path / "a.txt", tmp_path / "b.txt")
+    result = run("history", "import", *logs, "--config", tmp_path / "s.toml")
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[-1] == (
+        "40 records = 34 recorded + 0 known already + 1 in quarantine + 5 left out (2 job steps, "
+        "1 runtime longer than from start to end, 1 malformed, 1 in several of the files)"
+    )
+    assert "states that are not known: FOO (30)" in result.err
 
 
 def test_a_service_and_a_file_are_too_much(run, trace: Path, path: Path) -> None:

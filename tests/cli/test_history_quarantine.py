@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from rt_predictor.cli.words import counted
 from rt_predictor.eventlog.files import open_log
 from rt_predictor.traces.generate import generate_jobs
 
@@ -65,10 +66,10 @@ def test_events_are_believed_or_dropped(
 ) -> None:
     done, gained = {"release": ("released", count), "drop": ("dropped", 0)}[command]
     dry = run("history", "quarantine", command, *which, "--dry-run", "--history", path)
-    assert dry.out == f"{count} events would be {done}\n"
+    assert dry.out == f"{counted(count, 'event')} would be {done}\n"
     assert counts(path) == (8, 2)
     result = run("history", "quarantine", command, *which, "--history", path)
-    assert (result.code, result.out.splitlines()[0]) == (0, f"{count} events {done}")
+    assert (result.code, result.out.splitlines()[0]) == (0, f"{counted(count, 'event')} {done}")
     assert counts(path) == (8 + gained, 2 - count)
 
 

@@ -91,7 +91,7 @@ def test_a_log_is_backed_up_and_restored(run, path: Path, tmp_path: Path) -> Non
     run("history", "withdraw", "--client", "epilog", "--history", path)
     result = run("history", "restore", copy, "--history", path)
     assert result.code == 0, result.err
-    assert "the log of before is" in result.out
+    assert "the old log is" in result.out
     assert count(path) == 60
     again = run("history", "backup", copy, "--history", path)
     assert (again.code, "name another file" in again.err) == (1, True)

@@ -31,7 +31,7 @@ def test_people_get_the_facts_and_some_features(run, clients) -> None:
     assert rows[0][:2] == ["feature", "unit"]
     assert rows[1] == ["feature_0", "s", "reason", "0"]
     assert len(rows) == 1 + 15 + 1
-    assert table.splitlines()[-1] == "and 5 more: --all shows them, and whom the logs are from"
+    assert table.splitlines()[-1] == "and 5 more: --all shows them, and who provided the logs"
     assert (clients[0].target, clients[0].timeout_s) == ("far:1", 3.0)
 
 

@@ -88,7 +88,7 @@ def test_it_can_be_told_which_jobs_the_answer_rests_on(run, clients) -> None:
     lines = result.out.splitlines()
     place = next(n for n, line in enumerate(lines) if line.startswith("rests on"))
     assert lines[place : place + 3] == [
-        "rests on       jobs of the user 80 %, models and rules 15 %, nothing known 5 %",
+        "rests on       jobs of the user 80 %, models and rules 15 %, no job in particular 5 %",
         "  job          50 %: 47 min (ended 2 h before, 32 cores, limit 1 h)",
         "  job          25 %: 45 min (still running)",
     ]
@@ -141,8 +141,7 @@ def test_what_is_missing_is_named_by_its_option(run, clients) -> None:
     result = run("predict", "--processors", 32, "--mem", 1, "--time", 60, "--qos", "high")
     assert result.code == 2
     assert result.err == (
-        "error: --nodes, --partition not given: give what is missing, or --partial to predict "
-        "without\n"
+        "error: --nodes, --partition not given: add what is missing, or --partial to go without\n"
     )
     assert clients == []
 

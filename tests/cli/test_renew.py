@@ -14,6 +14,8 @@ from tests.model.plain_bundle import write_plain_bundle
 
 from .conftest import Run
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("catboost", reason="the libraries of the extra `train` are not installed")
 
 JOBS = generate_jobs(2400, seed=12).sort("end_time")
@@ -56,7 +58,7 @@ def test_a_better_model_is_trained_shown_to_the_shadow_and_promoted(
     record(tmp_path, JOBS[:400])
     few = run(*arguments)
     assert (few.code, few.out) == (0, "")
-    assert "no renewal: 400 jobs are new since the last one, 500 are needed" in few.err
+    assert "no renewal: new jobs since the last one: 400, needed: 500" in few.err
 
     record(tmp_path, JOBS[400:1600])
     first = run(*arguments)

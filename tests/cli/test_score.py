@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from rt_predictor.cli.local import NO_HISTORY
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 
 COLUMNS = [
@@ -16,7 +18,9 @@ COLUMNS = [
     "timeout_probability", "recommended_time_req", "model_version", "flags", "error",
 ]  # fmt: skip
 
-NO_CORES = "processors_req = 0.0: must be a whole number from 1 to 1e+08 (cores of the whole job)"
+NO_CORES = (
+    "processors_req = 0.0: must be a whole number from 1 to 100,000,000 (cores of the whole job)"
+)
 HEADER = "job_id,processors_req,nodes_req,mem_req,time_req,partition,qos,user,submit_time"
 CSV = f"""{HEADER}
 a,32,4,128000,3600,normal,high,alice,2025-01-01T00:00:00Z
@@ -103,15 +107,22 @@ def test_every_job_has_its_row_in_its_place(score, out: str) -> None:
 
 def test_what_could_not_be_predicted_is_counted_on_stderr(score, tmp_path: Path) -> None:
     _, result, _ = score("jobs.csv", CSV)
-    assert result.err == (
-        f"2 of 3 jobs scored into {tmp_path / 'out.parquet'}; 1 have an error, the first: "
-        f"{NO_CORES}\n"
-    )
+    assert result.err.splitlines()[1:] == [
+        f"2 of 3 jobs scored into {tmp_path / 'out.parquet'}; 1 has an error: {NO_CORES}"
+    ]
 
 
-def test_in_a_pipe_success_is_silent(score) -> None:
-    _, result, _ = score("jobs.csv", "time_req\n60\n")
+def test_in_a_pipe_success_is_silent(run, clients, tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text("time_req\n60\n")
+    result = run("score", tmp_path / "jobs.csv", "-o", tmp_path / "o.csv", "--target", "far:1")
     assert (result.out, result.err) == ("", "")
+
+
+def test_a_bundle_says_that_it_knows_no_history(score) -> None:
+    _, result, _ = score("jobs.csv", "time_req\n60\n")
+    assert result.out == ""
+    assert result.err == f"{NO_HISTORY}\n"
+    assert "rt-predictor history import" in NO_HISTORY
 
 
 def test_on_a_terminal_progress_and_result_are_shown_on_stderr(
@@ -184,14 +195,15 @@ def test_a_full_disk_is_one_line(
     (tmp_path / "jobs.csv").write_text(CSV)
     result = run("score", tmp_path / "jobs.csv", "-o", tmp_path / "out.csv", "--bundle", bundle)
     assert result.code == 2
-    assert result.err == f"error: cannot write {tmp_path / 'out.csv'}: No space left on device\n"
+    says = f"error: cannot write {tmp_path / 'out.csv'}: No space left on device"
+    assert result.err.splitlines()[1:] == [says]
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "name INPUT (- is stdin) or a folder to watch (--spool): one of them"),
-        (["x.csv", "--spool", "."], "one of them"),
+        ([], "give INPUT (- is stdin) or a folder to watch (--spool), not both"),
+        (["x.csv", "--spool", "."], "not both"),
         (["--spool", "."], "name the folder that answers go to: -o DIR"),
         (["--spool", "none", "-o", "answers"], "none is no folder"),
     ],
@@ -210,7 +222,7 @@ def test_a_folder_is_emptied_into_another(run, bundle: Path, tmp_path: Path) -> 
     result = run(
         "score", "--spool", jobs, "-o", answers, "--once", "--to", "csv", "--bundle", bundle
     )
-    assert (result.code, result.out, result.err) == (0, "", "")
+    assert (result.code, result.out, result.err) == (0, "", f"{NO_HISTORY}\n")
     assert _read(answers / "a.csv.csv")["job_id"].to_list() == ["a", "b", "c"]
     assert _read(answers / "queue.json.csv")["job_id"].to_list() == ["31", "33"]
 
@@ -290,7 +302,7 @@ def test_files_without_jobs_give_no_rows(run, bundle: Path, tmp_path: Path) -> N
     for name, content in (("a.csv", "nodes_req\n"), ("b.csv", "nodes_req")):
         (tmp_path / name).write_text(content)
         result = run("score", tmp_path / name, "-o", tmp_path / "o.csv", "--bundle", bundle)
-        assert (result.code, result.err) == (0, "")
+        assert (result.code, result.err) == (0, f"{NO_HISTORY}\n")
         assert (tmp_path / "o.csv").read_text() == ",".join(COLUMNS) + "\n"
 
 
@@ -466,10 +478,123 @@ def test_squeue_gives_the_jobs_that_wait(score) -> None:
     assert "not asked for (--states): 1 running" in result.err
 
 
+NOW_S = 1_714_600_000
+RUNNING_QUEUE = {
+    "last_update": {"set": True, "infinite": False, "number": NOW_S},
+    "jobs": [
+        {"job_id": 1, "job_state": ["RUNNING"], "start_time": NOW_S - 600, "time_limit": 60},
+        {"job_id": 2, "job_state": ["RUNNING"], "time_limit": 60},
+        {"job_id": 3, "job_state": ["PENDING"], "start_time": NOW_S + 900, "time_limit": 60},
+        {
+            "job_id": 4,
+            "job_state": ["RUNNING"],
+            "start_time": NOW_S - 5000,
+            "suspend_time": NOW_S - 100,
+            "pre_sus_time": 300,
+            "time_limit": 60,
+        },
+        {
+            "job_id": 5,
+            "job_state": ["SUSPENDED"],
+            "start_time": NOW_S - 5000,
+            "pre_sus_time": 70,
+            "time_limit": 60,
+        },
+    ],
+}
+
+
+def test_what_runs_is_answered_given_how_long_it_has_run(score) -> None:
+    table, _, asked = score("queue.json", json.dumps(RUNNING_QUEUE), "--states", "all")
+    assert asked["elapsed"].to_list() == [600.0, None, 400.0, 70.0]
+    assert asked["as_of"].to_list() == [NOW_S, None, NOW_S, NOW_S]
+    assert table.columns == [*COLUMNS, "remaining_runtime"]
+    assert table["remaining_runtime"].to_list() == [1200.0, None, None, 1400.0, 1730.0]
+    assert table["error"][1].startswith("state = RUNNING: the job runs, and nothing says for how l")
+    assert table["error"].null_count() == 4
+
+
+def test_a_running_job_of_sacct_has_run_for_its_elapsed_time(score) -> None:
+    table, _, asked = score("log.txt", SACCT)
+    start_s = 1_704_067_260.0
+    assert asked["elapsed"].to_list() == [None, 60.0, None]
+    assert asked["as_of"].to_list() == [None, start_s + 60, None]
+    assert table["remaining_runtime"].to_list() == [None, 540.0, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("jobs.csv", "time_req,elapsed,as_of\n600,0:01:00,2024-05-01T10:00:00\n600,,\n"),
+        (
+            "jobs.jsonl",
+            '{"time_req": 600, "elapsed": 60, "as_of": 1714557600}\n{"time_req": 600}\n',
+        ),
+    ],
+)
+def test_a_record_may_say_how_long_its_job_has_run(score, name: str, content: str) -> None:
+    table, _, asked = score(name, content)
+    assert asked["elapsed"].to_list() == [60.0, None]
+    assert asked["as_of"].to_list() == [1_714_557_600.0, None]
+    assert asked["submit_time"][0] == 1_714_557_540.0, "it was submitted when it started"
+    assert table["remaining_runtime"].to_list() == [240.0, None]
+
+
+def test_a_job_that_runs_does_so_as_of_now(score) -> None:
+    _, _, asked = score("jobs.jsonl", '{"time_req": 600, "elapsed": 60}\n')
+    assert abs(asked["as_of"][0] - time.time()) < 3600
+    table, _, _ = score("jobs.jsonl", '{"elapsed": -1}\n{"elapsed": 99, "submit_time": 4e9}\n')
+    assert table["error"][0].startswith("elapsed = -1.0: must be a number")
+    assert table["error"][1].startswith("as_of = ")
+
+
+def test_in_lines_only_what_runs_has_a_remaining_time(run, bundle: Path, stdin, predictors) -> None:
+    stdin('{"time_req": 600, "elapsed": 60}\n{"time_req": 600}\n')
+    result = run("score", "-", "--format", "jsonl", "--bundle", bundle)
+    first, second = (json.loads(line) for line in result.out.splitlines())
+    assert first["remaining_runtime"] == 240.0
+    assert list(second) == COLUMNS
+
+
+def test_in_a_log_of_ended_jobs_elapsed_is_no_running_time(score) -> None:
+    table, result, asked = score("log.csv", "time_req,elapsed,runtime\n600,60,60\n")
+    assert asked.columns == list(REQUEST_SCHEMA)
+    assert table.columns == COLUMNS
+    assert "columns that are not read: elapsed" in result.err
+
+
+QUEUE_TEXT = """JOBID|PARTITION|NAME|USER|STATE|TIME_LIMIT|NODES|CPUS|MIN_MEMORY|SUBMIT_TIME
+11|gpu|sim|u1|PENDING|1-00:00:00|1|4|4000M|2024-05-01T10:00:00
+12|gpu|sim|u1|PENDING|10:00|1|4|4000M|2024-05-01T10:00:00
+13|gpu|sim|u1|RUNNING|10:00|1|4|4000M|2024-05-01T10:00:00
+"""
+
+
+@pytest.mark.parametrize("arguments", [(), ("--format", "squeue")])
+def test_text_of_squeue_is_read_with_its_limits(score, arguments: tuple[str, ...]) -> None:
+    table, result, asked = score("queue.txt", QUEUE_TEXT, *arguments)
+    assert table["job_id"].to_list() == ["11", "12"]
+    assert asked["time_req"].to_list() == [86_400.0, 600.0]
+    assert asked["mem_req"].to_list() == [4000.0] * 2
+    assert "note: no job has gpus_req, qos, account; note: MIN_MEMORY is taken" in result.err
+
+
+def test_text_of_squeue_without_separators_says_what_to_do(
+    run, bundle: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "queue.txt"
+    path.write_text(
+        "  JOBID PARTITION NAME USER ST TIME NODES NODELIST(REASON)\n 1 p n u PD 0:00 1 x\n"
+    )
+    result = run("score", path, "--bundle", bundle)
+    assert (result.code, result.out) == (1, "")
+    assert "take `squeue --json`, or `squeue -o '%i|" in result.err
+
+
 def test_other_states_alone_are_no_news_in_a_pipe(score) -> None:
     jobs = [job for job in SQUEUE["jobs"] if job["job_id"] != 33]
     _, result, _ = score("queue.json", json.dumps({"jobs": jobs}))
-    assert (result.out, result.err) == ("", "")
+    assert (result.out, result.err) == ("", f"{NO_HISTORY}\n")
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -559,7 +684,7 @@ def test_a_service_is_asked_in_chunks_for_valid_jobs_alone(run, clients, tmp_pat
     assert table["predicted_runtime"].to_list()[1:6] == [2820.0] * 5
     assert table["timeout_probability"].to_list()[1:6] == [0.12] * 5
     assert table["flags"][1] == "cold_start_user unseen_qos"
-    assert "2 have an error" in result.err
+    assert "2 have errors" in result.err
 
 
 def test_only_one_can_answer(run, clients, bundle: Path, tmp_path: Path) -> None:

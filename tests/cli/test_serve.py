@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rt_predictor.serving import run as serving_run
+from rt_predictor.processes import run as serving_run
 from rt_predictor.settings import Settings
 
 

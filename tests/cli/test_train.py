@@ -8,6 +8,8 @@ import pytest
 
 from rt_predictor.traces.generate import generate_jobs
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("catboost", reason="the libraries of the extra `train` are not installed")
 
 

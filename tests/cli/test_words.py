@@ -1,6 +1,8 @@
 """Numbers and flags as people say them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rt_predictor.cli.answer_lines import answer_lines
 from rt_predictor.cli.words import (
@@ -9,10 +11,12 @@ from rt_predictor.cli.words import (
     flag_words,
     moment,
     percent,
+    reasons,
+    time_left,
     time_limit,
 )
 from rt_predictor.client import Job, Prediction
-from rt_predictor.serving.predictions import Flag, flag_names
+from rt_predictor.model.answer_flags import Flag, flag_names
 
 
 @pytest.mark.parametrize(
@@ -104,7 +108,7 @@ def test_texts_stand_under_each_other() -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (Flag.TIME_LIMIT_TOO_SHORT, "a longer limit than this, to be enough with a chance of 90 %"),
+        (Flag.TIME_LIMIT_TOO_SHORT, "a longer limit: this one is too short for a chance of 90 %"),
         (
             Flag.PARTITION_LIMIT_TOO_SHORT,
             "the partition allows no limit that is enough with a chance of 90 %",
@@ -119,3 +123,48 @@ def test_where_no_limit_is_recommended_the_reason_is_told(flags: Flag, words: st
     )  # fmt: skip
     lines = dict(answer_lines(Job(time_req=90.0, processors_req=1), answer, ()))
     assert lines["ask for"] == words
+
+
+def test_reasons_that_are_things_are_counted_as_such() -> None:
+    assert reasons({"job step": 1, "no runtime": 1}) == "1 job step, 1 no runtime"
+    assert reasons({"job step": 3, "no runtime": 2}) == "3 job steps, 2 no runtime"
+    assert reasons({"partial execution": 2_000}) == "2,000 partial executions"
+
+
+_UNITS_S = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+
+
+def _seconds(text: str) -> float:
+    words = text.split()
+    return sum(float(n) * _UNITS_S[unit] for n, unit in zip(words[::2], words[1::2], strict=True))
+
+
+@given(st.floats(0.2, 5e6), st.floats(0, 0.99))
+def test_what_has_passed_and_what_is_left_are_the_whole_as_it_is_shown(
+    total_s: float, share: float
+) -> None:
+    elapsed_s = total_s * share
+    left = time_left(total_s, elapsed_s)
+    step_s = next(
+        (s for s, most in ((0.1, 9.95), (1, 599.5), (60, 86_370)) if total_s < most), 3600
+    )
+    if left.startswith("under "):
+        assert _seconds(left.removeprefix("under ")) == step_s
+    else:
+        passed = _seconds(duration(total_s)) - _seconds(left)
+        assert abs(passed - elapsed_s) <= step_s / 2 + 0.06
+
+
+@pytest.mark.parametrize(
+    ("total_s", "elapsed_s", "left"),
+    [
+        (2813.0, 100.0, "45 min"),
+        (2520.0, 1.0, "42 min"),
+        (7205.0, 7203.0, "under 1 min"),
+        (200_000.0, 90.0, "2 d 8 h"),
+        (45.4, 10.4, "35 s"),
+        (5.0, 4.99, "under 0.1 s"),
+    ],
+)
+def test_what_is_left_is_rounded_as_the_whole(total_s: float, elapsed_s: float, left: str) -> None:
+    assert time_left(total_s, elapsed_s) == left

@@ -139,6 +139,8 @@ def running(bundle: Path, *arguments: object, **settings: str) -> Iterator[Servi
             "RT_PREDICTOR_HISTORY__PATH": f"{folder}/history.sqlite",
             # Before all of the log is read, answers are others.
             "RT_PREDICTOR_HISTORY__CATCH_UP_TIMEOUT_S": str(PATIENCE_S),
+            # A machine that does much else is slow, and no call is to be refused for that.
+            "RT_PREDICTOR_SERVER__MAX_WAIT_MS": str(PATIENCE_S * 1000),
         }
         with started(*command, **{**kept, **settings}) as service:
             service.wait_for("serving")

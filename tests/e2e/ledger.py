@@ -27,11 +27,17 @@ COUNTS = ("processors_req", "nodes_req", "gpus_req")
 TIMES = ("submit_time", "start_time", "end_time")
 KINDS = ("one", "one", "several", "stream", "table", "record", "events")
 """What a caller does, as often as it stands here."""
+ASKING = tuple(kind for kind in KINDS if kind not in {"record", "events"})
+"""Those that record nothing."""
 SEVERAL = 16
 """Jobs of a batch or a stream."""
 TABLE_ROWS = 64
 NEWS_A_CALL = 25
 """Outcomes of a call."""
+MOST_NEWS = 12_000
+"""Outcomes that a load of all kinds records, at most. The service keeps its state of earlier times
+for a bounded number of outcomes (`KEPT_MAPS`); a load that runs for longer on a slow machine must
+not push the moment that it asks about out of them."""
 _ANSWER_COLUMNS = ("predicted_runtime", "confidence_lower", "confidence_upper")
 
 
@@ -116,6 +122,8 @@ class Ledger:
     reference: Reference
     calls: Counter[str] = field(default_factory=Counter)
     """Kind of call -> how many were answered, rightly"""
+    outcomes: int = 0
+    """Outcomes that were sent"""
     wrong: list[str] = field(default_factory=list)
     """Answers that are not those of the reference"""
     failed: list[str] = field(default_factory=list)
@@ -219,12 +227,16 @@ class Caller:
                     self._ledger.wrong.append(f"{row} is not {said}")
 
     async def _record(self) -> None:
-        jobs = next(self._news)
+        jobs = self._next_news()
         await self._recorded(self._client.record(jobs), keys_of(ended_events(jobs)))
 
     async def _events(self) -> None:
-        events = job_events(next(self._news))
+        events = job_events(self._next_news())
         await self._recorded(self._client.record_events(events), keys_of(events))
+
+    def _next_news(self) -> pl.DataFrame:
+        self._ledger.outcomes += NEWS_A_CALL
+        return next(self._news)
 
     async def _recorded(self, recording: Awaitable[Recorded], ids: list[str]) -> None:
         try:
@@ -258,7 +270,8 @@ async def load(
             caller = Caller(client, ledger, f"{name}{number}", stream_attempts=attempts)
             order = random.Random(number)
             while not ending.is_set():
-                await caller.call(order.choice(kinds or KINDS))
+                enough = not kinds and ledger.outcomes >= MOST_NEWS
+                await caller.call(order.choice(kinds or (ASKING if enough else KINDS)))
 
     async with asyncio.TaskGroup() as group:
         for number in range(callers):

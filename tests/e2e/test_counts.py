@@ -11,10 +11,10 @@ from pathlib import Path
 import grpc
 import pytest
 
+from rt_predictor.api.sockets import shares_ports
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
-from rt_predictor.serving.sockets import shares_ports
-from tests.serving.harness import job
+from tests.api.harness import job
 from tests.waiting import PATIENCE_S
 
 from .conftest import Service, running

@@ -7,14 +7,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from rt_predictor.api.sockets import shares_ports
 from rt_predictor.client import Client, Job, Prediction
 from rt_predictor.errors import ServiceError
 from rt_predictor.eventlog.files import logs_set_aside, open_log
 from rt_predictor.jobs.events import job_events
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
+from rt_predictor.model.answer_flags import Flag
 from rt_predictor.model.bundle import read_bundle
-from rt_predictor.serving.predictions import Flag
-from rt_predictor.serving.sockets import shares_ports
 from rt_predictor.settings import Settings
 from rt_predictor.traces.generate import generate_jobs
 from rt_predictor.training.judged import judge_bundle

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from rt_predictor.cli.local import NO_HISTORY
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 from tests.waiting import PATIENCE_S
@@ -26,23 +27,21 @@ SACCT_LINE = (
 )
 
 
-README = PROJECT / "README.md"
+PAGES = (PROJECT / "README.md", *sorted(PROJECT.glob("docs/*.md")))
+"""Pages whose examples are run."""
 
 
-def _readme_commands() -> list[str]:
-    joined = re.sub(r"\\\n\s*", " ", README.read_text())
+def _documented_commands() -> list[str]:
+    joined = re.sub(r"\\\n\s*", " ", "\n".join(page.read_text() for page in PAGES))
     found = re.findall(r"^\s*\$?\s*\S*\brt-predictor (predict .*)$", joined, re.MULTILINE)
     return list(dict.fromkeys(" ".join(command.split()) for command in found))
 
 
 def test_the_readme_shows_how_to_ask() -> None:
-    assert _readme_commands()
+    assert "rt-predictor predict --" in PAGES[0].read_text()
 
 
-@pytest.mark.parametrize(
-    "command",
-    _readme_commands(),
-)
+@pytest.mark.parametrize("command", _documented_commands())
 def test_the_documented_example_answers(program: Program, service: Service, command: str) -> None:
     words = shlex.split(command, comments=True)
     source = [] if {"--target", "--bundle"} & set(words) else ["--target", service.target]
@@ -54,11 +53,14 @@ def test_the_documented_example_answers(program: Program, service: Service, comm
 
 
 def test_the_documented_python_runs(service: Service) -> None:
-    indented = re.findall(
-        r"^( *)```python\n(.*?)^ *```", README.read_text(), re.DOTALL | re.MULTILINE
-    )
-    examples = [textwrap.dedent(code) for _, code in indented if "Client(" in code]
-    assert examples
+    fenced = r"^( *)```python\n(.*?)^ *```"
+    examples = [
+        textwrap.dedent(code)
+        for page in PAGES
+        for _, code in re.findall(fenced, page.read_text(), re.DOTALL | re.MULTILINE)
+        if "asyncio.run(" in code
+    ]
+    assert len(examples) >= 2
     for code in examples:
         result = subprocess.run(
             [sys.executable, "-c", code.replace("localhost:50051", service.target)],
@@ -127,12 +129,12 @@ def test_a_file_of_any_format_is_scored_alike_by_a_service_and_its_bundle(
     jobs = tmp_path / f"jobs{suffix}"
     _write(jobs)
     tables = []
-    for name, source in (
-        ("a.parquet", ("--target", service.target, "--chunk", 128)),
-        ("b.parquet", ("--bundle", bundle)),
+    for name, source, says in (
+        ("a.parquet", ("--target", service.target, "--chunk", 128), ""),
+        ("b.parquet", ("--bundle", bundle), f"{NO_HISTORY}\n"),
     ):
         result = program("score", jobs, "-o", tmp_path / name, *source)
-        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", says)
         tables.append(pl.read_parquet(tmp_path / name))
     assert tables[0].equals(tables[1])
     assert len(tables[0]) == JOBS

@@ -7,12 +7,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from rt_predictor.api.sockets import shares_ports
 from rt_predictor.client import Client
 from rt_predictor.eventlog.files import open_log
 from rt_predictor.jobs.events import ended_events
 from rt_predictor.model.bundle import read_bundle
-from rt_predictor.serving.bundle_watch import is_whole
-from rt_predictor.serving.sockets import shares_ports
+from rt_predictor.processes.bundle_watch import is_whole
 from rt_predictor.traces.generate import generate_jobs
 from tests.e2e.conftest import Program, Service, running, started
 from tests.e2e.observed import told, until

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rt_predictor.cli.local import NO_HISTORY
 from tests.e2e.conftest import PROJECT, environment
 from tests.waiting import PATIENCE_S, until
 
@@ -41,7 +42,7 @@ def test_a_pipe_is_answered_line_by_line(bundle: Path) -> None:
             assert answer["predicted_runtime"] > 0
         rest, errors = process.communicate(b"not a job\n", timeout=PATIENCE_S)
         assert json.loads(rest)["error"].startswith("the line is not JSON")
-        assert (process.returncode, errors) == (0, b"")
+        assert (process.returncode, errors.decode()) == (0, f"{NO_HISTORY}\n")
 
 
 def test_a_reader_that_goes_away_ends_it_without_a_word(bundle: Path) -> None:
@@ -56,7 +57,7 @@ def test_a_reader_that_goes_away_ends_it_without_a_word(bundle: Path) -> None:
         process.stdin.flush()
         assert process.wait(PATIENCE_S) == 1
         assert process.stderr is not None
-        assert process.stderr.read() == b""
+        assert process.stderr.read().decode() == f"{NO_HISTORY}\n"
 
 
 def test_an_interrupt_ends_it_while_it_waits_for_input(bundle: Path) -> None:

@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from rt_predictor import __version__
 from rt_predictor.client import SERVICE, Client, Job, Prediction, Rejection
 from rt_predictor.errors import InvalidRequestError, ServiceError
-from rt_predictor.serving.predictions import Flag
+from rt_predictor.model.answer_flags import Flag
 from tests.waiting import PATIENCE_S
 
 from .bundles import version_of

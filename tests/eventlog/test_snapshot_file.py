@@ -163,6 +163,8 @@ def _with_header(path: Path, **odd: object) -> None:
         {"arrays": {"ends": {"type": "<f8", "shape": [-3]}}},
         {"arrays": {"ends": {"type": "<f8", "shape": [1.5]}}},
         {"arrays": {"ends": {"type": "<f8", "shape": [10**15]}}},
+        {"arrays": {"ends": {"type": "|f1", "shape": [0]}}},
+        {"arrays": {"ends": {"type": "<f8", "shape": [0, 10**30]}}},
         {"arrays_sha256": None},
     ],
 )

@@ -26,6 +26,7 @@ from rt_predictor.features.one_job import assemble_one
 from rt_predictor.features.proposals import PROPOSALS
 from rt_predictor.features.request_features import BOUND, QUANTITIES, REQUEST_FEATURES
 from rt_predictor.features.token_features import TOKEN_FEATURES
+from rt_predictor.history.asked_tokens import AskedTokens
 from rt_predictor.history.columns import COLUMN
 from rt_predictor.history.log_tokens import LogTokens, log_tokens
 from rt_predictor.history.token_keys import SLOTS, slots_of
@@ -55,6 +56,12 @@ def matrix_of(asked_jobs: Asked, tokens: LogTokens) -> np.ndarray:
     return assemble(asked_jobs, tokens.gather(slice(None)))
 
 
+def alone_of(jobs: Asked, tokens: AskedTokens) -> np.ndarray:
+    """The matrix of the first job, made for it alone."""
+    submit_s, limit_s = jobs.submit_s.item(), jobs.limit_s.item()
+    return assemble_one(jobs.columns[0], submit_s, limit_s, tokens, UTC)
+
+
 def test_there_are_more_than_44_features_each_declared_with_unit_and_reason():
     features = (*REQUEST_FEATURES, *TOKEN_FEATURES)
     assert len(features) > 44
@@ -74,7 +81,7 @@ def test_a_job_has_the_same_bits_alone_and_among_others(log):
     for row in range(len(jobs)):
         one = slice(row, row + 1)
         assert assemble(jobs[one], tokens.gather(one)).tobytes() == whole[one].tobytes()
-        alone = assemble_one(jobs[one], tokens.gather(one), UTC)
+        alone = alone_of(jobs[one], tokens.gather(one))
         assert alone.tobytes() == whole[one].tobytes()
 
 
@@ -94,7 +101,16 @@ def test_jobs_one_by_one_have_the_bits_of_all_together():
     whole = matrix_of(jobs, tokens)
     for row in range(len(jobs)):
         one = slice(row, row + 1)
-        assert assemble_one(jobs[one], tokens.gather(one), UTC).tobytes() == whole[one].tobytes()
+        assert alone_of(jobs[one], tokens.gather(one)).tobytes() == whole[one].tobytes()
+
+
+def test_nothing_is_left_of_other_jobs_in_the_same_room():
+    log = random_log(300)
+    jobs, tokens = asked(log), log_tokens(log)
+    whole = matrix_of(jobs, tokens)
+    room = whole[::-1].copy()
+    assert assemble(jobs, tokens.gather(slice(None)), out=room) is room
+    assert room.tobytes() == whole.tobytes()
 
 
 def test_no_jobs_are_no_rows():

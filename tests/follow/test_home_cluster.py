@@ -12,8 +12,8 @@ from rt_predictor.follow.run import Pace, follow, recorder_of
 from rt_predictor.history.history import History
 from rt_predictor.settings import HistorySettings
 from rt_predictor.traces.generate import generate_jobs
-from tests.serving.fakes import FakePredictor
-from tests.serving.harness import HOST, running
+from tests.api.harness import HOST, running
+from tests.predict.fakes import FakePredictor
 from tests.waiting import PATIENCE_S
 
 JOBS = generate_jobs(20, seed=1)

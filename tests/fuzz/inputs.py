@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
-from tests.serving.harness import job
+from tests.api.harness import job
 
 UNARY = ("Predict", "PredictBatch", "GetModelInfo", "HealthCheck")
 STREAMS = ("PredictStream", "RecordOutcomes", "PredictArrow")

@@ -20,13 +20,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from loguru import logger
 
-from rt_predictor.api.surroundings import SERVICE
+from rt_predictor.api.middleware import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.history.history import History
-from rt_predictor.serving.predictor import Predictor
+from rt_predictor.predict.predictor import Predictor
 from rt_predictor.settings import HistorySettings, Settings
+from tests.api.harness import Running, job, running
 from tests.fuzz.inputs import STREAMS, UNARY, Input, inputs
-from tests.serving.harness import Running, job, running
 from tests.waiting import PATIENCE_S
 
 BUNDLE = Path(__file__).resolve().parents[2] / "artifacts" / "production"

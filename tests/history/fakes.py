@@ -61,6 +61,11 @@ class FakeLearner:
 
     model_version: str = "fake-1"
     on_learn: Any = None
+    strangers: frozenset[int] = frozenset()
+    """Ids of clients that are not trusted."""
+
+    def trusts(self, client: int) -> bool:
+        return client not in self.strangers
 
     def origin(self) -> dict[str, Any]:
         return {"model_version": self.model_version}

@@ -504,7 +504,7 @@ def test_released_events_are_known_as_if_nobody_had_doubted_them(
     events = EVENTS.with_columns(
         pl.when(some).then(too_long_s).otherwise("runtime").alias("runtime"),
         pl.when(some)
-        .then(pl.max_horizontal("end_time", pl.col("submit_time") + too_long_s))
+        .then(pl.max_horizontal("end_time", pl.coalesce("start_time", "submit_time") + too_long_s))
         .otherwise("end_time")
         .alias("end_time"),
     )

@@ -43,3 +43,9 @@ def test_many_ids_take_few_bytes() -> None:
         table.set(some_id, number)
     assert table.size_bytes / len(ids) < 36
     assert (table.get_all(ids) == np.arange(len(ids))).all()
+
+
+def test_no_id_is_in_no_table() -> None:
+    table = IdTable.of(np.array([1 << 63], np.uint64), np.array([5], np.int32))
+    assert (table.get_all(np.zeros(100, np.uint64)) == ABSENT).all()
+    assert table.get(0) == ABSENT

@@ -52,6 +52,8 @@ class Trouble(StrEnum):
     START_BEFORE_SUBMIT = Skip.START_BEFORE_SUBMIT.value
     END_BEFORE_SUBMIT = Skip.END_BEFORE_SUBMIT.value
     RUNTIME_TOO_LONG = Skip.RUNTIME_TOO_LONG.value
+    LONGER_THAN_RUN = Skip.LONGER_THAN_RUN.value
+    STILL_RUNNING = Skip.STILL_RUNNING.value
     FUTURE = Skip.FUTURE.value
 
 
@@ -83,11 +85,17 @@ class Record:
                 return start, start + 3 * DAY_S, self.run
             case Trouble.END_BEFORE_SUBMIT:
                 return self.submit, self.submit - 10, 0
-            case Trouble.RUNTIME_TOO_LONG:
-                return start, start + self.run, self.wait + self.run + 1000
+            case Trouble.RUNTIME_TOO_LONG | Trouble.LONGER_THAN_RUN:
+                start += 100
+                more = self.wait + 1000 if self.trouble is Trouble.RUNTIME_TOO_LONG else 0
+                return start, start + self.run, self.run + 100 + more
             case Trouble.FUTURE:
                 return start, FUTURE_S, self.run
         return start, start + self.run, self.run
+
+    def said(self) -> str:
+        """The state in which it is said to be."""
+        return "RUNNING" if self.trouble is Trouble.STILL_RUNNING else self.state
 
     def job(self) -> Job:
         """What is known of it: the columns of a job."""
@@ -113,7 +121,7 @@ class Record:
             "array_job_id": str(self.job_id - 1),
             "array_task_id": "0",
             "gpu_type": "a100",
-            "state": self.state,
+            "state": self.said(),
         }
 
 
@@ -130,7 +138,9 @@ records = st.lists(
         account=st.integers(1, 9),
         name=st.integers(1, 99),
         partitions=st.lists(st.integers(1, 9), min_size=1, max_size=3).map(tuple),
-        state=st.sampled_from(["COMPLETED", "FAILED", "CANCELLED", "CANCELLED by 7", "TIMEOUT"]),
+        state=st.sampled_from(
+            ["COMPLETED", "FAILED", "CANCELLED", "CANCELLED by 7", "TIMEOUT", "FOO"]
+        ),
         trouble=st.sampled_from([*Trouble, Trouble.NONE, Trouble.NONE]),
     ).filter(lambda r: r.wait + r.run > 0),
     unique_by=lambda record: record.job_id,
@@ -185,7 +195,7 @@ def from_sacct(logged: Sequence[Record], folder: Path) -> Read:
         lines.append(
             f"{r.job_id}|{r.user}|{r.account}|{r.job()['partition']}|normal|{_iso(r.submit)}|{shown}|"
             f"{_iso(end)}|{run}|{r.limit_min}|{r.cores}|1|{1000 * r.cores}M|"
-            f"cpu={r.cores},mem={1000 * r.cores}M,node=1|{r.state}|{r.name}"
+            f"cpu={r.cores},mem={1000 * r.cores}M,node=1|{r.said()}|{r.name}"
         )
     path = folder / "log.sacct"
     path.write_text("\n".join(lines) + "\n")
@@ -213,7 +223,7 @@ def from_spool(logged: Sequence[Record], folder: Path) -> Read:
         start, end, run = r.times()
         row = (
             f"{r.job_id}|{r.user}|{r.account}|{r.job()['partition']}|normal|{r.submit}|{start}|{end}|"
-            f"{run}|{r.limit_min}|{r.cores}|1|{r.state}|{r.name}"
+            f"{run}|{r.limit_min}|{r.cores}|1|{r.said()}|{r.name}"
         )
         (folder / f"{r.job_id}-{r.submit}.job").write_text(f"{header}\n{row}\n")
     batch = asyncio.run(SpoolFeed(folder).read())

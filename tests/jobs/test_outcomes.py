@@ -57,6 +57,18 @@ def test_the_least_that_is_known_is_enough() -> None:
             {"runtime": 21.0 + CLOCK_TOLERANCE_S},
             "must not be longer than the 20 s from submit_time",
         ),
+        (
+            {"start_time": 12.0, "runtime": 19.5},
+            "runtime = 19.5: must not be longer than the 18 s from start_time to end_time",
+        ),
+        (
+            {"start_time": 31.5, "runtime": 0.0},
+            "end_time = 30.0: must not be before start_time = 31.5 (Unix s)",
+        ),
+        *(
+            ({"state": state}, f"state = '{state}': is the state of a job that has not ended")
+            for state in ("RUNNING", "PENDING", "SUSPENDED", "COMPLETING", "REQUEUE_HOLD")
+        ),
         ({"start_time": -1.0}, "start_time = -1.0: is no start: the job never started"),
         ({"submit_time": 1e9, "end_time": 2e9, "start_time": 0.0}, "the job never started"),
         ({"end_time": NOW_S + MAX_AHEAD_S + 1}, "must not be in the future: it is 2000000000"),
@@ -78,6 +90,19 @@ def test_clocks_may_differ_a_little() -> None:
     assert broken(end_time=NOW_S + MAX_AHEAD_S) == []
 
 
+def test_times_are_rounded_to_seconds() -> None:
+    assert broken(start_time=12.0, runtime=19.0) == []
+    assert broken(start_time=31.0, runtime=0.0) == []
+
+
+def test_a_job_that_was_suspended_ran_for_less_than_from_start_to_end() -> None:
+    assert broken(start_time=12.0, runtime=2.0) == []
+
+
+def test_a_state_that_is_not_known_loses_no_outcome() -> None:
+    assert broken(state="FOO") == []
+
+
 def test_a_job_that_ended_as_it_started_is_valid() -> None:
     assert broken(runtime=0.0) == []
     assert broken(runtime=0.0, start_time=10.0, end_time=10.0) == []
@@ -91,6 +116,7 @@ rows = st.fixed_dictionaries(
         },
         "processors_req": st.sampled_from([None, 0.5, 4.0]),
         "user": st.sampled_from([None, "ann", "x" * 257]),
+        "state": st.sampled_from([None, "COMPLETED", "RUNNING", "PENDING", "FOO"]),
     }
 )
 

@@ -117,7 +117,9 @@ def test_the_ends_of_a_range_are_in_and_just_outside_is_out(
     for value in (below, above, -1.0, math.nan, math.inf, -math.inf):
         job = {**GOOD, rule.field: value}
         message = _error(job, partial=partial)
-        assert message == f"{rule.field} = {value!r}: {rule.text}"
+        assert message is not None
+        assert message.startswith(f"{rule.field} = {value!r}")
+        assert message.endswith(f": {rule.text}")
         assert str(invalid_jobs(_frame(job), partial=partial)[0]) == message
 
 

@@ -16,6 +16,7 @@ from rt_predictor.jobs.states import (
     endings,
     normal_state,
     normal_states,
+    unknown_states,
 )
 
 
@@ -69,3 +70,9 @@ def test_no_job_waits_runs_and_has_ended_at_once() -> None:
     assert not (WAITING | ACTIVE) & ENDINGS.keys()
     assert set(CODES.values()) <= WAITING | ACTIVE | ENDINGS.keys()
     assert set(SWF_STATES.values()) <= ENDINGS.keys()
+
+
+def test_words_that_are_no_state_are_counted() -> None:
+    states = pl.Series(["FOO", "COMPLETED", "BAR", "FOO", None, "RUNNING"])
+    assert unknown_states(states) == {"FOO": 2, "BAR": 1}
+    assert unknown_states(pl.Series([], dtype=pl.String)) == {}

@@ -155,3 +155,11 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / GRAPH_FILE).mkdir()
     with pytest.raises(BundleError, match=r"graph.onnx cannot be read"):
         read_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "graph.onnx"])
+def test_a_device_in_place_of_a_file_is_not_read(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(BundleError, match=f"{name} cannot be read .it is no plain file"):
+        read_bundle(folder)

@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_predictor.model.conditional import given_elapsed
-from rt_predictor.model.distribution import LEAST_RUNTIME_S, Distribution, recommended_limit_s
+from rt_predictor.model.distribution import (
+    LEAST_RUNTIME_S,
+    Distribution,
+    recommended_limit_of_one_s,
+    recommended_limit_s,
+)
+from rt_predictor.model.level_maps import KNOTS, LevelMaps
 from tests.model.distributions import Asked, random_jobs
 
 LEVELS = (1e-9, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 0.975, 0.999, 1 - 1e-9)
@@ -164,6 +170,7 @@ def test_recommended_limit_is_above_and_no_step_too_far(
     steps = round(limit_s / granularity_s)
     assert steps * granularity_s == limit_s
     assert (steps - 1) * granularity_s <= reached_s < limit_s
+    assert recommended_limit_of_one_s(reached_s, granularity_s, np.inf) == limit_s
 
 
 def test_recommended_limit_is_absent_where_the_partition_allows_less() -> None:
@@ -173,6 +180,8 @@ def test_recommended_limit_is_absent_where_the_partition_allows_less() -> None:
     found = recommended_limit_s(reached_s, 60.0, longest_s)
     assert np.isnan(found[0])
     assert found[1] == 180
+    assert np.isnan(recommended_limit_of_one_s(130.0, 60.0, 179.0))
+    assert recommended_limit_of_one_s(130.0, 60.0, 180.0) == 180
 
 
 def test_no_runtime_is_below_the_least() -> None:
@@ -233,3 +242,14 @@ def test_crps_of_one_point_is_the_absolute_error() -> None:
     assert found.crps_s(np.array([64.0]))[0] == 36
     assert found.crps_s(np.array([144.0]))[0] == 44
     assert found.crps_sqrt_s(np.array([64.0]))[0] == 2
+
+
+def test_jobs_without_a_map_stay_as_they_are() -> None:
+    asked = random_jobs(3, 12)
+    raw = asked.distribution(recalibrated=False)
+    none = LevelMaps(np.empty((0, len(KNOTS))), expanded=False)
+    assert raw.recalibrated(none, np.full(12, -1)).cumulative.tobytes() == raw.cumulative.tobytes()
+    some = np.where(np.arange(12) % 3, asked.which, -1)
+    mapped = raw.recalibrated(asked.maps, some).cumulative
+    every = raw.recalibrated(asked.maps, asked.which).cumulative
+    assert np.array_equal(mapped, np.where(some[:, np.newaxis] < 0, raw.cumulative, every))

@@ -50,6 +50,15 @@ def test_an_image_does_not_depend_on_other_jobs_and_maps(
         assert alone.tobytes() == images[one].tobytes()
 
 
+@given(some_levels, some_maps)
+def test_maps_that_are_not_expanded_give_the_same_images(
+    levels: np.ndarray, maps: LevelMaps
+) -> None:
+    joined = LevelMaps.joined([LevelMaps(row[np.newaxis], expanded=False) for row in maps.values])
+    assert not joined.expanded
+    assert joined.images(levels, EACH).tobytes() == maps.images(levels, EACH).tobytes()
+
+
 def test_a_map_that_names_the_knots_themselves_changes_nothing() -> None:
     levels = np.random.default_rng(0).random((3, 200))
     images = LevelMaps(KNOTS[np.newaxis]).images(levels, np.zeros(3, dtype=np.intp))

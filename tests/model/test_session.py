@@ -72,3 +72,12 @@ def test_the_cpu_always_comes_last() -> None:
 
 def test_auto_is_what_the_graph_was_verified_on() -> None:
     assert choose_providers("auto", ("CoreMLExecutionProvider", CPU)) == (CPU,)
+
+
+def test_a_graph_that_reads_other_files_is_refused(doubling: bytes) -> None:
+    model = onnx.load_from_string(doubling)
+    weights = model.graph.initializer.add(name="weights", data_type=TensorProto.FLOAT, dims=[2])
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="weights.bin")
+    with pytest.raises(BundleError, match="reads other files, which no sum covers"):
+        ModelSession(model.SerializeToString(), "twice")

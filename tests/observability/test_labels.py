@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from rt_predictor.api.surroundings import SERVICE
+from rt_predictor.api.middleware import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.history.history import History
 from rt_predictor.observability.metrics import METHODS
 from rt_predictor.settings import HistorySettings
-from tests.serving.fakes import POISON, FakePredictor
-from tests.serving.harness import job, running
+from tests.api.harness import job, running
+from tests.predict.fakes import POISON, FakePredictor
 from tests.waiting import PATIENCE_S
 
 _TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=300)

@@ -10,6 +10,8 @@ import pytest
 from rt_predictor.observability import memory
 from tests.waiting import PATIENCE_S
 
+pytestmark = pytest.mark.slow
+
 
 def test_memory_is_that_of_a_running_interpreter() -> None:
     assert 5_000_000 < memory.resident_memory_bytes() < 100_000_000_000

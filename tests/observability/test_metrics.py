@@ -14,10 +14,9 @@ from rt_predictor import __version__
 from rt_predictor.eventlog.port import Appended, Fate
 from rt_predictor.history.history import History, HistoryState
 from rt_predictor.jobs.rules import RULES
+from rt_predictor.model.answer_flags import Flag
 from rt_predictor.observability.metrics import METHODS, Metrics
 from rt_predictor.observability.page import add_shared_metrics, forget_worker
-from rt_predictor.serving.predictions import Flag, Predictions
-from tests.serving.answers import predictions_of
 
 
 @pytest.fixture
@@ -28,10 +27,6 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def metrics(registry: CollectorRegistry) -> Metrics:
     return Metrics(registry)
-
-
-def _predictions(flags: list[int]) -> Predictions:
-    return predictions_of(np.ones(len(flags)), flags=np.array(flags, np.uint8))
 
 
 def test_the_original_names_are_kept(metrics: Metrics, registry: CollectorRegistry) -> None:
@@ -76,8 +71,8 @@ def test_a_call_is_counted_by_method_and_status(
 
 
 def test_flags_are_counted_one_by_one(metrics: Metrics, registry: CollectorRegistry) -> None:
-    metrics.predicted(_predictions([0, 1, 3, 16]), 0.001)
-    metrics.predicted(_predictions([0]), 0.001)
+    metrics.predicted(np.array([0, 1, 3, 16], np.uint8), 0.001)
+    metrics.predicted(np.array([0], np.uint8), 0.001)
 
     def flagged(flag: str) -> float | None:
         return registry.get_sample_value("rt_predictor_prediction_flags_total", {"flag": flag})
@@ -109,7 +104,8 @@ def test_a_worker_says_what_it_runs(metrics: Metrics, registry: CollectorRegistr
 _WORKER = """
 import json, sys
 from pathlib import Path
-from rt_predictor.observability.metrics import Metrics, share_between_processes
+from rt_predictor.observability.metrics import Metrics
+from rt_predictor.observability.shared_values import share_between_processes
 directory, worker, calls = sys.argv[1:]
 share_between_processes(Path(directory), int(worker))
 from prometheus_client import CollectorRegistry

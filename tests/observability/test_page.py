@@ -3,13 +3,15 @@
 import socket
 import ssl
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from rt_predictor.errors import PortInUseError, StartupError
-from rt_predictor.observability.page import MetricsPage, open_metrics_page
+from rt_predictor.observability import page as module
+from rt_predictor.observability.page import MOST_OPEN, MetricsPage, open_metrics_page
 from rt_predictor.security.certificates import CertificateWatch
 from rt_predictor.settings import ServerSettings
 from tests.security.files import Place
@@ -47,6 +49,33 @@ def test_a_port_in_use_is_told_with_its_setting() -> None:
 def test_a_host_that_is_not_this_one_is_told_so(host: str) -> None:
     with pytest.raises(StartupError, match=f"cannot serve metrics on {host}:0: .*metrics_host"):
         open_metrics_page(_settings(0, host), CollectorRegistry())
+
+
+def _silent(page: MetricsPage, count: int, places: ExitStack) -> list[socket.socket]:
+    address = HOST, page.port
+    return [
+        places.enter_context(socket.create_connection(address, PATIENCE_S)) for _ in range(count)
+    ]
+
+
+def test_silent_connections_take_few_places_and_keep_nobody_out() -> None:
+    page = open_metrics_page(_settings(0), CollectorRegistry())
+    with ExitStack() as places:
+        silent = _silent(page, 3 * MOST_OPEN, places)
+        with urllib.request.urlopen(f"http://{HOST}:{page.port}/", timeout=PATIENCE_S) as answer:
+            assert answer.status == 200
+        # The oldest are told to go, at once; who came last may stay for a while.
+        assert [one.recv(1) for one in silent[:MOST_OPEN]] == [b""] * MOST_OPEN
+    page.close()
+
+
+def test_a_silent_connection_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SILENT_S", 0.05)
+    page = open_metrics_page(_settings(0), CollectorRegistry())
+    with ExitStack() as places:
+        (silent,) = _silent(page, 1, places)
+        assert silent.recv(1) == b""
+    page.close()
 
 
 # over TLS

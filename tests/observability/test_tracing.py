@@ -21,9 +21,11 @@ from rt_predictor.observability import tracing
 from rt_predictor.observability.spans import tracer_of
 from rt_predictor.observability.tracing import MAX_LINKS, MAX_STEPS, OTelTracer, WatchedExporter
 from rt_predictor.settings import HistorySettings, TracingSettings
-from tests.serving.fakes import POISON, FakePredictor, GatedPredictor
-from tests.serving.harness import Running, job, running
+from tests.api.harness import Running, job, running
+from tests.predict.fakes import POISON, FakePredictor, GatedPredictor
 from tests.waiting import PATIENCE_S
+
+pytestmark = pytest.mark.slow
 
 TRACE_ID, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 _CALL = "rt_predictor.v1.RuntimePredictor/"
@@ -134,7 +136,7 @@ async def test_a_traceparent_that_is_none_begins_a_new_trace(traced: Traced, sen
 async def test_calls_that_are_scored_together_say_so_and_name_one_another(
     traced: Traced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rt_predictor.serving.batcher.INLINE_JOBS", 0)
+    monkeypatch.setattr("rt_predictor.predict.batcher.FEW_JOBS", 0)
     predictor, count = GatedPredictor(), 15
     async with running(predictor, tracer=traced.tracer) as service:
         predictor.entered.clear()
@@ -185,7 +187,7 @@ async def test_a_clients_mistake_is_no_error_of_ours_and_a_fault_is(traced: Trac
 async def test_jobs_that_the_model_never_saw_have_waited_in_vain(
     traced: Traced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rt_predictor.serving.batcher.INLINE_JOBS", 0)
+    monkeypatch.setattr("rt_predictor.predict.batcher.FEW_JOBS", 0)
     predictor = GatedPredictor()
     async with running(predictor, tracer=traced.tracer) as service:
         predictor.entered.clear()
@@ -212,7 +214,7 @@ async def test_jobs_that_the_model_never_saw_have_waited_in_vain(
 async def test_a_run_that_outlives_its_call_leaves_no_span_behind_it(
     traced: Traced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rt_predictor.serving.batcher.INLINE_JOBS", 0)
+    monkeypatch.setattr("rt_predictor.predict.batcher.FEW_JOBS", 0)
     predictor = GatedPredictor()
     async with running(predictor, tracer=traced.tracer) as service:
         predictor.entered.clear()
@@ -377,8 +379,8 @@ def test_nothing_is_traced_unless_it_is_asked_for() -> None:
 
 _SERVES = """
 import asyncio, sys
-from tests.serving.fakes import FakePredictor
-from tests.serving.harness import job, running
+from tests.predict.fakes import FakePredictor
+from tests.api.harness import job, running
 
 async def main():
     async with running(FakePredictor()) as service:
@@ -398,9 +400,9 @@ class Blocked:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Blocked())
-from rt_predictor.serving.run import run
+from rt_predictor.processes.run import run
 from rt_predictor.settings import Settings
-from tests.serving.fakes import fake_predictor
+from tests.predict.fakes import fake_predictor
 
 if __name__ == "__main__":
     server = {"server.port": 0, "server.metrics_port": 0, "server.max_workers": int(sys.argv[1])}

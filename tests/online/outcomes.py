@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 
 from rt_predictor.online.groups import SHAPES
-from rt_predictor.online.recalibration import Outcomes
+from rt_predictor.online.outcomes import Outcomes
 
 
 def random_outcomes(
@@ -17,7 +17,7 @@ def random_outcomes(
     client: int = 0,
     shapes: int = SHAPES,
 ) -> Outcomes:
-    """Levels are uniform to that power: with 1 nothing is to be learned."""
+    """Return outcomes whose levels are uniform to a power: with 1 there is nothing to learn."""
     rng = np.random.default_rng(seed)
     submit_s = np.sort(rng.uniform(0, 1000 * jobs, jobs))
     end_s = submit_s + rng.exponential(5000, jobs)
@@ -31,6 +31,8 @@ def random_outcomes(
         untrusted_clients=np.full(jobs, client, dtype=np.uint64),
         submit_s=submit_s,
         end_s=end_s,
+        runtime_s=(end_s - submit_s) * rng.uniform(0.3, 1, jobs),
+        limit_s=np.where(rng.random(jobs) < 0.2, np.nan, 4000.0 * rng.integers(1, 9, jobs)),
     )
     return some(found, order)
 

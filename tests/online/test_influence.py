@@ -1,4 +1,4 @@
-"""Nobody moves a shared state further than his share, and nobody holds it fast."""
+"""No user or client moves a shared state further than its share, and none blocks it."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_predictor.online.influence import Shares, Siblings
-from rt_predictor.online.outcome_weights import LEAST_SHARE
+from rt_predictor.online.influence import ConcurrentJobs, Shares
+from rt_predictor.online.share_limits import LEAST_SHARE
 
 WINDOW = 1000.0
 DAY_S = 86400.0
@@ -23,8 +23,8 @@ def step(
 def moved(shares: Shares, users: np.ndarray, first_s: float = 0.0, gap_s: float = 60.0) -> float:
     """Return how far from 0 to 1 a mean has gone after outcomes of 1 by these users."""
     mean = 0.0
-    for place, user in enumerate(users.tolist()):
-        mean += step(shares, 1.0, user, None, first_s + place * gap_s, beside=True) * (1 - mean)
+    for number, user in enumerate(users.tolist()):
+        mean += step(shares, 1.0, user, None, first_s + number * gap_s, beside=True) * (1 - mean)
     return mean
 
 
@@ -64,11 +64,11 @@ def test_a_flood_by_one_of_many_users_moves_a_twentieth() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(0.01, 1)), min_size=1, max_size=300))
 def test_an_untrusted_client_never_has_more_than_a_twentieth_beside_a_trusted_one(
-    told: list[tuple[int, float]],
+    outcomes: list[tuple[int, float]],
 ) -> None:
     shares = Shares(50.0, 60.0)
-    for place, (user, weight) in enumerate(told):
-        step(shares, weight, user, 7 if user % 2 else None, place * DAY_S, beside=True)
+    for number, (user, weight) in enumerate(outcomes):
+        step(shares, weight, user, 7 if user % 2 else None, number * DAY_S, beside=True)
         assert shares.held.get(7) <= LEAST_SHARE * shares.weight * (1 + 1e-9)
         assert shares.weight <= 60.0 + 1e-9
 
@@ -76,57 +76,57 @@ def test_an_untrusted_client_never_has_more_than_a_twentieth_beside_a_trusted_on
 def flooded(shares: Shares, client: int, first_s: float, *, beside: bool) -> float:
     """Return how far from 0 to 1 a mean has gone after 5,000 outcomes of many users at once."""
     mean = 0.0
-    for place in range(5000):
-        moved_by = step(shares, 1.0, 1 + place % 200, client, first_s + place / 10, beside=beside)
+    for number in range(5000):
+        moved_by = step(shares, 1.0, 1 + number % 200, client, first_s + number / 10, beside=beside)
         mean += moved_by * (1 - mean)
     return mean
 
 
-def told_by(clients: Sequence[int | None], outcomes: int = 20_000) -> Shares:
-    """Return shares after that many outcomes of many users, told by clients in turn."""
+def reported_by(clients: Sequence[int | None], outcomes: int = 20_000) -> Shares:
+    """Return shares after that many outcomes of many users, reported by clients in turn."""
     shares = Shares(200.0, WINDOW)
-    for place in range(outcomes):
-        client = clients[place % len(clients)]
-        step(shares, 1.0, 1 + place % 200, client, place * 60.0, beside=client is None)
+    for number in range(outcomes):
+        client = clients[number % len(clients)]
+        step(shares, 1.0, 1 + number % 200, client, number * 60.0, beside=client is None)
     return shares
 
 
 def test_the_only_client_of_a_site_is_learned_from_as_if_it_were_trusted() -> None:
-    alone, trusted = Shares(200.0, WINDOW), Shares(200.0, WINDOW)
+    single, trusted = Shares(200.0, WINDOW), Shares(200.0, WINDOW)
     users = np.random.default_rng(3).integers(1, 100, 5000).tolist()
-    for place, user in enumerate(users):
-        alike = step(trusted, 1.0, user, None, place * 60.0, beside=True)
-        assert step(alone, 1.0, user, 7, place * 60.0, beside=False) == alike
+    for number, user in enumerate(users):
+        alike = step(trusted, 1.0, user, None, number * 60.0, beside=True)
+        assert step(single, 1.0, user, 7, number * 60.0, beside=False) == alike
 
 
 def test_a_flood_beside_a_trusted_client_moves_a_twentieth() -> None:
-    assert flooded(told_by([None]), 7, 20_000 * 60.0, beside=True) <= LEAST_SHARE + 1e-9
+    assert flooded(reported_by([None]), 7, 20_000 * 60.0, beside=True) <= LEAST_SHARE + 1e-9
 
 
 def test_a_flood_that_came_before_the_first_trusted_outcome_goes_no_further() -> None:
-    shares = told_by([7], 3000)
+    shares = reported_by([7], 3000)
     assert shares.held.get(7) > 0.5 * shares.weight
     assert flooded(shares, 7, 3000 * 60.0, beside=True) == 0
 
 
 def test_where_no_trusted_client_is_left_the_only_other_one_teaches() -> None:
-    shares = told_by([None])
+    shares = reported_by([None])
     assert flooded(shares, 7, 20_000 * 60.0, beside=False) > 0.9 * (1 - np.exp(-5000 / WINDOW))
 
 
 @pytest.mark.parametrize("clients", [2, 3, 10])
 def test_a_sudden_flood_of_one_of_few_clients_has_no_more_than_an_equal_share(clients: int) -> None:
-    shares = told_by(range(1, 1 + clients))
+    shares = reported_by(range(1, 1 + clients))
     assert flooded(shares, 1, 20_000 * 60.0, beside=False) <= 1 / clients + 0.05
 
 
 @pytest.mark.parametrize("clients", [2, 3, 19, 30])
-def test_clients_who_tell_as_much_as_each_other_count_in_full(clients: int) -> None:
-    shares = told_by(range(1, 1 + clients))
+def test_clients_who_report_as_much_as_each_other_count_in_full(clients: int) -> None:
+    shares = reported_by(range(1, 1 + clients))
     mean = 0.0
-    for place in range(20_000, 21_000):
-        client = 1 + place % clients
-        moved_by = step(shares, 1.0, 1 + place % 200, client, place * 60.0, beside=False)
+    for number in range(20_000, 21_000):
+        client = 1 + number % clients
+        moved_by = step(shares, 1.0, 1 + number % 200, client, number * 60.0, beside=False)
         mean += moved_by * (1 - mean)
     assert mean > 0.9 * (1 - np.exp(-1000 / WINDOW))
 
@@ -141,10 +141,10 @@ def test_what_is_restored_goes_on_as_before() -> None:
         assert found == step(other, 0.7, user, user % 3 or None, 1e6, beside=beside)
 
 
-def test_jobs_under_way_together_count_less_than_jobs_one_after_the_other() -> None:
-    burst, line = Siblings(), Siblings()
-    together = [burst.weight(1, 0.0, 10.0 + place) for place in range(100)]
-    apart = [line.weight(1, 10.0 * place, 10.0 * place + 10.0) for place in range(100)]
+def test_concurrent_jobs_count_less_than_jobs_one_after_the_other() -> None:
+    burst, line = ConcurrentJobs(), ConcurrentJobs()
+    together = [burst.weight(1, 0.0, 10.0 + number) for number in range(100)]
+    apart = [line.weight(1, 10.0 * number, 10.0 * number + 10.0) for number in range(100)]
     assert together[0] == 1
     assert together[-1] < 0.25
     assert apart == [1.0] * 100

@@ -22,7 +22,7 @@ SHAPE = LiveShape.of(0.8, ("last2", "xgboost"))
 
 
 class Answers(NamedTuple):
-    told: Distribution
+    served: Distribution
     members_s: np.ndarray
     runtime_s: np.ndarray
     weights: np.ndarray
@@ -34,11 +34,11 @@ class Answers(NamedTuple):
 def some_answers(jobs: int, seed: int = 0) -> Answers:
     rng = np.random.default_rng(seed)
     support, weights = rng.lognormal(5, 1, (jobs, 20)), rng.random((jobs, 20))
-    told = Distribution.of(
+    served = Distribution.of(
         support.astype(np.float32), weights.astype(np.float32), np.full(jobs, np.nan)
     )
     members = np.where(rng.random((jobs, 2)) < 0.2, np.nan, rng.lognormal(5, 1, (jobs, 2)))
-    return Answers(told, members, rng.lognormal(5, 1, jobs), rng.random(jobs))
+    return Answers(served, members, rng.lognormal(5, 1, jobs), rng.random(jobs))
 
 
 def folded(answers: Answers, cuts: list[int]) -> LiveSums:
@@ -59,20 +59,20 @@ def test_sums_do_not_depend_on_the_pieces(jobs: int, cuts: list[int]) -> None:
 
 def test_the_first_jobs_give_plain_weighted_means() -> None:
     answers = some_answers(40)
-    told, members_s, runtime_s, weights = answers
+    served, members_s, runtime_s, weights = answers
     found = folded(answers, []).figures("v1")
-    predicted_s = told.median_s()
+    predicted_s = served.median_s()
 
     def mean(values: np.ndarray) -> float:
         return float(np.average(values, weights=weights))
 
     assert (found.model_version, found.jobs) == ("v1", 40)
     assert found.mae_s == pytest.approx(mean(np.abs(predicted_s - runtime_s)))
-    assert found.crps_s == pytest.approx(mean(told.crps_s(runtime_s)))
+    assert found.crps_s == pytest.approx(mean(served.crps_s(runtime_s)))
     assert found.underestimated == pytest.approx(mean(predicted_s < runtime_s))
     assert list(found.coverage) == [0.5, 0.8, 0.9, 0.95]
     for level in found.coverage:
-        lower_s, upper_s = told.interval_s(level)
+        lower_s, upper_s = served.interval_s(level)
         held = (lower_s <= runtime_s) & (runtime_s <= upper_s)
         assert found.coverage[level] == pytest.approx(mean(held))
     known = np.isfinite(members_s[:, 0])
@@ -84,8 +84,8 @@ def test_the_first_jobs_give_plain_weighted_means() -> None:
 def test_a_job_counts_half_after_the_half_life() -> None:
     def all_alike(jobs: int, predicted_s: float) -> Answers:
         points = np.full((jobs, 2), predicted_s, dtype=np.float32)
-        told = Distribution.of(points, np.ones((jobs, 2), np.float32), np.full(jobs, np.nan))
-        return Answers(told, np.full((jobs, 2), np.nan), np.full(jobs, 10.0), np.ones(jobs))
+        served = Distribution.of(points, np.ones((jobs, 2), np.float32), np.full(jobs, np.nan))
+        return Answers(served, np.full((jobs, 2), np.nan), np.full(jobs, 10.0), np.ones(jobs))
 
     live = LiveSums.none(SHAPE)
     for _ in range(40):
@@ -97,16 +97,16 @@ def test_a_job_counts_half_after_the_half_life() -> None:
     assert figures.mae_s == pytest.approx(5 / 2, rel=1e-6)
 
 
-def test_drift_is_small_where_outcomes_lie_as_told_and_large_where_not() -> None:
+def test_drift_is_small_where_outcomes_lie_as_distributions_say_and_large_where_not() -> None:
     rng = np.random.default_rng(5)
     jobs, points = 2000, np.arange(1, 101, dtype=np.float32)
-    told = Distribution.of(
+    served = Distribution.of(
         np.tile(points, (jobs, 1)), np.ones((jobs, 100), np.float32), np.full(jobs, np.nan)
     )
     nothing = np.full((jobs, 2), np.nan)
-    as_told = rng.integers(1, 101, jobs).astype(np.float64)
-    for runtime_s, drifted in ((as_told, False), (np.minimum(2 * as_told, 100), True)):
-        live = LiveSums.none(SHAPE).after(told, nothing, runtime_s, np.ones(jobs))
+    drawn_s = rng.integers(1, 101, jobs).astype(np.float64)
+    for runtime_s, drifted in ((drawn_s, False), (np.minimum(2 * drawn_s, 100), True)):
+        live = LiveSums.none(SHAPE).after(served, nothing, runtime_s, np.ones(jobs))
         psi = live.figures("v").drift[CALIBRATION].psi
         assert (psi > 0.25) == drifted
     assert live.figures("v").without_drift().drift == {}
@@ -124,7 +124,7 @@ def test_an_outcome_is_spread_over_the_levels_of_its_atom(one: float, other: flo
 
 def test_nothing_is_said_before_the_first_job() -> None:
     figures = LiveSums.none(SHAPE).figures("v")
-    said = [figures.mae_s, figures.accuracy, *figures.coverage.values()]
+    values = [figures.mae_s, figures.accuracy, *figures.coverage.values()]
     assert figures.jobs == 0
-    assert np.isnan(said).all()
+    assert np.isnan(values).all()
     assert figures.drift[CALIBRATION].psi == pytest.approx(0)

@@ -1,4 +1,4 @@
-"""What a model learns from outcomes: from whom, how much, and the same whatever the pieces."""
+"""A model learns from outcomes, within the limits of clients, the same in any pieces."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from rt_predictor.history.columns import COLUMN
 from rt_predictor.history.fold import Fold
 from rt_predictor.history.job_store import JobStore
 from rt_predictor.history.learner import EndedJobs
+from rt_predictor.history.token_keys import USER
 from rt_predictor.history.value_ids import NULL_ID, value_id
 from rt_predictor.jobs.events import ended_events
 from rt_predictor.model.bundle import Bundle
@@ -34,7 +35,7 @@ BASE = plain_bundle()
 
 def network_of(bundle: Bundle) -> Network:
     session = ModelSession(bundle.graph, GRAPH_OUTPUT)
-    return Network(session, bundle.info.graph, ZoneInfo("UTC"), 128)
+    return Network(session, bundle, ZoneInfo("UTC"), 128)
 
 
 def model_of(bundle: Bundle = BASE, **options: object) -> OnlineModel:
@@ -43,7 +44,7 @@ def model_of(bundle: Bundle = BASE, **options: object) -> OnlineModel:
 
 
 def ended_jobs() -> Iterator[EndedJobs]:
-    """The jobs of a log in the order of their end, as they are learned from."""
+    """Yield the jobs of a log in the order of their end, as models learn from them."""
     log = generate_jobs(JOBS, seed=5).sort("end_time", maintain_order=True)
     found: list[EndedJobs] = []
     Fold(JobStore(10**6, 10**6), FakeLearned(on_learn=found.append)).take(ended_events(log), JOBS)
@@ -60,18 +61,20 @@ def learned(model: OnlineModel, pieces: list[EndedJobs] | None = None) -> Online
     return state
 
 
-def told_of(state: OnlineState, at_s: float = np.inf) -> bytes:
-    """Levels that the first jobs are told at a time."""
+def served_by(state: OnlineState, at_s: float = np.inf) -> bytes:
+    """Return the levels that are served for the first jobs at a time."""
     ended = ENDED[0]
     weighed = state.model.network.weigh(Asked.of(ended.jobs, ended.limit_s), ended.tokens)
-    told = state.told(weighed, ended.limit_s, np.full(len(ended), at_s))
-    return told.cumulative.tobytes()
+    served = state.served(
+        weighed, ended.limit_s, ended.jobs.keys[:, USER], np.full(len(ended), at_s)
+    )
+    return served.cumulative.tobytes()
 
 
 def same(one: OnlineState, other: OnlineState) -> bool:
-    mine, its = one.arrays(), other.arrays()
-    equal = all(np.array_equal(mine[name], its[name], equal_nan=True) for name in mine)
-    return equal and mine.keys() == its.keys() and told_of(one) == told_of(other)
+    left, right = one.arrays(), other.arrays()
+    equal = all(np.array_equal(left[name], right[name], equal_nan=True) for name in left)
+    return equal and left.keys() == right.keys() and served_by(one) == served_by(other)
 
 
 @settings(max_examples=8, deadline=None)
@@ -102,38 +105,38 @@ def test_jobs_that_training_has_seen_teach_nothing() -> None:
     assert learned(model_of(plain_bundle(learned=idents))).figures.jobs == 0
 
 
-def test_drift_is_told_of_a_site_s_model_alone() -> None:
+def test_drift_is_a_figure_of_tuned_models_only() -> None:
     other = np.array([1], np.uint64)
     assert CALIBRATION in learned(model_of(plain_bundle(learned=other))).figures.drift
     assert learned(model_of()).figures.drift == {}
 
 
-def test_jobs_count_by_what_they_were_told_at_their_submit() -> None:
+def test_jobs_are_judged_by_what_was_served_at_their_submit() -> None:
     model, ended = model_of(), ENDED[0].part(np.arange(200))
     state = learned(model, [ended])
     weighed = model.network.weigh(Asked.of(ended.jobs, ended.limit_s), ended.tokens)
-    told = state.told(weighed, ended.limit_s, ended.jobs.submit_s)
+    served = state.served(weighed, ended.limit_s, ended.jobs.keys[:, USER], ended.jobs.submit_s)
     runtime_s = ended.jobs.columns[:, RUNTIME].astype(np.float64)
     figures = state.figures
     weights = 0.5 ** (np.arange(200)[::-1] // 50 * 50 / 2000)  # blocks of 50 fade together
-    mae_s = np.average(np.abs(told.median_s() - runtime_s), weights=weights)
+    mae_s = np.average(np.abs(served.median_s() - runtime_s), weights=weights)
     assert figures.mae_s == pytest.approx(mae_s)
-    lower_s, upper_s = told.interval_s(0.9)
+    lower_s, upper_s = served.interval_s(0.9)
     held = (lower_s <= runtime_s) & (runtime_s <= upper_s)
     assert figures.coverage[0.9] == pytest.approx(np.average(held, weights=weights))
     assert set(figures.proposals_mae_s) == set(model.network.proposals)
 
 
-def test_what_is_told_follows_outcomes() -> None:
+def test_what_is_served_follows_outcomes() -> None:
     model = model_of()
     nothing, state = model.nothing(), learned(model)
-    assert told_of(state) != told_of(nothing)
-    assert told_of(state, at_s=-1.0) == told_of(nothing), "nothing had ended by then"
+    assert served_by(state) != served_by(nothing)
+    assert served_by(state, at_s=-1.0) == served_by(nothing), "nothing had ended by then"
 
 
 @dataclass
 class _Fails:
-    """A network that fails where one of some jobs is asked for."""
+    """A network that fails for jobs of certain submit times."""
 
     network: Network
     on_s: frozenset[float]
@@ -159,8 +162,8 @@ def test_a_job_on_which_the_network_fails_costs_its_neighbours_nothing() -> None
         np.testing.assert_array_equal(found.arrays()[name], array)
 
 
-def told_by(client: str | None, ended: EndedJobs, times: float = 1.0) -> EndedJobs:
-    """The same ends told by a client, of jobs that ran so many times as long."""
+def reported_by(client: str | None, ended: EndedJobs, times: float = 1.0) -> EndedJobs:
+    """Return the same ends as reported by a client, of jobs that ran so many times as long."""
     columns = ended.jobs.columns.copy()
     columns[:, RUNTIME] *= times
     clients = np.full(len(ended), NULL_ID if client is None else value_id(client), np.uint64)
@@ -168,11 +171,11 @@ def told_by(client: str | None, ended: EndedJobs, times: float = 1.0) -> EndedJo
 
 
 def moved(model: OnlineModel, client: str | None) -> float:
-    """How far coverage falls when a client tells that all jobs ran for ever."""
+    """Return how far coverage falls when a client reports that all jobs ran for ever."""
     state = learned(model, [*ENDED, *ENDED, *ENDED])
     before = state.figures.coverage[0.5]
     for ended in ENDED * 3:
-        state.learn(told_by(client, ended, times=1e4))
+        state.learn(reported_by(client, ended, times=1e4))
     return before - state.figures.coverage[0.5]
 
 
@@ -181,6 +184,19 @@ def test_a_client_that_is_not_trusted_moves_figures_little() -> None:
     assert moved(model, "accounting") > 0.2
     assert moved(model, None) > 0.2, "where clients are not told apart, all count"
     assert moved(model, "someone") < 0.1
+
+
+def test_where_limits_are_enforced_what_ran_past_one_counts_as_having_reached_it() -> None:
+    ended = ENDED[0].part(np.flatnonzero(~np.isnan(ENDED[0].limit_s))[:100])
+    columns = ended.jobs.columns.copy()
+    columns[:, RUNTIME] = ended.limit_s + 30
+    late = replace(ended, jobs=replace(ended.jobs, columns=columns))
+    enforced, open_end = (
+        learned(model_of(limits_enforced=enforced, level=0.999), [late]).figures
+        for enforced in (True, False)
+    )
+    assert enforced.coverage[0.999] > 0.9
+    assert enforced.mae_s < open_end.mae_s
 
 
 def test_what_is_learned_belongs_to_a_model_and_its_settings() -> None:

@@ -9,14 +9,9 @@ from hypothesis import strategies as st
 from rt_predictor.model.distribution import Distribution
 from rt_predictor.model.level_maps import KNOTS
 from rt_predictor.online.groups import SHAPES
-from rt_predictor.online.outcome_weights import LEAST_SHARE, TRUSTED_S
-from rt_predictor.online.recalibration import (
-    LEARNED_OUTCOMES,
-    LearnedLevels,
-    Outcomes,
-    Recalibration,
-    uniform,
-)
+from rt_predictor.online.outcomes import Outcomes, uniform
+from rt_predictor.online.recalibration import LEARNED_OUTCOMES, LearnedLevels, Recalibration
+from rt_predictor.online.share_limits import LEAST_SHARE, TRUSTED_S
 from tests.model.distributions import random_jobs
 from tests.online.outcomes import random_outcomes, some
 
@@ -24,7 +19,7 @@ EACH = np.arange(SHAPES)
 
 
 def _values(recalibration: Recalibration, at_s: float = np.inf) -> np.ndarray:
-    """[SHAPES, K] what each group's map makes of the knots."""
+    """Return the image of the knots under each group's map: [SHAPES, K]."""
     maps, which = recalibration.maps_at(EACH, np.full(SHAPES, at_s))
     return maps.values[which]
 
@@ -86,15 +81,15 @@ def test_what_had_not_ended_is_not_known(seed: int, count: int) -> None:
     )
 
 
-def test_jobs_of_a_batch_have_what_each_was_given_alone() -> None:
+def test_jobs_of_a_batch_have_the_same_maps_as_single_jobs() -> None:
     recalibration = _folded(random_outcomes(0, 3000, power=1.5))
     rng = np.random.default_rng(1)
     groups, at_s = rng.integers(0, SHAPES, 200), rng.uniform(-1e5, 3.5e6, 200)
     maps, which = recalibration.maps_at(groups, at_s)
     for row in range(200):
         one = slice(row, row + 1)
-        alone, place = recalibration.maps_at(groups[one], at_s[one])
-        assert np.array_equal(alone.values[place[0]], maps.values[which[row]])
+        single, index = recalibration.maps_at(groups[one], at_s[one])
+        assert np.array_equal(single.values[index[0]], maps.values[which[row]])
 
 
 def test_old_states_go_and_later_ones_stay() -> None:
@@ -117,7 +112,7 @@ def test_one_outcome_is_a_bounded_step() -> None:
 
 
 def _within(outcomes: Outcomes, first_s: float, span_s: float) -> Outcomes:
-    """The same outcomes in so many seconds after the first."""
+    """Return the same outcomes, moved into a span of time that begins at `first_s`."""
     scale = span_s / outcomes.end_s.max()
     return replace(
         outcomes,
@@ -137,8 +132,8 @@ def test_a_client_that_is_not_trusted_moves_little_beside_one_that_is() -> None:
 
 def test_the_only_client_of_a_site_teaches_as_one_that_is_trusted() -> None:
     trusted = random_outcomes(0, 3000, power=2.0)
-    alone = random_outcomes(0, 3000, power=2.0, client=7)
-    assert np.array_equal(_values(_folded(alone)), _values(_folded(trusted)))
+    single = random_outcomes(0, 3000, power=2.0, client=7)
+    assert np.array_equal(_values(_folded(single)), _values(_folded(trusted)))
 
 
 def test_a_user_among_many_moves_little() -> None:
@@ -150,7 +145,7 @@ def test_a_user_among_many_moves_little() -> None:
     assert np.abs(_values(honest) - honest_values).max() <= LEAST_SHARE + 0.01
 
 
-def test_a_user_who_is_alone_is_learned_from() -> None:
+def test_the_only_user_of_a_site_is_learned_from() -> None:
     values = _values(_folded(random_outcomes(0, 6000, power=2.0, users=1)))
     assert np.abs(values - KNOTS**0.5).max() < 0.1
 
@@ -220,11 +215,10 @@ def test_recalibrated_intervals_hold_as_often_as_promised() -> None:
         end_s=submit_s + 50,
     )
     recalibration.fold(outcomes)
-    groups = outcomes.groups
-    told = raw.recalibrated(*recalibration.maps_at(groups, submit_s))
+    served = recalibration.recalibrated(raw, outcomes.groups, users, submit_s)
     late = slice(jobs // 2, None)
     for level in (0.5, 0.7, 0.8):
-        lower_s, upper_s = told.interval_s(level)
+        lower_s, upper_s = served.interval_s(level)
         held = (lower_s <= truth_s) & (truth_s <= upper_s)
         assert held[late].mean() == pytest.approx(level, abs=0.03)
         raw_lower_s, raw_upper_s = raw.interval_s(level)

@@ -16,7 +16,7 @@ from rt_predictor.jobs.events import ended_events
 from rt_predictor.model.bundle import read_bundle, write_bundle
 from rt_predictor.model.documents import SpanDocument
 from rt_predictor.renew import put_in_place
-from rt_predictor.renew.places import Places, places_of
+from rt_predictor.renew.folders import Folders, folders_of
 from rt_predictor.renew.renewer import DAY_S, Renewer, Sources, Terms
 from rt_predictor.renew.state import State, read_state
 from rt_predictor.settings import Settings
@@ -55,12 +55,12 @@ class Site:
         return self
 
     @property
-    def places(self) -> Places:
-        return places_of(self.settings, None, self.settings.training.base)
+    def folders(self) -> Folders:
+        return folders_of(self.settings, None, self.settings.training.base)
 
     @property
     def state(self) -> State:
-        return read_state(self.places.state)
+        return read_state(self.folders.state)
 
     def record(self, first: int, last: int) -> None:
         """Record the ends of its jobs from one place to another, in the order of their ends."""
@@ -71,7 +71,7 @@ class Site:
     def renewer(self, least: int = LEAST, every_s: float = EVERY_S) -> Renewer:
         terms = Terms(every_s, least, self.settings.training.base)
         sources = Sources(self.settings.history.path)
-        return Renewer(self.places, terms, sources, self.settings, lambda: self.now_s)
+        return Renewer(self.folders, terms, sources, self.settings, lambda: self.now_s)
 
     def names(self) -> set[str]:
         """Names of all that lies beside the bundle in service."""

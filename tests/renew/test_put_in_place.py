@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from rt_predictor.model.files import BUNDLE_FILES
+from rt_predictor.processes.served_model import digest_of
 from rt_predictor.renew import put_in_place as module
 from rt_predictor.renew.put_in_place import copy_bundle, finish, put_in_place, remove
-from rt_predictor.serving.served_model import digest_of
 from tests.model.plain_bundle import write_plain_bundle
 from tests.renew.sites import version_of
 

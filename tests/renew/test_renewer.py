@@ -7,10 +7,10 @@ import pytest
 
 from rt_predictor.errors import BundleError, RenewalError, StartupError
 from rt_predictor.model.bundle import read_bundle
+from rt_predictor.processes.bundle_watch import is_whole
 from rt_predictor.renew import renewer as renewer_module
 from rt_predictor.renew.judge import Verdict
 from rt_predictor.renew.renewer import DAY_S
-from rt_predictor.serving.bundle_watch import is_whole
 from rt_predictor.training.fine_tune import Figures
 from tests.model.plain_bundle import write_plain_bundle
 from tests.renew.sites import EVERY_S, Death, Killed, Site, Trainer, version_of
@@ -62,8 +62,8 @@ def test_a_candidate_goes_before_the_shadow_and_nothing_else_changes(
 ) -> None:
     site.record(0, 300)
     site.renewer().round()
-    assert version_of(site.places.candidate) == "new-1"
-    assert version_of(site.places.served) == "old"
+    assert version_of(site.folders.candidate) == "new-1"
+    assert version_of(site.folders.served) == "old"
     candidate = site.state.candidate
     assert candidate is not None
     assert candidate.waits
@@ -88,9 +88,9 @@ def test_a_candidate_waits_until_enough_jobs_have_followed(
     followed = int((waiting.jobs["submit_time"] > since_s).sum())
     assert followed < 300  # some of those that ended later had been submitted before
     waiting.renewer(least=followed + 1).round()
-    assert (trainer.trained, version_of(waiting.places.served)) == (1, "old")
+    assert (trainer.trained, version_of(waiting.folders.served)) == (1, "old")
     waiting.renewer(least=followed - 5).round()  # fingerprints hold a few others
-    assert version_of(waiting.places.served) == "new-1"
+    assert version_of(waiting.folders.served) == "new-1"
 
 
 @pytest.mark.parametrize("figures", [BETTER, SAME])
@@ -99,13 +99,13 @@ def test_one_that_is_no_worse_is_promoted_and_the_old_one_kept(
 ) -> None:
     judged_as(monkeypatch, figures)
     waiting.renewer().round()
-    assert version_of(waiting.places.served) == "new-1"
-    assert version_of(waiting.places.previous) == "old"
+    assert version_of(waiting.folders.served) == "new-1"
+    assert version_of(waiting.folders.previous) == "old"
     (decision,) = waiting.state.decisions
     assert (decision.outcome, decision.model_version) == ("promoted", "new-1")
     assert "it is no worse: on" in decision.reason
     # The next one is trained in the same round, from the base again.
-    assert version_of(waiting.places.candidate) == "new-2"
+    assert version_of(waiting.folders.candidate) == "new-2"
     assert waiting.names() == {*BESIDE, "served.previous"}
 
 
@@ -126,14 +126,14 @@ def test_one_that_is_worse_in_either_is_dropped_with_the_reason(
 ) -> None:
     judged_as(monkeypatch, figures)
     waiting.renewer().round()
-    assert version_of(waiting.places.served) == "old"
+    assert version_of(waiting.folders.served) == "old"
     (decision,) = waiting.state.decisions
     assert decision.outcome == "dropped"
     assert decision.reason.startswith(f"it is worse in {worse_in}: on ")
     assert f"mean absolute error is {figures.mae_s} s (100.0 s of the one in service)" in (
         decision.reason
     )
-    assert version_of(waiting.places.candidate) == "new-2"
+    assert version_of(waiting.folders.candidate) == "new-2"
     assert waiting.names() == BESIDE
 
 
@@ -146,8 +146,8 @@ def test_only_new_jobs_count_after_a_verdict(
     # Nothing has followed the second candidate: it waits. Once it is decided on, nothing is new.
     waiting.renewer().round()
     assert (trainer.trained, len(waiting.state.decisions)) == (2, 1)
-    shutil.rmtree(waiting.places.served)
-    shutil.copytree(waiting.places.candidate, waiting.places.served)
+    shutil.rmtree(waiting.folders.served)
+    shutil.copytree(waiting.folders.candidate, waiting.folders.served)
     waiting.renewer().round()
     assert trainer.trained == 2
     assert waiting.state.decisions[1].reason == "it is in service already"
@@ -156,25 +156,25 @@ def test_only_new_jobs_count_after_a_verdict(
 def test_a_candidate_that_somebody_replaced_is_lost_and_trained_anew(
     waiting: Site, trainer: Trainer
 ) -> None:
-    shutil.rmtree(waiting.places.candidate)
-    write_plain_bundle(waiting.places.candidate, version="theirs")
+    shutil.rmtree(waiting.folders.candidate)
+    write_plain_bundle(waiting.folders.candidate, version="theirs")
     waiting.renewer().round()
     (decision,) = waiting.state.decisions
     assert (decision.outcome, trainer.trained) == ("lost", 2)
-    assert version_of(waiting.places.candidate) == "new-2"
+    assert version_of(waiting.folders.candidate) == "new-2"
 
 
 def test_a_bundle_that_is_replaced_during_the_verdict_stays(
     waiting: Site, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def judge(_: object, rows: list[int], *__: object, **___: object) -> Verdict:
-        write_plain_bundle(waiting.places.served, version="theirs")
+        write_plain_bundle(waiting.folders.served, version="theirs")
         return Verdict(len(rows), BETTER, SAME)
 
     monkeypatch.setattr(renewer_module, "judge", judge)
     with pytest.raises(RenewalError, match="was replaced while the candidate was judged"):
         waiting.renewer().round()
-    assert version_of(waiting.places.served) == "theirs"
+    assert version_of(waiting.folders.served) == "theirs"
     candidate = waiting.state.candidate
     assert candidate is not None
     assert candidate.waits
@@ -209,20 +209,20 @@ def test_a_round_that_is_killed_before_any_step_is_ended_by_the_next(
         else:
             alive = True
         if exchanging:  # whoever starts meanwhile finds a bundle
-            assert is_whole(site.places.served)
+            assert is_whole(site.folders.served)
         again = site.renewer()
         again.check()
         again.round()
-        assert version_of(site.places.served) == served
+        assert version_of(site.folders.served) == served
         assert [decision.outcome for decision in site.state.decisions] == [outcome]
         if outcome == "promoted":
-            assert version_of(site.places.previous) == "old"
+            assert version_of(site.folders.previous) == "old"
         candidate = site.state.candidate
         assert candidate is not None
         assert candidate.waits
-        assert version_of(site.places.candidate) == candidate.model_version != "new-1"
+        assert version_of(site.folders.candidate) == candidate.model_version != "new-1"
         assert site.names() - {"served.previous"} == BESIDE
-        assert [path.name for path in site.places.work.iterdir()] == []
+        assert [path.name for path in site.folders.work.iterdir()] == []
         if alive:
             break
     assert at > 20
@@ -233,7 +233,7 @@ def test_what_cannot_be_done_is_said_at_once(site: Site) -> None:
         site.renewer().check()
     site.record(0, 1)
     site.renewer().check()
-    shutil.rmtree(site.places.served)
+    shutil.rmtree(site.folders.served)
     with pytest.raises(BundleError, match="no model bundle at"):
         site.renewer().check()
 
@@ -241,7 +241,7 @@ def test_what_cannot_be_done_is_said_at_once(site: Site) -> None:
 def test_a_state_that_cannot_be_read_says_how_to_go_on(site: Site) -> None:
     site.record(0, 1)
     site.renewer().check()
-    site.places.state.write_text('{"format": 2}')
+    site.folders.state.write_text('{"format": 2}')
     with pytest.raises(StartupError, match=r"renewal.json .*: delete it"):
         site.renewer().check()
 
@@ -275,7 +275,7 @@ def test_folders_that_do_not_go_together_are_refused(
     }
     site.settings = site.settings.with_overrides(full)
     with pytest.raises(StartupError, match=says):
-        assert site.places
+        assert site.folders
 
 
 def test_the_previous_bundle_can_be_put_back_by_hand(
@@ -283,10 +283,10 @@ def test_the_previous_bundle_can_be_put_back_by_hand(
 ) -> None:
     judged_as(monkeypatch, BETTER)
     waiting.renewer().round()
-    shutil.rmtree(waiting.places.served)
-    waiting.places.previous.rename(waiting.places.served)
+    shutil.rmtree(waiting.folders.served)
+    waiting.folders.previous.rename(waiting.folders.served)
     waiting.renewer().check()
-    assert read_bundle(waiting.places.served).info.model_version == "old"
+    assert read_bundle(waiting.folders.served).info.model_version == "old"
     candidate = waiting.state.candidate
     assert candidate is not None
     assert candidate.waits

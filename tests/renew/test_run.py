@@ -101,8 +101,8 @@ def test_a_signal_ends_a_round_wherever_it_is(
 
 
 def test_one_process_renews_at_a_time(site: Site, rounds: Rounds) -> None:
-    site.places.own.mkdir(parents=True)
-    with try_lock(site.places.lock) as held:
+    site.folders.own.mkdir(parents=True)
+    with try_lock(site.folders.lock) as held:
         assert held
         with pytest.raises(StartupError, match=r"another process renews .* already"):
             run(rounds.renewer, site.settings, once=True)
@@ -120,6 +120,6 @@ def test_a_service_that_does_not_watch_its_folder_is_warned_of(
 
 
 def test_a_place_that_cannot_be_written_is_said_at_once(site: Site, rounds: Rounds) -> None:
-    site.places.own.write_text("a file")
+    site.folders.own.write_text("a file")
     with pytest.raises(StartupError, match=r"candidate\.renewal cannot be written"):
         run(rounds.renewer, site.settings, once=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rt_predictor.api.surroundings import SERVICE
+from rt_predictor.api.middleware import SERVICE
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.security.role import Role
 from rt_predictor.security.roles import is_standard_health, roles_for

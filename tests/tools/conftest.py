@@ -19,7 +19,8 @@ def project() -> Path:
 
 @pytest.fixture
 def load_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """Imports tools/NAME.py as a module, for one test."""
+    """Imports tools/NAME.py, and what it imports from its folder, for one test."""
+    monkeypatch.syspath_prepend(str(PROJECT / "tools"))
 
     def load(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(

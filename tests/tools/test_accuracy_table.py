@@ -16,14 +16,12 @@ from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
-def tool(load_tool: Callable[[str], ModuleType], project: Path, monkeypatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(project / "tools"))
+def tool(load_tool: Callable[[str], ModuleType]) -> ModuleType:
     return load_tool("accuracy_table")
 
 
 @pytest.fixture
-def tables(load_tool: Callable[[str], ModuleType], project: Path, monkeypatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(project / "tools"))
+def tables(load_tool: Callable[[str], ModuleType]) -> ModuleType:
     return load_tool("accuracy_tables")
 
 

@@ -10,8 +10,7 @@ import pytest
 
 
 @pytest.fixture
-def tool(load_tool: Callable[[str], ModuleType], project: Path, monkeypatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(project / "tools"))
+def tool(load_tool: Callable[[str], ModuleType]) -> ModuleType:
     return load_tool("base")
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from rt_predictor.serving.sockets import shares_ports
+from rt_predictor.api.sockets import shares_ports
 from tests.e2e.conftest import environment
 from tests.e2e.ledger import Ledger, Site
 from tests.waiting import PATIENCE_S

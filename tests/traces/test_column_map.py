@@ -1,14 +1,17 @@
 """Where a CSV or Parquet log keeps what."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from rt_predictor.errors import UsageError
+from rt_predictor.jobs.asked import MOMENT
 from rt_predictor.jobs.schema import JOB_SCHEMA
-from rt_predictor.traces import ColumnMap, FileColumn
-from rt_predictor.traces.column_map import KINDS, NREL_EAGLE, recognise
+from rt_predictor.traces import ColumnMap, FileColumn, read_trace
+from rt_predictor.traces.column_map import KINDS, NREL_EAGLE, PM100, recognise
 
 Log = Callable[[str, str | bytes], Path]
 
@@ -70,7 +73,7 @@ def test_a_map_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_every_job_column_has_a_kind() -> None:
-    assert KINDS.keys() == {*JOB_SCHEMA, "suspended"}
+    assert KINDS.keys() == {*JOB_SCHEMA, *MOMENT, "suspended"}
 
 
 def test_our_own_names_are_recognised() -> None:
@@ -88,3 +91,40 @@ def test_the_nrel_eagle_header_is_recognised() -> None:
 def test_columns_cut_from_the_nrel_eagle_data_are_not_asked_for() -> None:
     columns = recognise(["submit_time", "start_time", "wallclock_req", "run_time"]).columns
     assert columns.keys() == {"submit_time", "start_time", "time_req", "runtime"}
+
+
+def test_a_table_of_pm100_is_read_in_its_units(tmp_path: Path) -> None:
+    at = datetime(2020, 5, 1, tzinfo=UTC)
+    path = tmp_path / "job_table.parquet"
+    pl.DataFrame(
+        {
+            "job_id": [1, 2],
+            "user_id": [7, 8],
+            "group_id": [3, 3],
+            "partition": ["1", "1"],
+            "qos": ["0", "0"],
+            "submit_time": [at] * 2,
+            "start_time": [at + timedelta(minutes=5)] * 2,
+            "end_time": [at + timedelta(minutes=65)] * 2,
+            "run_time": [3600, 3600],
+            "time_limit": [1440, 4_294_967_295],
+            "num_cores_req": [512, 4],
+            "num_nodes_req": [4, 1],
+            "num_gpus_req": [16, 4],
+            "mem_req": [950, 237],
+            "job_state": ["COMPLETED", "TIMEOUT"],
+            "power_consumption": [[1.0], [2.0]],
+        }
+    ).write_parquet(path)
+    trace = read_trace(path)
+    first, second = trace.jobs.to_dicts()
+    assert first["mem_req"] == 950 * 1024.0
+    assert (first["time_req"], second["time_req"]) == (86_400.0, None)
+    assert (first["runtime"], first["processors_req"], first["gpus_req"]) == (3600.0, 512.0, 16.0)
+    assert (first["user"], first["account"], first["state"]) == ("7", "3", "COMPLETED")
+    assert trace.notes == ("columns that are not read: power_consumption", "no job has job_name")
+
+
+def test_a_data_set_is_known_by_all_its_marks() -> None:
+    assert recognise(["mem_req", "time_limit"]).columns == {"mem_req": FileColumn("mem_req")}
+    assert recognise(column.name for column in PM100.columns.values()) == PM100

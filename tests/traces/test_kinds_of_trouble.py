@@ -193,3 +193,11 @@ def test_a_job_long_over_an_enforced_limit_is_set_aside(log: Log) -> None:
     assert trace.jobs["job_id"].to_list() == ["1"]
     assert trace.quarantined["job_id"].to_list() == ["2"]
     assert trace.skipped == {"long over an enforced limit": 1}
+
+
+def test_a_state_that_is_not_known_loses_no_job_and_is_named(log: Log) -> None:
+    rows = (a_job(1), a_job(2, state="FOO"), a_job(3, state="FOO"), a_job(4, state="RUNNING"))
+    trace = read_trace(log("log.txt", sacct(*rows)))
+    assert trace.jobs["job_id"].to_list() == ["1", "2", "3"]
+    assert trace.skipped == {Skip.STILL_RUNNING: 1}
+    assert any("states that are not known: FOO (2)" in note for note in trace.notes)

@@ -11,6 +11,8 @@ from rt_predictor.jobs.rules import invalid_jobs
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces import ReadOptions, Trace, TraceFormat, read_trace
 
+pytestmark = pytest.mark.slow
+
 TracePath = Callable[[str], Path]
 
 UBCCR = "UBCCR-xdmod-pozidriv-2016-12.sacct.gz"

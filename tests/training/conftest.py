@@ -17,7 +17,7 @@ def small_log() -> PreparedLog:
 
 @pytest.fixture(scope="session")
 def site_log(tiny_log: pl.DataFrame) -> PreparedLog:
-    """One long enough to tune on."""
+    """Return a log that is long enough to tune on."""
     return prepare_log(tiny_log, "site")
 
 

@@ -25,7 +25,7 @@ def a_frame(jobs: int = 1000, seed: int = 5) -> pl.DataFrame:
 
 
 def a_log(jobs: int = 1000, seed: int = 5) -> PreparedLog:
-    """The same, as `evaluate` wants it."""
+    """Return the same log, prepared for `evaluate`."""
     return prepare_log(a_frame(jobs, seed), "made-up.csv")
 
 

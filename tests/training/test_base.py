@@ -1,4 +1,4 @@
-"""A base model: what it learns from, and what its bundle says."""
+"""A base model: the jobs that it learns from, and its bundle."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rt_predictor.online.recalibration import LearnedLevels
 from rt_predictor.settings import Settings
 from rt_predictor.training.answering import Answering, AskedJobs
 from rt_predictor.training.base import BaseLog, halves_of, train_base
-from rt_predictor.training.network_graph import NetworkGraph, weights_of
+from rt_predictor.training.model_graph import ModelGraph, weights_of
 from rt_predictor.training.prepare import PreparedLog
 
 
@@ -45,12 +45,12 @@ def test_it_answers_with_a_distribution_of_every_job(
 ) -> None:
     model = Answering.of(bundle)
     jobs = AskedJobs.of(small_log.columns, small_log.tokens, small_log.limit_s)
-    ((piece, said),) = model.ask(jobs, small_log.rows[:50])
+    ((piece, output),) = model.ask(jobs, small_log.rows[:50])
     assert piece == slice(0, 8192)
-    assert said.support_s.shape == said.weights.shape == (50, bundle.info.graph.points)
-    assert said.weights.sum(axis=1) == pytest.approx(np.ones(50), abs=1e-5)
-    assert said.support_s.min() >= 1
-    assert list(model.members(said)) == ["xgboost", "lightgbm", "catboost"]
+    assert output.support_s.shape == output.weights.shape == (50, bundle.info.graph.points)
+    assert output.weights.sum(axis=1) == pytest.approx(np.ones(50), abs=1e-5)
+    assert output.support_s.min() >= 1
+    assert list(model.members(output)) == ["xgboost", "lightgbm", "catboost"]
 
 
 def test_recalibration_starts_from_jobs_of_all_logs(bundle: Bundle) -> None:
@@ -60,7 +60,7 @@ def test_recalibration_starts_from_jobs_of_all_logs(bundle: Bundle) -> None:
 
 
 def test_its_network_can_be_had_again(bundle: Bundle, small_log: PreparedLog) -> None:
-    graph = NetworkGraph.of(bundle)
+    graph = ModelGraph.of(bundle)
     assert graph.serialised == bundle.graph
     rows = small_log.rows[:100]
     boosted = graph.boosted(small_log, rows)

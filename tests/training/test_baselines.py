@@ -24,7 +24,7 @@ TEXTS = ("user", "partition")
 
 
 def ended(log: list[Job], asked: Job, fields: tuple[str, ...]) -> list[float]:
-    """Runtimes of what had ended when a job was submitted and is like it, latest last."""
+    """Return runtimes of similar jobs that had ended at the submit of a job, latest last."""
     return [other["runtime"] for other in ended_jobs(log, asked, fields)]  # type: ignore[misc]
 
 
@@ -41,7 +41,7 @@ def _by_end(event: Job) -> tuple[object, object]:
 
 
 def by_definition(log: list[Job], asked: Job, typical_s: float) -> Iterator[float]:
-    """What each baseline says of one job, read off the definitions."""
+    """Return the prediction of each baseline for one job, computed from its definition."""
     limit = asked["time_req"]
     fallback = typical_s if limit is None else limit
     mine = ended(log, asked, ("user",))

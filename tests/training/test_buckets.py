@@ -26,7 +26,7 @@ def labels(replayed: Replayed, kind: str, **columns: object) -> list[str]:
         for name, values in columns.items()
     )
     buckets = kinds_of_jobs(_of_jobs(replayed, jobs))[kind]
-    return [buckets.labels[place] for place in buckets.places]
+    return [buckets.labels[index] for index in buckets.indices]
 
 
 def _of_jobs(replayed: Replayed, jobs: pl.DataFrame) -> Replayed:
@@ -53,7 +53,7 @@ def test_a_size_that_is_not_said_has_a_bucket(replayed: Replayed) -> None:
 def test_history_is_told_apart_by_how_much_there_is(replayed: Replayed) -> None:
     some = replace(replayed, user_runs=np.resize([0.0, 1, 4, 5, 19, 20, 400], len(replayed.jobs)))
     buckets = kinds_of_jobs(some)["history"]
-    assert [buckets.labels[place] for place in buckets.places[:7]] == [
+    assert [buckets.labels[index] for index in buckets.indices[:7]] == [
         "none", "1 to 4", "1 to 4", "5 to 19", "5 to 19", "20 and more", "20 and more"
     ]  # fmt: skip
 

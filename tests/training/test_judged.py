@@ -38,15 +38,15 @@ def test_every_job_after_the_mark_is_answered(judged: Replayed, site_log: Prepar
 
 
 def test_views_do_not_contradict_each_other(judged: Replayed) -> None:
-    for place in range(len(LEVELS)):
-        assert (judged.lower_s[:, place] <= judged.predicted_s).all()
-        assert (judged.predicted_s <= judged.upper_s[:, place]).all()
+    for column in range(len(LEVELS)):
+        assert (judged.lower_s[:, column] <= judged.predicted_s).all()
+        assert (judged.predicted_s <= judged.upper_s[:, column]).all()
     limit = judged.jobs["time_req"].to_numpy()
     assert ((judged.predicted_s >= limit) == (judged.timeout_probability > 0.5)).all()
     steps = np.diff(judged.recommended_s, axis=1)
     assert (steps[~np.isnan(steps)] >= 0).all()
-    for place, confidence in enumerate(TRIED_CONFIDENCES):
-        absent = np.isnan(judged.recommended_s[:, place])
+    for column, confidence in enumerate(TRIED_CONFIDENCES):
+        absent = np.isnan(judged.recommended_s[:, column])
         assert (absent == (judged.timeout_probability > 1 - confidence)).all()
 
 
@@ -65,7 +65,7 @@ def test_outcomes_of_later_jobs_change_no_answer(
 ) -> None:
     tested = judged.rows[:200]
     span = span_after(site_log, tested, -np.inf)
-    alone = replay(
+    single = replay(
         site_log, Answering.of(base), None, span, tiny_settings, report=lambda _: None
     ).replayed
     again = replay(
@@ -76,8 +76,8 @@ def test_outcomes_of_later_jobs_change_no_answer(
         tiny_settings,
         report=lambda _: None,
     ).replayed
-    assert alone.predicted_s.tolist() == again.predicted_s[:200].tolist()
-    assert alone.upper_s.tolist() == again.upper_s[:200].tolist()
+    assert single.predicted_s.tolist() == again.predicted_s[:200].tolist()
+    assert single.upper_s.tolist() == again.upper_s[:200].tolist()
 
 
 def test_jobs_that_a_bundle_learned_from_are_not_scored(
@@ -97,14 +97,18 @@ def test_jobs_that_a_bundle_learned_from_are_not_scored(
 def test_a_model_is_tuned_on_what_had_ended_before(
     site_log: PreparedLog, base: Bundle, tiny_settings: Settings, judged: Replayed
 ) -> None:
-    told: list[tuple[str, float]] = []
+    reported: list[tuple[str, float]] = []
     found = judge_training(
-        site_log, Start(base), tiny_settings, None, lambda step, share: told.append((step, share))
+        site_log,
+        Start(base),
+        tiny_settings,
+        None,
+        lambda step, share: reported.append((step, share)),
     )
     assert found.kind == FINE_TUNED
     assert found.rows.tolist() == judged.rows.tolist()
     assert found.jobs_train == judged.jobs_train
-    assert {"tuning", "judging"} <= {step for step, _ in told}
+    assert {"tuning", "judging"} <= {step for step, _ in reported}
 
 
 @pytest.mark.usefixtures("quick_tuning")

@@ -9,7 +9,7 @@ from rt_predictor.features.matrix import WIDTH
 from rt_predictor.history.columns import TOLD_ALL, Told
 from rt_predictor.traces import read_trace
 from rt_predictor.traces.generate import generate_jobs
-from rt_predictor.training.prepare import PreparedLog, prepare_log, what_is_told, whole_log
+from rt_predictor.training.prepare import PreparedLog, prepare_log, recorded_events, whole_log
 
 
 def test_jobs_that_never_ran_wait_and_are_not_scored(tmp_path: Path) -> None:
@@ -31,8 +31,8 @@ def test_a_job_has_the_same_inputs_in_whatever_order_the_log_comes() -> None:
     log, mixed = (
         prepare_log(frame, "x") for frame in (jobs, jobs.sample(400, shuffle=True, seed=1))
     )
-    places = {name: row for row, name in enumerate(mixed.jobs["job_id"].to_list())}
-    rows = np.array([places[name] for name in log.jobs["job_id"].to_list()])
+    row_of = {name: row for row, name in enumerate(mixed.jobs["job_id"].to_list())}
+    rows = np.array([row_of[name] for name in log.jobs["job_id"].to_list()])
     inputs = log.inputs(log.rows)
     assert inputs.shape == (len(log.rows), WIDTH)
     assert np.array_equal(inputs, mixed.inputs(rows[log.rows]))
@@ -58,7 +58,7 @@ def test_what_had_ended_by_a_time_is_the_latest_of_it(small_log: PreparedLog) ->
 def test_a_log_without_waits_tells_nothing_of_starts() -> None:
     jobs = generate_jobs(1200, seed=3)
     at_once = jobs.with_columns(start_time=pl.col("submit_time"))
-    assert what_is_told(jobs) == TOLD_ALL
-    assert what_is_told(at_once) == Told.ENDED
-    assert what_is_told(at_once[:100]) == TOLD_ALL, "a small idle cluster"
+    assert recorded_events(jobs) == TOLD_ALL
+    assert recorded_events(at_once) == Told.ENDED
+    assert recorded_events(at_once[:100]) == TOLD_ALL, "a small idle cluster"
     assert np.isnan(prepare_log(at_once, "x").tokens.in_flight).all()

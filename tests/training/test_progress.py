@@ -6,16 +6,16 @@ from rt_predictor.training.progress import Plan
 
 
 @pytest.fixture
-def told() -> list[tuple[str, float]]:
+def reported() -> list[tuple[str, float]]:
     return []
 
 
-def test_steps_take_their_part_of_the_whole(told: list[tuple[str, float]]) -> None:
-    plan = Plan({"read": 1.0, "tune": 3.0}, lambda step, share: told.append((step, share)))
+def test_steps_take_their_part_of_the_whole(reported: list[tuple[str, float]]) -> None:
+    plan = Plan({"read": 1.0, "tune": 3.0}, lambda step, share: reported.append((step, share)))
     plan.step("read")(0.5)
     plan.step("tune")(1 / 3)
     plan.finish()
-    assert told == [
+    assert reported == [
         ("read", 0.0),
         ("read", 0.125),
         ("tune", 0.25),
@@ -25,20 +25,20 @@ def test_steps_take_their_part_of_the_whole(told: list[tuple[str, float]]) -> No
 
 
 def test_more_to_do_than_was_thought_holds_the_share_where_it_is(
-    told: list[tuple[str, float]],
+    reported: list[tuple[str, float]],
 ) -> None:
-    plan = Plan({"read": 1.0, "tune": 1.0}, lambda step, share: told.append((step, share)))
+    plan = Plan({"read": 1.0, "tune": 1.0}, lambda step, share: reported.append((step, share)))
     plan.step("read")(1.0)
     plan.expect({"tune": 99.0})
     tune = plan.step("tune")
     tune(0.1)
     tune(1.0)
-    shares = [share for _, share in told]
+    shares = [share for _, share in reported]
     assert shares == sorted(shares)
     assert shares[-2:] == [0.5, 1.0]
 
 
-def test_a_step_that_nobody_planned_takes_no_time(told: list[tuple[str, float]]) -> None:
-    plan = Plan({"read": 1.0}, lambda step, share: told.append((step, share)))
+def test_a_step_that_nobody_planned_takes_no_time(reported: list[tuple[str, float]]) -> None:
+    plan = Plan({"read": 1.0}, lambda step, share: reported.append((step, share)))
     plan.step("surprise")(1.0)
-    assert told[-1] == ("surprise", 0.0)
+    assert reported[-1] == ("surprise", 0.0)

@@ -73,6 +73,6 @@ def test_the_order_of_jobs_does_not_matter(
 def test_bins_hold_every_job_once_and_go_up(probability: np.ndarray, reached: np.ndarray) -> None:
     found = measured(probability, reached)
     assert sum(b.jobs for b in found.bins) == COUNT
-    said = [b.probability for b in found.bins]
-    assert said == sorted(said)
+    probabilities = [b.probability for b in found.bins]
+    assert probabilities == sorted(probabilities)
     assert 0 <= found.ece <= 1

@@ -1,4 +1,4 @@
-"""A site's model: from its log to a bundle, and what is said of it."""
+"""A site's model: from its log to a bundle and its figures."""
 
 import json
 from pathlib import Path
@@ -31,8 +31,8 @@ def start(tiny_bundle: Path) -> Start:
 
 
 @pytest.fixture(scope="module")
-def told() -> list[float]:
-    """Shares of the run that were told."""
+def shares() -> list[float]:
+    """Shares of the work that progress reported."""
     return []
 
 
@@ -41,13 +41,13 @@ def report(
     tiny_log: pl.DataFrame,
     start: Start,
     tiny_settings: Settings,
-    told: list[float],
+    shares: list[float],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> SiteReport:
     folder = tmp_path_factory.mktemp("site") / "ours"
     return train_site(
         tiny_log, ["a.csv"], start, folder, tiny_settings,
-        progress=lambda _, share: told.append(share),
+        progress=lambda _, share: shares.append(share),
     )  # fmt: skip
 
 
@@ -60,9 +60,15 @@ def test_the_bundle_says_where_it_comes_from(report: SiteReport, start: Start) -
     assert info.training_span is not None
 
 
-def test_it_knows_the_jobs_that_it_learned_from(report: SiteReport, site_log: PreparedLog) -> None:
+def test_it_knows_the_jobs_that_it_learned_from(
+    report: SiteReport, site_log: PreparedLog, tiny_settings: Settings
+) -> None:
     learned = report.bundle.info.fingerprints()
-    assert learned.hold(site_log.columns.ident[site_log.rows]).all()
+    evidence = ~learned.hold(site_log.columns.ident[site_log.rows])
+    kept_base = "so this is the base model" in report.notes[0]
+    # What models were chosen by is evidence of how good they are; of the base, all is.
+    share = 1 if kept_base else tiny_settings.training.window_share
+    assert evidence.mean() == pytest.approx(share, abs=0.02)
 
 
 def test_what_is_kept_is_no_worse_than_the_base(report: SiteReport) -> None:
@@ -86,11 +92,11 @@ def test_figures_are_of_the_jobs_that_ended_last(
     assert kept["evaluation"]["jobs_test"] == report.evaluation.jobs_test
 
 
-def test_progress_is_one_share_that_only_grows(report: SiteReport, told: list[float]) -> None:
+def test_progress_is_one_share_that_only_grows(report: SiteReport, shares: list[float]) -> None:
     assert report
-    assert told == sorted(told)
-    assert told[0] < 0.1
-    assert told[-1] == 1
+    assert shares == sorted(shares)
+    assert shares[0] < 0.1
+    assert shares[-1] == 1
 
 
 def test_a_log_too_small_gives_the_base_recalibrated_and_says_so(

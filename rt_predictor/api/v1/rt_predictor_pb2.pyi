@@ -795,9 +795,15 @@ class JobOutcome(_message.Message):
     start_time: _builtins.float
     """When the job started, in Unix seconds; absent means not known."""
     runtime: _builtins.float
-    """How long the job ran, in seconds. Required; 0.001 to ten years."""
+    """How long the job ran, in seconds. Required; 0 to ten years. Time that the job was suspended is no
+    part of it, so it may be less than `end_time` - `start_time`, but no more (one second of rounding).
+    """
     state: _builtins.str
-    """How the job ended, e.g. "COMPLETED", "TIMEOUT"; "" if not known. At most 256 characters."""
+    """How the job ended, in Slurm's words: "COMPLETED", "TIMEOUT"; "" if not known. At most 256
+    characters. States of jobs that have not ended, such as "RUNNING", are invalid. A word that the
+    service does not know is recorded as an end of which nobody knows how, and named in
+    `unknown_states`.
+    """
     attempt: _builtins.int
     """How often the job had been requeued before it ran so; absent means never."""
     @_builtins.property
@@ -852,6 +858,7 @@ class RecordOutcomesResponse(_message.Message):
     ERRORS_FIELD_NUMBER: _builtins.int
     CONFLICTS_FIELD_NUMBER: _builtins.int
     QUARANTINED_FIELD_NUMBER: _builtins.int
+    UNKNOWN_STATES_FIELD_NUMBER: _builtins.int
     recorded: _builtins.int
     """Outcomes that are new."""
     duplicates: _builtins.int
@@ -870,6 +877,10 @@ class RecordOutcomesResponse(_message.Message):
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemError]:
         """Why, for the first 100 of `invalid`; each has its `index`."""
 
+    @_builtins.property
+    def unknown_states(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words among the states of valid outcomes that the service does not know, the first 20."""
+
     def __init__(
         self,
         *,
@@ -879,10 +890,11 @@ class RecordOutcomesResponse(_message.Message):
         errors: _abc.Iterable[Global___ItemError] | None = ...,
         conflicts: _builtins.int = ...,
         quarantined: _builtins.int = ...,
+        unknown_states: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "duplicates", b"duplicates", "errors", b"errors", "invalid", b"invalid", "quarantined", b"quarantined", "recorded", b"recorded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "duplicates", b"duplicates", "errors", b"errors", "invalid", b"invalid", "quarantined", b"quarantined", "recorded", b"recorded", "unknown_states", b"unknown_states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -946,9 +958,9 @@ class JobEvent(_message.Message):
     `event_time`.
     """
     runtime: _builtins.float
-    """How long the job ran, in seconds. Required for ENDED."""
+    """How long the job ran, in seconds, as in JobOutcome. Required for ENDED."""
     state: _builtins.str
-    """How the job ended, e.g. "COMPLETED", "TIMEOUT"; "" if not known. At most 256 characters."""
+    """How the job ended, as in JobOutcome. At most 256 characters."""
     @_builtins.property
     def job(self) -> Global___PredictRequest:
         """The job as it was submitted. `submit_time` is required; of the rest whatever is known: `partial`
@@ -1007,6 +1019,7 @@ class RecordEventsResponse(_message.Message):
     INVALID_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
     QUARANTINED_FIELD_NUMBER: _builtins.int
+    UNKNOWN_STATES_FIELD_NUMBER: _builtins.int
     recorded: _builtins.int
     """Events that are new."""
     duplicates: _builtins.int
@@ -1025,6 +1038,10 @@ class RecordEventsResponse(_message.Message):
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemError]:
         """Why, for the first 100 of `invalid`; each has its `index`."""
 
+    @_builtins.property
+    def unknown_states(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words among the states of valid events that the service does not know, the first 20."""
+
     def __init__(
         self,
         *,
@@ -1034,10 +1051,11 @@ class RecordEventsResponse(_message.Message):
         invalid: _builtins.int = ...,
         errors: _abc.Iterable[Global___ItemError] | None = ...,
         quarantined: _builtins.int = ...,
+        unknown_states: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "duplicates", b"duplicates", "errors", b"errors", "invalid", b"invalid", "quarantined", b"quarantined", "recorded", b"recorded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "duplicates", b"duplicates", "errors", b"errors", "invalid", b"invalid", "quarantined", b"quarantined", "recorded", b"recorded", "unknown_states", b"unknown_states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

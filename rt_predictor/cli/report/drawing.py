@@ -1,4 +1,4 @@
-"""What several plots share: axes, legends and the shapes of points."""
+"""Parts of several plots: axes, legends and the shapes of points."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Series:
     style: int
     """1, 2 or 3: colour and shape."""
     target: float | None = None
-    """What the values should be."""
+    """Value that all should have."""
 
 
 def marker(x: float, y: float, style: int, title: str = "") -> Element:

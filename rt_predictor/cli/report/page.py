@@ -83,7 +83,7 @@ _TERMS = {
 
 
 def write_report(folder: Path, evaluation: Evaluation, replayed: Replayed) -> Path:
-    """Writes `report.html` into a folder, which is made if need be, and gives its path."""
+    """Write `report.html` into a folder, which is made if need be, and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
     path.write_text(report(evaluation, replayed), encoding="utf-8")
@@ -226,11 +226,11 @@ def _intervals(evaluation: Evaluation) -> Iterator[Element]:
     series = [
         Series(
             percent(figures.level),
-            [block.coverage[place] for block in evaluation.blocks],
-            style=len(_DRAWN_LEVELS.intersection(levels[:place])) + 1,
+            [block.coverage[index] for block in evaluation.blocks],
+            style=len(_DRAWN_LEVELS.intersection(levels[:index])) + 1,
             target=figures.level,
         )
-        for place, figures in enumerate(evaluation.intervals)
+        for index, figures in enumerate(evaluation.intervals)
         if figures.level in _DRAWN_LEVELS
     ]
     rows = (

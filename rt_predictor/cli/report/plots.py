@@ -23,11 +23,11 @@ from rt_predictor.cli.report.drawing import (
 )
 from rt_predictor.cli.report.markup import node, picture
 from rt_predictor.cli.report.scales import (
+    Extent,
     Scale,
-    Span,
     high_shares,
     log_seconds,
-    places,
+    numbered,
     seconds,
     shares,
 )
@@ -43,14 +43,14 @@ _KIND = 112
 _CELLS = 44
 _SHADES = 8
 _NEAR = 2.0
-_SQUARE = Span(TOP + RIGHT - LEFT, TOP)
+_SQUARE = Extent(TOP + RIGHT - LEFT, TOP)
 _SQUARE_SIZE = (WIDTH, _SQUARE.start + BOTTOM)
 
 
 def density_plot(title: str, predicted_s: Array, runtime_s: Array) -> Element:
-    """How many predictions lie where against the runtimes, on logarithmic scales."""
+    """Draw the density of predictions against runtimes, on logarithmic scales."""
     both = np.concatenate([predicted_s, runtime_s]).tolist()
-    x, y = log_seconds(both, Span(LEFT, RIGHT)), log_seconds(both, _SQUARE)
+    x, y = log_seconds(both, Extent(LEFT, RIGHT)), log_seconds(both, _SQUARE)
     edges = np.geomspace(x.low, x.high, _CELLS + 1)
     jobs = np.histogram2d(np.maximum(runtime_s, 1), np.maximum(predicted_s, 1), (edges, edges))[0]
     shades = np.ceil(_SHADES * np.log1p(jobs) / np.log1p(jobs.max()))
@@ -76,7 +76,7 @@ def _cells(where: NDArray[np.bool_], shade: int) -> Element:
 
 def error_over_time(title: str, series: Sequence[Series]) -> Element:
     """Mean absolute errors in consecutive parts of the replay."""
-    span = Span(TOP + _HEIGHT, TOP)
+    span = Extent(TOP + _HEIGHT, TOP)
     scale = seconds((value for one in series for value in one.values), span)
     return _over_time(title, series, scale, duration)
 
@@ -84,13 +84,13 @@ def error_over_time(title: str, series: Sequence[Series]) -> Element:
 def coverage_over_time(title: str, series: Sequence[Series]) -> Element:
     """Shares of jobs that intervals hold in consecutive parts of the replay."""
     values = (value for one in series for value in one.values)
-    return _over_time(title, series, high_shares(values, Span(TOP + _HEIGHT, TOP)), percent)
+    return _over_time(title, series, high_shares(values, Extent(TOP + _HEIGHT, TOP)), percent)
 
 
 def _over_time(
     title: str, series: Sequence[Series], y: Scale, words: Callable[[float], str]
 ) -> Element:
-    x = places(len(series[0].values), Span(LEFT, RIGHT))
+    x = numbered(len(series[0].values), Extent(LEFT, RIGHT))
     marks = [*x_axis(x, TOP, y.span.start, "tenth of the replay"), *y_axis(y), *legend(series)]
     for one in series:
         if one.target is not None:
@@ -111,7 +111,7 @@ def _over_time(
 def times_by_kind(title: str, kinds: Sequence[str], series: Sequence[Series], name: str) -> Element:
     """A row a kind of job and a point a series, on a logarithmic scale of time."""
     bottom = TOP + _ROW * len(kinds)
-    x = log_seconds((value for one in series for value in one.values), Span(LEFT + 50, RIGHT))
+    x = log_seconds((value for one in series for value in one.values), Extent(LEFT + 50, RIGHT))
     marks = [*x_axis(x, TOP, bottom, name), *legend(series)]
     for row, kind in enumerate(kinds):
         y = TOP + _ROW * (row + 0.5)
@@ -131,9 +131,9 @@ def times_by_kind(title: str, kinds: Sequence[str], series: Sequence[Series], na
 
 
 def reliability_plot(title: str, timeouts: TimeoutMetrics) -> Element:
-    """What was said of groups of jobs, against what came of them."""
+    """Draw the probability given to groups of jobs against the share that reached the limit."""
     most = max(max(group.probability, group.share) for group in timeouts.bins)
-    x, y = shares(most, Span(LEFT, RIGHT)), shares(most, _SQUARE)
+    x, y = shares(most, Extent(LEFT, RIGHT)), shares(most, _SQUARE)
     points = [
         marker(
             x(group.probability),
@@ -158,11 +158,11 @@ def _square(x: Scale, y: Scale, x_name: str, y_name: str) -> Iterator[Element]:
 
 
 def _diagonal() -> Element:
-    """Where both values are equal."""
+    """Draw the line on which both values are equal."""
     return line(LEFT, _SQUARE.start, RIGHT, _SQUARE.end, "target")
 
 
-def _short(text: str, room: float) -> str:
+def _short(text: str, width: float) -> str:
     """A text that fits, about; the whole of it is in the title of its mark."""
-    letters = int(room / 7.4)
+    letters = int(width / 7.4)
     return text if len(text) <= letters else f"{text[: letters - 1]}…"

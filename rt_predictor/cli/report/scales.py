@@ -1,4 +1,4 @@
-"""From values to places in a drawing, with marks at values that people like."""
+"""Scales from values to positions in a drawing, with round values at the ticks."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -29,14 +29,14 @@ _MOST_TICKS = 5
 
 
 @dataclass(frozen=True)
-class Span:
-    """Where an axis begins and ends in the drawing."""
+class Extent:
+    """Begin and end of an axis in the drawing."""
 
     start: float
     end: float
 
     def at(self, share: float) -> float:
-        """The place at a share of the way."""
+        """Return the position at a share of the way."""
         return self.start + share * (self.end - self.start)
 
 
@@ -46,20 +46,20 @@ class Scale:
 
     low: float
     high: float
-    span: Span
+    span: Extent
     ticks: tuple[tuple[float, str], ...]
     """Values that are marked, and their names."""
     of: Callable[[float], float] = float
     """Equal steps of this are equally long: `float` for a linear scale, `math.log`."""
 
     def __call__(self, value: float) -> float:
-        """The place of a value; one that lies outside is put at the end."""
+        """Return the position of a value; one that lies outside is put at the end."""
         inside = min(max(value, self.low), self.high)
         first, last = self.of(self.low), self.of(self.high)
         return self.span.at((self.of(inside) - first) / (last - first))
 
 
-def log_seconds(values_s: Iterable[float], span: Span) -> Scale:
+def log_seconds(values_s: Iterable[float], span: Extent) -> Scale:
     """A scale of times from seconds to days that holds all values."""
     held = [max(value, _LEAST_S) for value in values_s if math.isfinite(value)] or [_LEAST_S]
     low, high = min(held) / 1.3, max(held) * 1.3
@@ -68,14 +68,14 @@ def log_seconds(values_s: Iterable[float], span: Span) -> Scale:
     return Scale(low, high, span, tuple((tick, duration(tick)) for tick in chosen), math.log)
 
 
-def seconds(values_s: Iterable[float], span: Span) -> Scale:
+def seconds(values_s: Iterable[float], span: Extent) -> Scale:
     """A scale of times from zero that holds all values."""
     most = max((value for value in values_s if math.isfinite(value)), default=0.0) or 1.0
     step = next((step for step in _STEPS_S if most / step <= _MOST_TICKS), _STEPS_S[-1])
     return _from_zero(most, step, span, lambda value: duration(value) if value else "0")
 
 
-def high_shares(values: Iterable[float], span: Span) -> Scale:
+def high_shares(values: Iterable[float], span: Extent) -> Scale:
     """A scale of shares from the tenth below all values to 1."""
     least = min((value for value in values if math.isfinite(value)), default=0.0)
     first = min(math.floor(least * 10), 8)
@@ -83,19 +83,19 @@ def high_shares(values: Iterable[float], span: Span) -> Scale:
     return Scale(first / 10, 1.0, span, ticks)
 
 
-def shares(most: float, span: Span) -> Scale:
+def shares(most: float, span: Extent) -> Scale:
     """A scale of shares, 0 to at least `most`."""
     step = next((step for step in _STEPS if most / step <= _MOST_TICKS), _STEPS[-1])
     return _from_zero(min(most, 1.0), step, span, lambda value: percent(round(value, 2)))
 
 
-def places(count: int, span: Span) -> Scale:
+def numbered(count: int, span: Extent) -> Scale:
     """A scale for things that are numbered from 1."""
     ticks = tuple((float(number), str(number)) for number in range(1, count + 1))
     return Scale(0.5, count + 0.5, span, ticks)
 
 
-def _from_zero(most: float, step: float, span: Span, name: Callable[[float], str]) -> Scale:
+def _from_zero(most: float, step: float, span: Extent, name: Callable[[float], str]) -> Scale:
     steps = max(math.ceil(most / step - 1e-9), 1)
     ticks = tuple((number * step, name(number * step)) for number in range(steps + 1))
     return Scale(0.0, steps * step, span, ticks)

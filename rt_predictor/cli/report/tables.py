@@ -121,7 +121,7 @@ def regular_table(regular: Sequence[RegularScores]) -> Element:
 
 
 def usefulness_table(usefulness: Mapping[str, Usefulness]) -> Element:
-    """What following the recommended limits would have done, a row a confidence."""
+    """Return the effect of following the recommended limits, a row for each confidence."""
     columns = ("confidence", "freed", "unused", "jobs cut", "core-hours cut")
     rows = (
         (

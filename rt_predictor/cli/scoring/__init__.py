@@ -1,1 +1,1 @@
-"""What `rt-predictor score` does: jobs from anywhere, scored, and their answers to anywhere."""
+"""Parts of `rt-predictor score`: inputs of any kind, scorers, and outputs of any kind."""

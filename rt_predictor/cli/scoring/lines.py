@@ -8,7 +8,7 @@ import os
 import select
 from collections.abc import AsyncIterator, Callable
 
-from rt_predictor.cli.scoring.formats import AnswerFormat
+from rt_predictor.cli.options import AnswerFormat
 from rt_predictor.cli.scoring.inputs import checked
 from rt_predictor.cli.scoring.outputs import encoded
 from rt_predictor.cli.scoring.plain_lines import MAX_LINE_BYTES
@@ -25,7 +25,7 @@ async def answer_lines(
     reading: ReadOptions,
     write: Callable[[bytes], None],
 ) -> None:
-    """Writes an answer for each line, in their order.
+    """Write an answer for each line, in their order.
 
     Raises ServiceError where who should answer does not; earlier lines have their answers then.
     """
@@ -70,7 +70,7 @@ async def _arrived(descriptor: int) -> bytes:
 
 
 async def _readable(descriptor: int) -> None:
-    """Waits until there is something to read, or nothing will come any more."""
+    """Wait until there is something to read, or nothing will come any more."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     try:

@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import polars as pl
 
-from rt_predictor.cli.scoring.formats import STDIO, AnswerFormat
+from rt_predictor.cli.options import STDIO, AnswerFormat
+from rt_predictor.durable_files import new_file
 from rt_predictor.errors import UsageError
-from rt_predictor.serving.predictions import Flag, Predictions, flag_names
+from rt_predictor.model.answer_flags import Flag, flag_names
+from rt_predictor.predict.predictions import Predictions
 
 ANSWER_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "predicted_runtime": pl.Float64,
@@ -25,13 +28,18 @@ ANSWER_SCHEMA: Mapping[str, type[pl.DataType]] = {
     "error": pl.String,
 }
 """The columns after `job_id`. Seconds; `flags` are names with spaces between."""
+REMAINING = "remaining_runtime"
+"""The last column where any job runs: what is left of its predicted runtime, s."""
+
+_FORMULA = r"^([=+\-@\t\r])"
+"""How texts begin that spreadsheets take for formulas."""
 
 _FLAG_TEXTS = {bits: " ".join(flag_names(Flag(bits))) for bits in range(1 << len(Flag))}
 
 
 def from_predictions(answers: Predictions) -> pl.DataFrame:
     """The table of jobs that were all predicted."""
-    return pl.DataFrame(
+    table = pl.DataFrame(
         {
             "predicted_runtime": answers.runtime_s,
             "confidence_lower": answers.lower_s,
@@ -45,6 +53,8 @@ def from_predictions(answers: Predictions) -> pl.DataFrame:
         },
         schema=ANSWER_SCHEMA,
     )
+    remaining = pl.Series(REMAINING, answers.remaining_s, pl.Float64).fill_nan(None)
+    return table if remaining.is_null().all() else table.with_columns(remaining)
 
 
 def from_table(answers: pl.DataFrame) -> pl.DataFrame:
@@ -53,8 +63,11 @@ def from_table(answers: pl.DataFrame) -> pl.DataFrame:
     flags = (pl.col("flags") & (len(_FLAG_TEXTS) - 1)).replace_strict(
         _FLAG_TEXTS, return_dtype=pl.String
     )
+    schema = dict(ANSWER_SCHEMA)
+    if REMAINING in answers.columns:
+        schema[REMAINING] = pl.Float64
     return answers.with_columns(flags).select(
-        pl.col(name).cast(kind) for name, kind in ANSWER_SCHEMA.items()
+        pl.col(name).cast(kind) for name, kind in schema.items()
     )
 
 
@@ -69,14 +82,15 @@ def from_errors(errors: Sequence[str]) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where answers go: a file, or stdout where `path` is None."""
+    """Destination of answers: a file, or stdout where `path` is None."""
 
     path: Path | None
     format: AnswerFormat
 
     @classmethod
     def of(cls, output: Path, format: AnswerFormat | None) -> "Destination":
-        """What the command line asks for; "-" is stdout, as JSON lines unless it says otherwise.
+        """Return the destination that the command line names; "-" is stdout, as JSON lines by
+        default.
 
         Raises UsageError where nothing can be written there, before any work is done.
         """
@@ -94,11 +108,11 @@ class Destination:
 
     @property
     def is_lines_on_stdout(self) -> bool:
-        """Whether answers can go out one by one."""
+        """Return whether answers can go out one by one."""
         return self.path is None and self.format is AnswerFormat.JSONL
 
     def write(self, table: pl.DataFrame) -> None:
-        """Writes a table; a file is written in full beside its place, and then put there.
+        """Write a table; a file is written in full beside its place, and then put there.
 
         Raises UsageError where it cannot be written.
         """
@@ -126,18 +140,39 @@ def encoded(table: pl.DataFrame, format: AnswerFormat) -> bytes:
 
 
 def write_file(table: pl.DataFrame, format: AnswerFormat, path: Path) -> None:
-    """Writes a table to a file."""
-    _WRITERS[format](table, path)
+    """Write a table to a new file, in place of what has its name."""
+    with new_file(path) as file:
+        _WRITERS[format](table, file)
 
 
 def write_stdout(data: bytes) -> None:
-    """Writes to stdout, at once."""
+    """Write to stdout, at once."""
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 
 
-_WRITERS: dict[AnswerFormat, Callable[[pl.DataFrame, Path | io.BytesIO], object]] = {
-    AnswerFormat.JSONL: lambda table, to: table.write_ndjson(to),
-    AnswerFormat.CSV: lambda table, to: table.write_csv(to),
+def _write_csv(table: pl.DataFrame, to: IO[bytes]) -> None:
+    """Write a table as CSV in which no text is a formula to a spreadsheet: such get an apostrophe.
+
+    Ids of jobs come from whoever made the file that is scored.
+    """
+    table.with_columns(pl.col(pl.String).str.replace(_FORMULA, "'$1")).write_csv(to)
+
+
+def _write_jsonl(table: pl.DataFrame, to: IO[bytes]) -> None:
+    """Write an object a line; `REMAINING` only of jobs that run, whatever the others do."""
+    if REMAINING not in table.columns:
+        table.write_ndjson(to)
+        return
+    lines = table.write_ndjson().splitlines()
+    plain = table.drop(REMAINING).write_ndjson().splitlines()
+    runs = table[REMAINING].is_not_null()
+    each = zip(runs, lines, plain, strict=True)
+    to.writelines(f"{line if run else other}\n".encode() for run, line, other in each)
+
+
+_WRITERS: dict[AnswerFormat, Callable[[pl.DataFrame, IO[bytes]], object]] = {
+    AnswerFormat.JSONL: _write_jsonl,
+    AnswerFormat.CSV: _write_csv,
     AnswerFormat.PARQUET: lambda table, to: table.write_parquet(to),
 }

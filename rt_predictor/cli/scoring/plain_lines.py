@@ -6,20 +6,27 @@ object of the API's names, each once, with numbers for numbers and texts without
 lets through means the same to any reader of JSON; the rest is left to the one that takes its time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA
+from rt_predictor.jobs.asked import MOMENT
+from rt_predictor.jobs.schema import REQUEST_SCHEMA
 
-COLUMNS = (*REQUEST_SCHEMA, "job_id")
+SCHEMA: Mapping[str, type[pl.DataType]] = {
+    **REQUEST_SCHEMA,
+    "job_id": pl.String,
+    **dict.fromkeys(MOMENT, pl.Float64),
+}
+"""What a record to score can say: name -> Polars type."""
+COLUMNS = tuple(SCHEMA)
 MAX_LINE_BYTES = 256 << 10
 """A longer JSON line is refused."""
 LEAST_LINES = 256
 """Fewer are read one by one as quickly."""
 
-_TEXTS = [name for name in COLUMNS if JOB_SCHEMA[name] == pl.String]
-_NUMBERS = [name for name in COLUMNS if JOB_SCHEMA[name] != pl.String]
+_TEXTS = [name for name in COLUMNS if SCHEMA[name] == pl.String]
+_NUMBERS = [name for name in COLUMNS if SCHEMA[name] != pl.String]
 _NUMBER = r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,2})?"
 _TEXT = r'"[^"\\\x00-\x1f]*"'
 _COLON, _COMMA = " ?: ?", ", ?"
@@ -29,7 +36,7 @@ _PAIR = (
 )
 _PLAIN = rf"^\{{{_PAIR}(?:{_COMMA}{_PAIR})*\}}$"
 _KEYS = {name: f'"{name}" ?:' for name in COLUMNS}
-"""What finds a name in a plain line: it has no other quote before a colon."""
+"""Pattern of a name in a plain line, which has no other quote before a colon."""
 _TWICE = "|".join(f"{key}.*{key}" for key in _KEYS.values())
 
 

@@ -1,4 +1,4 @@
-"""Who scores jobs: a bundle in this process, or a service."""
+"""Scorers of jobs: a bundle in this process, or a service."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Protocol
 
 import polars as pl
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rt_predictor.cli.local import load_predictor, with_submit_times
+from rt_predictor.cli.local import NO_HISTORY, load_predictor, with_submit_times
 from rt_predictor.cli.scoring.inputs import Requests
 from rt_predictor.cli.scoring.outputs import from_errors, from_predictions, from_table
 from rt_predictor.client import Access, Client
+from rt_predictor.jobs.asked import MOMENT, asked_frame
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
-from rt_predictor.serving.predictor import Predictor
+from rt_predictor.predict.predictor import Predictor
 
 
 class Scorer(Protocol):
@@ -23,7 +25,8 @@ class Scorer(Protocol):
     def score(self, jobs: pl.DataFrame, chunk_jobs: int) -> AsyncIterator[pl.DataFrame]:
         """Frames of `ANSWER_SCHEMA`, one row a job, in the order of the jobs.
 
-        `jobs` has the columns of `REQUEST_SCHEMA`, submit_time filled. Raises ServiceError where
+        `jobs` has the columns of `REQUEST_SCHEMA`, submit_time filled, and where any of them runs
+        `elapsed` and `as_of`; then there is a column `REMAINING`. Raises ServiceError where
         who should answer does not.
         """
         ...
@@ -35,16 +38,18 @@ OpenScorer = Callable[[], AbstractAsyncContextManager[Scorer]]
 
 @asynccontextmanager
 async def open_bundle(folder: Path) -> AsyncIterator[Scorer]:
-    """Scores with a bundle, in this process.
+    """Score with a bundle, in this process; say on stderr that it knows no history.
 
     Raises BundleError.
     """
-    yield _BundleScorer(load_predictor(folder))
+    predictor = load_predictor(folder)
+    typer.echo(NO_HISTORY, err=True)
+    yield _BundleScorer(predictor)
 
 
 @asynccontextmanager
 async def open_service(target: str, timeout_s: float, access: Access) -> AsyncIterator[Scorer]:
-    """Scores with a service, one table a chunk."""
+    """Score with a service, one table a chunk."""
     async with Client(target, timeout_s=timeout_s, access=access) as client:
         yield _ServiceScorer(client)
 
@@ -85,18 +90,25 @@ async def score_jobs(
 ) -> pl.DataFrame:
     """The table of all jobs: `job_id` and `ANSWER_SCHEMA`, in the order of the requests.
 
-    `scored` is told how many more jobs have their answers.
+    Where any of them runs it has a column `REMAINING` too. `scored` is told how many more jobs
+    have their answers.
     """
     rows = pl.DataFrame({"row": range(len(requests.jobs))}, schema={"row": pl.Int64})
     refused = rows.filter(pl.col("row").is_in(list(requests.errors)))
     asked = rows.join(refused, on="row", how="anti", maintain_order="left")
-    jobs = with_submit_times(requests.jobs.select(list(REQUEST_SCHEMA))[asked["row"].to_list()])
+    columns = [name for name in (*REQUEST_SCHEMA, *MOMENT) if name in requests.jobs.columns]
+    known = requests.jobs.select(columns)[asked["row"].to_list()]
+    jobs = asked_frame(with_submit_times(known))
     parts = [from_errors([requests.errors[row] for row in refused["row"].to_list()])]
     async for part in scorer.score(jobs, chunk_jobs):
         parts.append(part)
         scored(len(part))
     order = pl.concat([refused, asked])
-    table = pl.concat([order, pl.concat(parts)], how="horizontal").sort("row").drop("row")
+    table = (
+        pl.concat([order, pl.concat(parts, how="diagonal")], how="horizontal")
+        .sort("row")
+        .drop("row")
+    )
     return pl.concat([requests.jobs.select("job_id"), table], how="horizontal")
 
 

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from rt_predictor.cli.scoring.attempts import Attempts
 from rt_predictor.durable_files import sync, write_file
 from rt_predictor.errors import StartupError, UsageError
 
@@ -52,10 +53,12 @@ class Spool:
         self._committed = self._state / "committed"
         self._rejected = folder / "rejected"
         self._found: deque[Path] = deque()
+        self.attempts = Attempts(self._state / "attempts.json")
+        """At files that a process has begun and not ended; read anew once the folder is locked."""
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Makes the folders and keeps others off them.
+        """Make the folders and keep others off them.
 
         Raises UsageError where they cannot be used, StartupError where another process does.
         """
@@ -76,6 +79,7 @@ class Spool:
                 raise StartupError(
                     f"{self._folder} is watched by another process already: stop it first"
                 ) from error
+            self.attempts = Attempts(self._state / "attempts.json")
             yield
 
     def claim(self, most_files: int, most_bytes: int) -> list[Path]:
@@ -104,31 +108,31 @@ class Spool:
 
     def _claim_one(self, file: Path) -> Path | None:
         """The file, claimed; None where one of its name comes first."""
-        place = self._claimed / file.name
-        if file == place:
+        claimed = self._claimed / file.name
+        if file == claimed:
             return file
-        return None if place.exists() else file.rename(place)
+        return None if claimed.exists() else file.rename(claimed)
 
     def commit(self, done: Sequence[Answered]) -> None:
-        """Puts the answers of claimed files in their place, and forgets the files.
+        """Put the answers of claimed files in their place, and forget the files.
 
         Raises OSError where that cannot be done. The next claim gives those that are not committed
         again, and finishes the others.
         """
-        places = {one.file: self._answers / f"{one.file.name}{self._suffix}" for one in done}
+        targets = {one.file: self._answers / f"{one.file.name}{self._suffix}" for one in done}
         for one in done:
-            write_file(_staged(places[one.file]), one.answers)
+            write_file(_staged(targets[one.file]), one.answers)
         sync(self._answers)
         committed = []
-        for file, place in places.items():
+        for file, target in targets.items():
             link = self._committed / file.name
-            link.symlink_to(place)
+            link.symlink_to(target)
             committed.append(link)
         sync(self._committed)
         self._finish(committed)
 
     def reject(self, file: Path, reason: str) -> Path:
-        """Sets a claimed file aside, with the reason beside it; returns where it is."""
+        """Set a claimed file aside, with the reason beside it; return where it is."""
         short = os.fsdecode(os.fsencode(file.name)[:MAX_NAME_BYTES])
         note = self._rejected / f"{short}.reason"
         write_file(_staged(note), f"{reason}\n".encode("utf-8", "backslashreplace"))
@@ -144,10 +148,10 @@ class Spool:
     def _finish(self, committed: Iterable[Path]) -> None:
         links = list(committed)
         for link in links:
-            place = link.readlink()
+            target = link.readlink()
             # Where it is not there it was published already, and then the process was killed.
             with suppress(FileNotFoundError):
-                _staged(place).replace(place)
+                _staged(target).replace(target)
         for folder in {link.readlink().parent for link in links}:
             with suppress(FileNotFoundError):
                 sync(folder)
@@ -161,8 +165,8 @@ class Spool:
             link.unlink()
 
 
-def _staged(place: Path) -> Path:
-    return place.with_name(f".{place.name}.part")
+def _staged(target: Path) -> Path:
+    return target.with_name(f".{target.name}.part")
 
 
 def _age(path: Path) -> tuple[int, str]:

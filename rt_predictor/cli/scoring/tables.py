@@ -12,8 +12,9 @@ from pathlib import Path
 import polars as pl
 
 from rt_predictor.cli.options import InputFormat
-from rt_predictor.cli.scoring.plain_lines import COLUMNS, MAX_LINE_BYTES, plain_table
+from rt_predictor.cli.scoring.plain_lines import COLUMNS, MAX_LINE_BYTES, SCHEMA, plain_table
 from rt_predictor.errors import TraceError
+from rt_predictor.jobs.asked import MOMENT
 from rt_predictor.jobs.names import no_such_field
 from rt_predictor.jobs.normal import normal_texts
 from rt_predictor.jobs.rules import encodable, null_invalid
@@ -21,9 +22,9 @@ from rt_predictor.jobs.schema import JOB_SCHEMA, REQUEST_SCHEMA
 from rt_predictor.traces import ReadOptions, expressions
 from rt_predictor.traces.column_map import KINDS, ColumnMap, FileColumn, recognise
 from rt_predictor.traces.detect import csv_names, csv_separator, first_line
-from rt_predictor.traces.notes import unread_notes
 from rt_predictor.traces.source import last_line_end, read_head, text_blocks
 from rt_predictor.traces.table import csv_frame
+from rt_predictor.traces.tally import unread_notes
 from rt_predictor.traces.texts import KIND_NAMES, cleaned, one_line_of, text_of_float, value_of
 
 _EXTRA = " extra "
@@ -67,7 +68,9 @@ def read_lines(lines: Sequence[bytes], options: ReadOptions) -> tuple[pl.DataFra
 def _json_fields(options: ReadOptions) -> frozenset[str]:
     """Names that an object may have: of a job, of the API's `request_id` and `partial`, mapped."""
     mapped = options.columns.columns.values() if options.columns else ()
-    return frozenset((*JOB_SCHEMA, "request_id", "partial", *(column.name for column in mapped)))
+    return frozenset(
+        (*JOB_SCHEMA, *MOMENT, "request_id", "partial", *(column.name for column in mapped))
+    )
 
 
 def _json_columns(names: Sequence[str], options: ReadOptions) -> ColumnMap:
@@ -78,7 +81,8 @@ def _json_columns(names: Sequence[str], options: ReadOptions) -> ColumnMap:
 
 
 def _is_log(columns: ColumnMap) -> bool:
-    """Whether a table knows how jobs ended: then 0 MB means "not asked for", as in any job log."""
+    """Return whether a table knows how jobs ended: then 0 MB means "not asked for", as in any job
+    log."""
     return not columns.columns.keys().isdisjoint(("runtime", "end_time"))
 
 
@@ -90,7 +94,11 @@ def _column_map(path: Path, names: list[str], options: ReadOptions) -> ColumnMap
     asked = options.columns.columns if options.columns else {}
     if missing := sorted({column.name for column in asked.values()} - set(names)):
         raise TraceError(f"{path} has no column {missing[0]!r}; it has {', '.join(names)}")
-    found = {**recognise(names).columns, **asked}
+    known = recognise(names).columns
+    if {"runtime", "end_time"}.isdisjoint(known):
+        # In a log of jobs that have ended, elapsed is how long they ran.
+        known = {**known, **{name: FileColumn(name) for name in MOMENT if name in names}}
+    found = {**known, **asked}
     if "job_id" not in found and "request_id" in names:
         found["job_id"] = FileColumn("request_id")
     if found.keys().isdisjoint(REQUEST_SCHEMA):
@@ -111,7 +119,7 @@ def _from_text(
     absent = {name: pl.lit(None, pl.String) for name in COLUMNS if name not in values}
     # Lazy, so that Polars finds what the expressions share.
     read = table.lazy().with_columns(**texts).with_columns(**values, **absent).collect()
-    jobs = read.select(pl.col(name).cast(JOB_SCHEMA[name]) for name in COLUMNS)
+    jobs = read.select(pl.col(name).cast(SCHEMA[name]) for name in COLUMNS)
     jobs = jobs.with_columns(normal_texts(COLUMNS))
     errors = _unread(read, columns)
     for row, reason in table.select(_UNREADABLE).with_row_index().drop_nulls().iter_rows():
@@ -173,7 +181,7 @@ def _csv_table(path: Path) -> pl.DataFrame:
 
 
 def _check_quotes(path: Path, body: bytes, separator: str) -> None:
-    """Raises TraceError where a quote may enclose other records: nobody knows how many they are.
+    """Raise TraceError where a quote may enclose other records: nobody knows how many they are.
 
     A quote in the middle of a field, as in 5" disk, is one of its letters.
     """
@@ -185,7 +193,11 @@ def _check_quotes(path: Path, body: bytes, separator: str) -> None:
 
 def _parquet_table(path: Path) -> pl.DataFrame:
     try:
-        table = pl.read_parquet(path, glob=False)
+        log = pl.scan_parquet(path, glob=False)
+        rows, columns = log.select(pl.len()).collect().item(), len(log.collect_schema())
+        if rows * columns > _MOST_CELLS:
+            raise TraceError(f"{path} has {rows} rows of {columns} columns, too many: split it")
+        table = log.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise TraceError(f"cannot read {path} as Parquet: {one_line_of(error)}") from error
     texts = [_text_of(name, dtype) for name, dtype in table.schema.items()]
@@ -254,6 +266,9 @@ def _json_row(line: bytes, fields: frozenset[str]) -> dict[str, str | None]:
         row["job_id"] = row["request_id"]
     return row
 
+
+_MOST_CELLS = 200_000_000
+"""Rows times columns of a table: a file of a few MB may have any number of equal ones."""
 
 _TABLES: Mapping[InputFormat, Callable[[Path], pl.DataFrame]] = {
     InputFormat.CSV: _csv_table,

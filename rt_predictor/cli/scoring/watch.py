@@ -10,12 +10,14 @@ from pathlib import Path
 
 import polars as pl
 
-from rt_predictor.cli.scoring.formats import AnswerFormat
+from rt_predictor.cli.options import AnswerFormat
+from rt_predictor.cli.scoring.attempts import MOST, Attempts
 from rt_predictor.cli.scoring.inputs import InputOptions, Requests, read_requests
 from rt_predictor.cli.scoring.outputs import encoded
 from rt_predictor.cli.scoring.scorers import OpenScorer, Scorer, score_jobs
 from rt_predictor.cli.scoring.spool import MAX_NAME_BYTES, Answered, Spool
 from rt_predictor.errors import RTPredictorError, ServiceError, TraceError
+from rt_predictor.traces.source import check_unpacked
 
 ROUND_FILES = 512
 """Files that are scored together, and synced together."""
@@ -29,7 +31,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Watch:
-    """How a spool is watched.
+    """Options for watching a spool.
 
     poll_s: time between two looks into an empty folder.
     once: end when the folder is empty.
@@ -60,22 +62,26 @@ async def watch(
     Where a service does not answer, or answers cannot be written, files wait until that is over.
     Raises ServiceError or OSError instead where the folder is to be emptied once.
     """
-    said = ""
+    last_error = ""
     async with open_scorer() as scorer:
         while not stop.is_set():
             try:
                 files = spool.claim(ROUND_FILES, ROUND_BYTES)
                 if files:
-                    await _Round(spool, scorer, how, say).answer(files)
-                elif how.once:
-                    return
-                said = ""
+                    files = this_round(files, spool.attempts)
+                    with spool.attempts.begun(files):
+                        await _Round(spool, scorer, how, say).answer(files)
+                else:
+                    spool.attempts.clear()
+                    if how.once:
+                        return
+                last_error = ""
             except (ServiceError, OSError) as error:
                 if how.once:
                     raise
-                if said != str(error):
-                    said = str(error)
-                    say(f"{said}; files wait until that is over")
+                if last_error != str(error):
+                    last_error = str(error)
+                    say(f"{last_error}; files wait until that is over")
                 await _pause(stop, how.retry_s)
                 continue
             if not files:
@@ -115,6 +121,8 @@ class _Round:
     def _read(self, file: Path) -> Requests | None:
         """The jobs of a file; None where it was set aside."""
         try:
+            if self.spool.attempts.of(file) > MOST:
+                raise TraceError(f"{MOST} processes ended while they read it")
             _check(file)
             return read_requests(file, self.how.options)
         except RTPredictorError as error:
@@ -125,8 +133,8 @@ class _Round:
 
     def _reject(self, file: Path, reason: str) -> None:
         reason = " ".join(reason.split())
-        place = self.spool.reject(file, reason)
-        self.say(f"{place} set aside: {reason}")
+        moved_to = self.spool.reject(file, reason)
+        self.say(f"{moved_to} set aside: {reason}")
 
     async def _scored(self, every: list[Requests]) -> list[pl.DataFrame]:
         """The answers of several files, scored as one."""
@@ -144,10 +152,17 @@ class _Round:
         return tables
 
 
+def this_round(files: list[Path], attempts: Attempts) -> list[Path]:
+    """The files to answer now: one that an earlier process has not survived goes alone."""
+    suspect = next((file for file in files if attempts.of(file)), None)
+    return files if suspect is None else [suspect]
+
+
 def _check(file: Path) -> None:
-    """Raises TraceError where a file cannot be answered, whatever is in it."""
+    """Raise TraceError where a file cannot be answered, whatever is in it."""
     if file.stat().st_size > MAX_FILE_BYTES:
         raise TraceError(f"it is larger than {MAX_FILE_BYTES >> 20} MB: split it")
+    check_unpacked(file, MAX_FILE_BYTES)
     if len(os.fsencode(file.name)) > MAX_NAME_BYTES:
         raise TraceError(f"its name is longer than {MAX_NAME_BYTES} bytes: rename it")
 

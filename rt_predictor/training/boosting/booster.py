@@ -1,6 +1,6 @@
 """The contract of a booster: what the steps after the fit ask of each library."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,10 +12,6 @@ from rt_predictor.errors import TrainingError
 
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
-
-Report = Callable[[float], None]
-"""Called with the share of one step that is done, 0 to 1."""
-
 
 # XGBoost doubles the largest value of a column, which must not overflow.
 MAX_FEATURE = 1e38
@@ -77,12 +73,12 @@ class Booster(Protocol):
 
     @property
     def library(self) -> str:
-        """Its name, as in errors and reports."""
+        """Name of the library, as in errors and reports."""
         ...
 
     @property
     def parameters(self) -> Mapping[str, object]:
-        """What the library was given to fit it."""
+        """Parameters that the library fitted it with."""
         ...
 
     @property

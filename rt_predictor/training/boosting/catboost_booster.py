@@ -20,11 +20,11 @@ from rt_predictor.settings import TrainingSettings
 from rt_predictor.training.boosting.booster import (
     Float32Array,
     Float64Array,
-    Report,
     Samples,
     Threshold,
     gain_shares,
 )
+from rt_predictor.training.progress import Report
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ def fit_catboost(samples: Samples, settings: TrainingSettings, report: Report) -
 
 
 def rows_by_weight(samples: Samples, seed: int) -> NDArray[np.int64] | slice:
-    """Return row numbers in which each row stands as often as its relative weight says.
+    """Return row numbers in which each row occurs as often as its relative weight.
 
     Fractions are rounded up or down, with one random offset for all (systematic resampling).
     """

@@ -1,7 +1,7 @@
 """One booster of each library, fitted on the same jobs.
 
-Absolute error is the loss: the median of what may happen is what a proposal should say, and the
-mean absolute error of runtimes is what users feel. Squared error of logarithms, the usual choice,
+Absolute error is the loss: a proposal should be the median of the runtimes that may happen, and
+users feel the mean absolute error of runtimes. Squared error of logarithms, the usual choice,
 is far worse on it (measured: 7890 s against 4989 s on one log).
 """
 
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rt_predictor.settings import TrainingSettings
-from rt_predictor.training.boosting.booster import Booster, Float32Array, Report, Samples
+from rt_predictor.training.boosting.booster import Booster, Float32Array, Samples
 from rt_predictor.training.boosting.catboost_booster import fit_catboost
 from rt_predictor.training.boosting.lightgbm_booster import fit_lightgbm
 from rt_predictor.training.boosting.xgboost_booster import fit_xgboost
+from rt_predictor.training.progress import Report
 
 Fit = Callable[[Samples, TrainingSettings, Report], Booster]
 
@@ -54,10 +55,10 @@ def fit_boosters(samples: Samples, settings: TrainingSettings, report: Report) -
         TrainingError: a library cannot learn from the samples.
     """
     boosters, seconds = [], []
-    for place, fit in enumerate(LIBRARIES.values()):
+    for index, fit in enumerate(LIBRARIES.values()):
 
-        def share(done: float, place: int = place) -> None:
-            report((place + done) / len(LIBRARIES))
+        def share(done: float, index: int = index) -> None:
+            report((index + done) / len(LIBRARIES))
 
         start = time.perf_counter()
         boosters.append(fit(samples, settings, share))

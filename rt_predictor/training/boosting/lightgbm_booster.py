@@ -14,11 +14,11 @@ from rt_predictor.settings import TrainingSettings
 from rt_predictor.training.boosting.booster import (
     Float32Array,
     Float64Array,
-    Report,
     Samples,
     Threshold,
     gain_shares,
 )
+from rt_predictor.training.progress import Report
 
 # LightGBM reads a value of at most this size as 0 (kZeroThreshold), whatever the thresholds.
 ZERO_BAND = np.float32(1e-35)
@@ -60,10 +60,10 @@ class LightGBMBooster:
 
     def thresholds(self) -> list[Threshold]:
         """Return the thresholds of all splits, which are float64, and the ends of the zero band."""
-        names = {name: place for place, name in enumerate(self.native.feature_name())}
+        columns_of = {name: column for column, name in enumerate(self.native.feature_name())}
         splits = self.native.trees_to_dataframe().dropna(subset=["threshold"])
         asked = [
-            Threshold(names[feature], float(value))
+            Threshold(columns_of[feature], float(value))
             for feature, value in zip(splits["split_feature"], splits["threshold"], strict=True)
         ]
         columns = sorted({threshold.column for threshold in asked})

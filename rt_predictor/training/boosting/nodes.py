@@ -75,7 +75,7 @@ def tree_nodes(forests: Sequence[Forest], features: str, prefix: str) -> TreeNod
             f"the models of one graph must read the same columns, but theirs number {counts}: fit "
             "all on one matrix"
         )
-    outputs = [f"{prefix}_{place}_{forest.library}" for place, forest in enumerate(forests)]
+    outputs = [f"{prefix}_{number}_{forest.library}" for number, forest in enumerate(forests)]
     nodes = [
         _node(forest, features, output) for forest, output in zip(forests, outputs, strict=True)
     ]
@@ -98,14 +98,14 @@ def _node(forest: Forest, features: str, output: str) -> onnx.NodeProto:
         n_targets=1,
         base_values=[forest.base],
         nodes_treeids=[number for number, _ in nodes],
-        nodes_nodeids=[node.place for _, node in nodes],
+        nodes_nodeids=[node.node_id for _, node in nodes],
         nodes_modes=[node.mode for _, node in nodes],
         nodes_featureids=[node.column for _, node in nodes],
         nodes_values=[node.threshold for _, node in nodes],
         nodes_truenodeids=[node.when_true for _, node in nodes],
         nodes_falsenodeids=[node.when_false for _, node in nodes],
         target_treeids=[number for number, _ in leaves],
-        target_nodeids=[node.place for _, node in leaves],
+        target_nodeids=[node.node_id for _, node in leaves],
         target_ids=[0] * len(leaves),
         target_weights=[node.adds for _, node in leaves],
         **(rules if any(node.nan_true for _, node in nodes) else {}),
@@ -124,9 +124,9 @@ _LEAF = "LEAF"
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A node as ONNX has it; children are places within the tree, 0 at a leaf."""
+    """A node as ONNX has it; children are ids within the tree, 0 at a leaf."""
 
-    place: int
+    node_id: int
     mode: str = _LEAF
     column: int = 0
     threshold: float = 0.0
@@ -136,17 +136,17 @@ class _Node:
     adds: float = 0.0
 
 
-def _numbered(tree: Tree, greater: bool, place: int = 0) -> list[_Node]:
-    """Return the nodes from `place` on, parents first; splits ask `x > t`, or else `x <= t`."""
+def _numbered(tree: Tree, greater: bool, node_id: int = 0) -> list[_Node]:
+    """Return nodes with ids from `node_id` on, parents first; splits ask `x > t` or `x <= t`."""
     if isinstance(tree, Leaf):
-        return [_Node(place, adds=tree.value)]
-    below = _numbered(tree.left, greater, place + 1)
-    above = _numbered(tree.right, greater, place + 1 + len(below))
-    left, right = below[0].place, above[0].place
+        return [_Node(node_id, adds=tree.value)]
+    below = _numbered(tree.left, greater, node_id + 1)
+    above = _numbered(tree.right, greater, node_id + 1 + len(below))
+    left, right = below[0].node_id, above[0].node_id
     if greater:
         nan_true = tree.nan_left is False
-        node = _Node(place, "BRANCH_GT", tree.column, tree.threshold, right, left, nan_true)
+        node = _Node(node_id, "BRANCH_GT", tree.column, tree.threshold, right, left, nan_true)
     else:
         nan_true = tree.nan_left is True
-        node = _Node(place, "BRANCH_LEQ", tree.column, tree.threshold, left, right, nan_true)
+        node = _Node(node_id, "BRANCH_LEQ", tree.column, tree.threshold, left, right, nan_true)
     return [node, *below, *above]

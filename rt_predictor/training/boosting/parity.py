@@ -37,7 +37,7 @@ _CHUNK_ROWS = 8192
 
 @dataclass(frozen=True)
 class ModelParity:
-    """How far graph and library were apart for one model.
+    """Differences of graph and library for one model.
 
     Attributes:
         library: whose model it is.
@@ -90,8 +90,8 @@ def prove_parity(
         rows = np.concatenate([*probes, data])
         worst = (0.0, 0.0)
         for start in range(0, len(rows), _CHUNK_ROWS):
-            found = model.compare(rows[start : start + _CHUNK_ROWS], columns)
-            worst = (max(worst[0], found[0]), max(worst[1], found[1]))
+            differences = model.compare(rows[start : start + _CHUNK_ROWS], columns)
+            worst = (max(worst[0], differences[0]), max(worst[1], differences[1]))
         report.append(ModelParity(booster.library, len(rows), *worst))
     return tuple(report)
 
@@ -144,15 +144,15 @@ class _Model:
             raise ParityError(
                 f"the graph has no {TREE_OPERATOR} from {features!r} to {output!r}: build it again"
             )
-        alone = _model_of(nodes[0], booster.n_features, 1)
-        forest = read_forest(alone, booster.library, booster.n_features)
+        single = _model_of(nodes[0], booster.n_features, 1)
+        forest = read_forest(single, booster.library, booster.n_features)
         if len(forest.trees) != booster.n_trees:
             raise ParityError(
                 f"{output!r} has {len(forest.trees)} trees, the {booster.library} model "
                 f"{booster.n_trees}: build the graph from this model"
             )
         parted = _model_of(_by_tree(nodes[0], booster.n_trees), booster.n_features, booster.n_trees)
-        return cls(booster, forest, _session(alone), _session(parted))
+        return cls(booster, forest, _session(single), _session(parted))
 
     def compare(self, rows: Float32Array, columns: Sequence[str]) -> tuple[float, float]:
         """Compare on rows, float32 [n, F].

@@ -2,7 +2,7 @@
 
 XGBoost's converter writes `x < t`, LightGBM's `x <= t`, CatBoost's `x > t`. Here every split asks
 `x <= t` of float32 values: `x < t` equals `x <= the float before t`, and for `x > t` the children
-change places.
+are swapped.
 """
 
 import math
@@ -35,7 +35,7 @@ class Split:
     column: int
     threshold: float
     nan_left: bool | None
-    """Whether NaN goes left; None where NaN went elsewhere before."""
+    """True where NaN goes left; None where NaN cannot reach the split."""
     left: "Tree"
     right: "Tree"
 
@@ -78,7 +78,7 @@ class Reach:
 
 
 Box: TypeAlias = Mapping[int, Reach]
-"""What still reaches a node, by column; a column that is absent is free."""
+"""Values that still reach a node, by column; an absent column is free."""
 
 
 def read_forest(model: onnx.ModelProto, library: str, n_features: int) -> Forest:
@@ -111,8 +111,9 @@ class _Reader:
         self._library = library
         self._given = given
         keys = zip(given["nodes_treeids"], given["nodes_nodeids"], strict=True)
-        self._place = {key: place for place, key in enumerate(keys)}
-        self._missing_true = given.get("nodes_missing_value_tracks_true") or [0] * len(self._place)
+        self._index_of = {key: index for index, key in enumerate(keys)}
+        rules = given.get("nodes_missing_value_tracks_true")
+        self._missing_true = rules or [0] * len(self._index_of)
         self._weight: defaultdict[tuple[int, int], float] = defaultdict(float)
         leaves = zip(given["target_treeids"], given["target_nodeids"], strict=True)
         for key, weight in zip(leaves, given["target_weights"], strict=True):
@@ -121,22 +122,22 @@ class _Reader:
     def trees(self) -> list[Tree]:
         """Return the trees by number; the first node listed of a tree is its root."""
         roots: dict[int, int] = {}
-        for tree, node in self._place:
+        for tree, node in self._index_of:
             roots.setdefault(tree, node)
         return [self._tree(tree, roots[tree]) for tree in sorted(roots)]
 
     def _tree(self, tree: int, node: int) -> Tree:
-        place = self._place[tree, node]
-        mode = self._given["nodes_modes"][place]
+        index = self._index_of[tree, node]
+        mode = self._given["nodes_modes"][index]
         if mode == b"LEAF":
             return Leaf(float(np.float32(self._weight[tree, node])))
-        threshold = np.float32(self._given["nodes_values"][place])
+        threshold = np.float32(self._given["nodes_values"][index])
         if mode in (b"BRANCH_LT", b"BRANCH_GTE"):
             threshold = float_before(threshold)
-        nan_true = bool(self._missing_true[place])
-        when_true = self._tree(tree, self._given["nodes_truenodeids"][place])
-        when_false = self._tree(tree, self._given["nodes_falsenodeids"][place])
-        column = int(self._given["nodes_featureids"][place])
+        nan_true = bool(self._missing_true[index])
+        when_true = self._tree(tree, self._given["nodes_truenodeids"][index])
+        when_false = self._tree(tree, self._given["nodes_falsenodeids"][index])
+        column = int(self._given["nodes_featureids"][index])
         if mode in (b"BRANCH_LEQ", b"BRANCH_LT"):
             return Split(column, float(threshold), nan_true, when_true, when_false)
         if mode in (b"BRANCH_GT", b"BRANCH_GTE"):

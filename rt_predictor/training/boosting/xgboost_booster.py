@@ -13,11 +13,11 @@ from rt_predictor.settings import TrainingSettings
 from rt_predictor.training.boosting.booster import (
     Float32Array,
     Float64Array,
-    Report,
     Samples,
     Threshold,
     gain_shares,
 )
+from rt_predictor.training.progress import Report
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class XGBoostBooster:
     def importance(self) -> Float64Array:
         """Return the share of each feature in the gain of all splits, [F]."""
         scores = self.native.get_score(importance_type="total_gain")
-        return gain_shares([scores.get(f"f{place}", 0.0) for place in range(self.n_features)])
+        return gain_shares([scores.get(f"f{column}", 0.0) for column in range(self.n_features)])
 
     def to_onnx(self) -> onnx.ModelProto:
         """Convert it with onnxmltools; thresholds are float32 already."""

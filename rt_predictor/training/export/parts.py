@@ -10,7 +10,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 @dataclass
 class GraphParts:
-    """What a graph is made of; names of nodes and tensors must be distinct."""
+    """Nodes and constants of a graph; names of nodes and tensors must be distinct."""
 
     nodes: list[NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
@@ -37,7 +37,7 @@ class GraphParts:
         """Add the node that cuts a tensor into pieces, and return their names."""
         if len(sizes) == 1:
             return [tensor]
-        pieces = [f"{prefix}_{place}" for place in range(len(sizes))]
+        pieces = [f"{prefix}_{number}" for number in range(len(sizes))]
         self.cut(tensor, sizes, pieces, axis)
         return pieces
 

@@ -3,7 +3,7 @@
 shape       sizes, and the grids of the support
 forward     what it computes
 loss        how near a distribution is to outcomes, and that longer limits shorten no prediction
-knowledge   what is left out at random, as a site may not know it
+knowledge   fields that are left out at random, as a site may not record them
 batches     jobs of many logs, a few at a time
 fit         how it learns
 """

@@ -1,4 +1,4 @@
-"""Jobs of many logs, a few at a time, made ready beside the network's own work.
+"""Batches of jobs of many logs, made by a thread while the network learns.
 
 Tokens are gathered from the columns of their log for the jobs of one batch; the matrix of a whole
 log is never in memory.
@@ -21,7 +21,7 @@ from rt_predictor.history.columns import Float, Times
 from rt_predictor.history.log_tokens import LogTokens
 from rt_predictor.training.network.knowledge import draw_lost, leave_out
 from rt_predictor.training.network.shape import support_s
-from rt_predictor.training.network.twins import Twins
+from rt_predictor.training.network.twins import Twins, same_job
 
 Rows = NDArray[np.intp]
 
@@ -29,7 +29,7 @@ BATCH = 512
 """Jobs of one step."""
 
 TWINS = 1 / 3
-"""Share of the jobs that are looked at with their twins' limits too."""
+"""Share of the jobs whose twins are in the batch too."""
 
 BOOSTERS_SILENT = 0.2
 """Share of the jobs that learn without boosters."""
@@ -45,30 +45,32 @@ class LearningLog:
     asked: Asked
     """[n] its jobs"""
     tokens: LogTokens
-    """[n] what history said of them"""
+    """[n] their tokens"""
     runtime_s: Times
     """[n]"""
     rows: Rows
     """Jobs that are learned from"""
     boosted: Float
-    """[n, BOOSTERS] logarithm of what boosters that have not seen a job say of it, over the scale;
-    NaN for nothing"""
+    """[n, BOOSTERS] logarithms of runtimes over the scale, proposed by boosters that have not seen
+    the job; NaN for none"""
     twins: Twins
     zone: tzinfo = UTC
 
     @cached_property
     def scale_s(self) -> float:
-        """Mean runtime of what is learned from: logs count alike in this unit."""
+        """Mean runtime of the jobs that are learned from: in this unit all logs count alike."""
         return float(self.runtime_s[self.rows].mean())
 
 
 class BatchTwins(NamedTuple):
     """Some jobs of a batch with other limits."""
 
-    places: NDArray[np.int32]
-    """[k] their places in the batch"""
+    rows: NDArray[np.int32]
+    """[k] their rows in the batch"""
     longer: Float
     """[k] 1 where the other limit is the longer one, -1 where it is not, 0 without a limit"""
+    same_job: Float
+    """[k] `twins.same_job`"""
     matrix: Float
     """[k, WIDTH]"""
     boosted: Float
@@ -108,7 +110,7 @@ def batches(
 
 
 def steps(logs: Sequence[LearningLog], epochs: int, per_log: int) -> int:
-    """Return how many batches there will be."""
+    """Return the number of batches that `batches` yields."""
     return epochs * (sum(min(len(log.rows), per_log) for log in logs) // BATCH)
 
 
@@ -121,8 +123,8 @@ def _batches(
         rows = np.concatenate(drawn)
         order = random.permutation(len(rows))
         for first in range(0, len(rows) - BATCH + 1, BATCH):
-            some = order[first : first + BATCH]
-            yield _batch(logs, owners[some], rows[some], random)
+            drawn_rows = order[first : first + BATCH]
+            yield _batch(logs, owners[drawn_rows], rows[drawn_rows], random)
 
 
 def _batch(
@@ -131,19 +133,20 @@ def _batch(
     """Return the batch of these rows [b] of the logs with these numbers [b]."""
     order = np.lexsort((rows, owners))
     owners, rows = owners[order], rows[order]
-    places = np.sort(random.permutation(len(rows))[: int(TWINS * len(rows))])
+    twin_rows = np.sort(random.permutation(len(rows))[: int(TWINS * len(rows))])
     parts = []
     for number in np.unique(owners):
         first, last = np.searchsorted(owners, (number, number + 1))
-        chosen = places[(places >= first) & (places < last)] - first
+        chosen = twin_rows[(twin_rows >= first) & (twin_rows < last)] - first
         parts.append(_part(logs[number], rows[first:last], chosen, random))
     matrix, boosted, runtime_s, scale_s, *of_twins = (
         np.concatenate(arrays) for arrays in zip(*parts, strict=True)
     )
-    longer, twin_matrix, twin_boosted = of_twins
+    longer, same, twin_matrix, twin_boosted = of_twins
     twins = BatchTwins(
-        places.astype(np.int32),
+        twin_rows.astype(np.int32),
         longer,
+        same,
         twin_matrix,
         twin_boosted,
         *_in_order(support_s(twin_matrix, twin_boosted)),
@@ -168,6 +171,7 @@ def _part(
         log.runtime_s[rows].astype(np.float32),
         np.full(len(rows), log.scale_s, dtype=np.float32),
         longer.astype(np.float32),
+        same_job(asked.limit_s[chosen], twin.limit_s, twin_tokens),
         assemble(twin, twin_tokens, log.zone),
         np.where(silent[chosen], np.float32(np.nan), twins.boosted[others]),
     )
@@ -180,7 +184,7 @@ def _in_order(points_s: Float) -> tuple[NDArray[np.int32], Float]:
 
 
 def _ahead(made: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield what is made by a thread; what goes wrong there is raised here."""
+    """Yield batches that a thread makes in advance; raise here what it raises there."""
     ready: queue.Queue[Batch | BaseException | None] = queue.Queue(_READY)
     stop = threading.Event()
 

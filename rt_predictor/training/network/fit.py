@@ -1,4 +1,4 @@
-"""How the network learns: AdamW, a rate that warms up and falls along a cosine, weights averaged.
+"""Fit of the network: AdamW, a rate that warms up and falls along a cosine, averaged weights.
 
 The same seed, logs and machine give the same weights.
 """
@@ -17,17 +17,24 @@ from rt_predictor.errors import TrainingError
 from rt_predictor.features.matrix import CAP, SCALE
 from rt_predictor.training.network.batches import BATCH, Batch, LearningLog, batches, steps
 from rt_predictor.training.network.forward import Weights, initial_weights, scores
-from rt_predictor.training.network.loss import breaks, crps, falls, reach
+from rt_predictor.training.network.loss import (
+    breaks,
+    crps,
+    enough,
+    falls,
+    reach,
+    sinks,
+    strays,
+)
 from rt_predictor.training.network.shape import Sizes
+from rt_predictor.training.progress import Report
 
 Array = Any
-Report = Callable[[float], None]
-"""Called with the share of the steps that is done, 0 to 1."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How long and how fast."""
+class Schedule:
+    """Length and rate of learning."""
 
     epochs: int = 4
     per_log: int = 25_000
@@ -36,8 +43,8 @@ class Plan:
     seed: int = 0
 
 
-LAWS, REACH = 2.0, 1.0
-"""How much each law of limits, and the chance to reach them, count beside the score."""
+FALLS, BREAKS, SINKS, STRAYS, REACH = 2.0, 6.0, 2.0, 0.5, 1.0
+"""Weights, beside the score, of each law of limits and of the chance to reach them."""
 
 _WEIGHT_DECAY, _CLIP = 1e-3, 1.0
 _WARM_UP_STEPS, _LAST_RATE = 200, 0.02
@@ -49,12 +56,12 @@ _OPTIMIZER = optax.chain(
     optax.add_decayed_weights(_WEIGHT_DECAY),
 )
 """AdamW (Loshchilov and Hutter 2019) but for the rate, which is an argument of the step: so one
-compilation serves every plan."""
+compilation serves every schedule."""
 
 
 def fit(
     logs: Sequence[LearningLog],
-    plan: Plan,
+    schedule: Schedule,
     *,
     sizes: Sizes | None = None,
     start: Weights | None = None,
@@ -64,7 +71,7 @@ def fit(
 
     Args:
         logs: what is learned from.
-        plan: how long and how fast.
+        schedule: length and rate of learning.
         sizes: widths of the layers of a new network.
         start: weights to go on from, instead of a new network.
         report: called after every step.
@@ -72,22 +79,22 @@ def fit(
     Raises:
         TrainingError: there are not enough jobs for one step, or the loss is no number.
     """
-    total = steps(logs, plan.epochs, plan.per_log)
+    total = steps(logs, schedule.epochs, schedule.per_log)
     if not total:
         raise TrainingError(f"too few jobs to learn from: give at least {BATCH}")
-    weights = initial_weights(plan.seed, sizes or Sizes()) if start is None else start
+    weights = initial_weights(schedule.seed, sizes or Sizes()) if start is None else start
     weights = jax.tree.map(partial(jnp.asarray, dtype=jnp.float32), weights)
     warm_up = min(_WARM_UP_STEPS, total // 4 + 1)
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, plan.rate, warm_up, max(total, warm_up + 1), plan.rate * _LAST_RATE
+    rate_at = optax.warmup_cosine_decay_schedule(
+        0.0, schedule.rate, warm_up, max(total, warm_up + 1), schedule.rate * _LAST_RATE
     )
-    rates = np.asarray(schedule(jnp.arange(total)), dtype=np.float32)
-    # The average leaves out soon what the network began with.
+    rates = np.asarray(rate_at(jnp.arange(total)), dtype=np.float32)
+    # Soon the average no longer holds the weights that the network began with.
     keep = np.float32(1 - 1 / min(_AVERAGE_OF_STEPS, total / 10 + 1))
     learned = _Learned(weights, _OPTIMIZER.init(weights), weights, jnp.zeros(()))
-    key = jax.random.PRNGKey(plan.seed + 1)
-    random = np.random.default_rng(plan.seed)
-    for done, batch in enumerate(batches(logs, plan.epochs, plan.per_log, random), start=1):
+    key = jax.random.PRNGKey(schedule.seed + 1)
+    random = np.random.default_rng(schedule.seed)
+    for done, batch in enumerate(batches(logs, schedule.epochs, schedule.per_log, random), start=1):
         learned = _step(learned, batch, jax.random.fold_in(key, done), rates[done - 1], keep)
         report(done / total)
     if not np.isfinite(float(learned.loss)):
@@ -97,7 +104,7 @@ def fit(
 
 
 class _Learned(NamedTuple):
-    """Where learning stands."""
+    """State of the fit after a step."""
 
     weights: Weights
     state: Any
@@ -123,25 +130,29 @@ def _loss(weights: Weights, batch: Batch, key: Array) -> Array:
     twins, jobs = batch.twins, len(batch.matrix)
     matrix = jnp.concatenate([batch.matrix, twins.matrix])
     boosted = jnp.concatenate([batch.boosted, twins.boosted])
-    found = jax.nn.softmax(scores(weights, matrix, boosted, key))
+    weighed = jax.nn.softmax(scores(weights, matrix, boosted, key))
     order = jnp.concatenate([batch.order, twins.order])
-    found = jnp.take_along_axis(found, order, axis=1)
+    weighed = jnp.take_along_axis(weighed, order, axis=1)
 
     unit = batch.scale_s
     points = jnp.sqrt(batch.points_s / unit[:, None])
-    score = crps(found[:jobs], points, jnp.sqrt(batch.runtime_s / unit))
+    score = crps(weighed[:jobs], points, jnp.sqrt(batch.runtime_s / unit))
     limit = batch.matrix[:, CAP.start]
     limited = limit == batch.matrix[:, SCALE.start]
-    told = reach(found[:jobs], batch.points_s, limit, batch.runtime_s)
+    reached = reach(weighed[:jobs], batch.points_s, limit, batch.runtime_s)
 
-    at, is_longer = twins.places, twins.longer[:, None] > 0
-    # The job's own limit is the one of which the outcome is known: its twin is to follow it.
-    own, other = jax.lax.stop_gradient(found[at]), found[jobs:]
+    at, is_longer = twins.rows, twins.longer[:, None] > 0
+    # The outcome is known for the job's own limit only, so its twin is to follow it.
+    own, other = jax.lax.stop_gradient(weighed[at]), weighed[jobs:]
     own_s, other_s = batch.points_s[at], twins.points_s
     shorter, shorter_s = (jnp.where(is_longer, *pair) for pair in ((own, other), (own_s, other_s)))
     longer, longer_s = (jnp.where(is_longer, *pair) for pair in ((other, own), (other_s, own_s)))
     shorter_limit = jnp.minimum(limit[at], twins.matrix[:, CAP.start])
-    law = falls(shorter, shorter_s, longer, longer_s)
-    law += breaks(shorter, shorter_s, longer, longer_s, shorter_limit)
-    law = law * jnp.abs(twins.longer)
-    return score.mean() + LAWS * law.mean() + REACH * (told * limited).mean()
+    both = shorter, shorter_s, longer, longer_s
+    laws = FALLS * falls(*both) + BREAKS * breaks(*both, shorter_limit)
+    same = twins.same_job * enough(own, own_s, shorter_limit)
+    laws += SINKS * same * sinks(*both, shorter_limit)
+    stopped = (twins.longer > 0) & (batch.runtime_s[at] >= limit[at])
+    laws += STRAYS * stopped * strays(other, other_s, limit[at], twins.matrix[:, CAP.start])
+    laws = laws * jnp.abs(twins.longer)
+    return score.mean() + laws.mean() + REACH * (reached * limited).mean()

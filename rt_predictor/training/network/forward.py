@@ -1,6 +1,6 @@
 """The network: attention over tokens, then a weight for every point of the support.
 
-A token is encoded by how it looks from the asked job alone; the request enters where tokens are
+A token is encoded from its features only; the request enters where tokens are
 attended to and where their runtimes are weighed. (Let into the tokens' own layers as well, it
 learned sites by heart: 3 % more error on sites that it had not seen.)
 """
@@ -34,14 +34,14 @@ class Dense(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """All that is learned."""
+    """All weights of the network."""
 
     request_1: Dense
     """[REQUEST_INPUTS, wide]"""
     request_2: Dense
     """[wide, hidden]"""
     token_1: Dense
-    """[len(TOKEN_FEATURES), hidden - 1]: one unit of the first layer says 1 in the graph"""
+    """[len(TOKEN_FEATURES), hidden - 1]: one unit of the first layer is always 1 in the graph"""
     slots: Array
     """[len(TOKEN_KINDS) + 1, hidden - 1] of the kind of a token, and its rank"""
     token_2: Dense
@@ -58,18 +58,18 @@ class Weights(NamedTuple):
 
 RULES = len(PROPOSALS)
 REQUEST_INPUTS = REQUEST.stop - REQUEST.start + 2 * BOOSTERS
-"""Features of the request; what boosters say; whether they do."""
+"""Features of the request, proposals of boosters, and whether each booster has one."""
 
 
-def slot_places() -> Float:
+def slot_features() -> Float:
     """Return the kind of each slot and its rank among them: [SLOTS, len(TOKEN_KINDS) + 1]."""
-    places = np.zeros((SLOTS, len(TOKEN_KINDS) + 1), dtype=np.float32)
+    features = np.zeros((SLOTS, len(TOKEN_KINDS) + 1), dtype=np.float32)
     for kind, name in enumerate(TOKEN_KINDS):
         slots = slots_of(name)
         count = slots.stop - slots.start
-        places[slots, kind] = 1
-        places[slots, -1] = np.arange(count) / max(count, 1)
-    return places
+        features[slots, kind] = 1
+        features[slots, -1] = np.arange(count) / max(count, 1)
+    return features
 
 
 def initial_weights(seed: int, sizes: Sizes) -> Weights:
@@ -102,19 +102,19 @@ def scores(weights: Weights, matrix: Array, boosted: Array, key: Array = None) -
     Args:
         weights: of the network.
         matrix: [n, WIDTH] of `features.matrix`.
-        boosted: [n, BOOSTERS] logarithm of what boosters say over the scale; NaN for nothing.
-        key: of the random numbers that say what is dropped; None drops nothing.
+        boosted: [n, BOOSTERS] logarithms of proposed runtimes over the scale; NaN for none.
+        key: of the random numbers for dropout; None drops nothing.
     """
     first, second = (None, None) if key is None else jax.random.split(key)
     jobs, hidden = len(matrix), weights.token_2.w.shape[1]
     tokens = matrix.reshape(jobs, ROWS, SLOTS)[:, TOKEN_ROW:].transpose(0, 2, 1)
     missing = matrix[:, MISSING]
     silent = jnp.isnan(boosted)
-    told = (matrix[:, REQUEST], jnp.where(silent, 0.0, boosted), 1.0 - silent)
+    request_inputs = (matrix[:, REQUEST], jnp.where(silent, 0.0, boosted), 1.0 - silent)
 
-    request = _relu(weights.request_1, jnp.concatenate(told, axis=1))
+    request = _relu(weights.request_1, jnp.concatenate(request_inputs, axis=1))
     request = _relu(weights.request_2, _drop(request, first))
-    token = _relu(weights.token_1, tokens, slot_places() @ weights.slots)
+    token = _relu(weights.token_1, tokens, slot_features() @ weights.slots)
     token = _relu(weights.token_2, token)
     query = _dense(weights.queries, request).reshape(jobs, -1, hidden)
     looks = jnp.einsum("nth,nqh->nqt", token, query) + missing[:, None, :SLOTS]
@@ -124,8 +124,8 @@ def scores(weights: Weights, matrix: Array, boosted: Array, key: Array = None) -
     copies = jnp.einsum("nth,nh->nt", token, _dense(weights.copies, context))
     points = _dense(weights.points_2, _relu(weights.points_1, _drop(context, second)))
     copied = jnp.concatenate([copies, points[:, :RULES]], axis=1) + missing
-    said = points[:, RULES : RULES + BOOSTERS] + jnp.where(silent, ABSENT, 0.0)
-    return jnp.concatenate([copied, said, points[:, RULES + BOOSTERS :]], axis=1)
+    boosters = points[:, RULES : RULES + BOOSTERS] + jnp.where(silent, ABSENT, 0.0)
+    return jnp.concatenate([copied, boosters, points[:, RULES + BOOSTERS :]], axis=1)
 
 
 def _dense(layer: Dense, x: Array) -> Array:

@@ -1,7 +1,7 @@
-"""What is left out at random while the network learns, as a site may not know it or not tell it.
+"""Knowledge that is left out at random while the network learns, as some sites do not record it.
 
-So logs without names, accounts or starts are at home, and no part of what is known is relied upon
-alone. What is left out is gone before features are made, with all that follows from it.
+So the network also serves logs without names, accounts or starts, and relies on no single field.
+A field is left out before features are made, and with it all that is derived from it.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Lost = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What is known or unknown together."""
+    """Fields that are known or unknown together."""
 
     name: str
     left_out: float
@@ -56,11 +56,11 @@ def draw_lost(jobs: int, random: np.random.Generator) -> Lost:
 
 
 def leave_out(asked: Asked, tokens: AskedTokens, lost: Lost) -> tuple[Asked, AskedTokens]:
-    """Return n jobs and what history says of them, each without some of it.
+    """Return n jobs and their tokens, each without the knowledge that it lost.
 
     Args:
         asked: [n] the jobs.
-        tokens: what history says of them.
+        tokens: [n] their tokens.
         lost: what each learns without.
     """
     columns, seen = asked.columns.copy(), tokens.columns.copy()

@@ -1,7 +1,7 @@
 """Sizes of the network, and the points of the support that it weighs.
 
-The support of a job, in this order: what its tokens took, what plain rules say, what boosters say,
-a grid relative to the scale (the limit, else what is usual at the site), a grid of absolute times.
+The support of a job, in this order: runtimes of its tokens, proposals of rules and of boosters, a
+grid relative to the scale (the limit, else what is usual at the site), a grid of absolute times.
 """
 
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ RELATIVE: Final = np.array(
     ],
     dtype=np.float32,
 )
-"""Points in scales; dense just below the limit: many systems stop jobs a little early, and that and
-reaching the limit must be told apart."""
+"""Points in scales; dense just below the limit: many systems stop jobs a little early, which is not
+the same as reaching the limit."""
 
 ABSOLUTE_S: Final[NDArray[np.float32]] = np.geomspace(2, 30 * 86400, 44).astype(np.float32)
 """Points in s; none above the limit."""
@@ -54,8 +54,7 @@ def support_s(matrix: Float, boosted: Float) -> Float:
 
     Args:
         matrix: [n, WIDTH] of `features.matrix`.
-        boosted: [n, BOOSTERS] logarithm of what boosters say over the scale; NaN where they say
-            nothing.
+        boosted: [n, BOOSTERS] logarithms of proposed runtimes over the scale; NaN for none.
     """
     scale_s, cap_s = matrix[:, SCALE], matrix[:, CAP]
     boosters_s = np.fmax(np.minimum(scale_s * np.exp(boosted), cap_s), np.float32(LEAST_S))

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_predictor.cli.report.scales import (
+    Extent,
     Scale,
-    Span,
     high_shares,
     log_seconds,
-    places,
+    numbered,
     seconds,
     shares,
 )
 
-SPAN = Span(300.0, 20.0)
+SPAN = Extent(300.0, 20.0)
 TIMES = st.lists(st.floats(0.5, 1e7), min_size=1, max_size=8)
 SHARES = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 
@@ -26,10 +26,10 @@ SHARES = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 def holds(scale: Scale, values: Sequence[float]) -> None:
     """Values keep their order and lie inside; so do the ticks, which differ in name."""
     at = [scale(value) for value in sorted(values)]
-    assert all(20 <= place <= 300 for place in at)
+    assert all(20 <= position <= 300 for position in at)
     assert at == sorted(at, reverse=True)
     ticks = [scale(value) for value, _ in scale.ticks]
-    assert all(20 <= place <= 300 for place in ticks)
+    assert all(20 <= position <= 300 for position in ticks)
     assert all(a > b for a, b in pairwise(ticks))
     names = [name for _, name in scale.ticks]
     assert len(set(names)) == len(names)
@@ -69,7 +69,7 @@ def test_high_shares(values: list[float]) -> None:
 
 
 def test_what_is_numbered_stands_apart_evenly() -> None:
-    scale = places(4, Span(0, 400))
+    scale = numbered(4, Extent(0, 400))
     assert [scale(number) for number in range(1, 5)] == [50, 150, 250, 350]
 
 

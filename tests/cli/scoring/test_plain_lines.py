@@ -11,9 +11,8 @@ from polars.testing import assert_frame_equal
 
 from rt_predictor.cli.options import InputFormat
 from rt_predictor.cli.scoring import plain_lines, tables
-from rt_predictor.cli.scoring.plain_lines import COLUMNS, LEAST_LINES, plain_table
+from rt_predictor.cli.scoring.plain_lines import COLUMNS, LEAST_LINES, SCHEMA, plain_table
 from rt_predictor.cli.scoring.tables import read_lines, read_table
-from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces import ColumnMap
 from rt_predictor.traces.column_map import FileColumn
 from rt_predictor.traces.trace import DEFAULT_OPTIONS, ReadOptions
@@ -93,9 +92,7 @@ def test_read_at_once_or_one_by_one_a_line_says_the_same(
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["compact", "as by default"])
 def test_what_programs_write_is_plain(separators: tuple[str, str]) -> None:
-    job: dict[str, object] = {
-        name: "7" if JOB_SCHEMA[name] == pl.String else 5.25 for name in COLUMNS
-    }
+    job: dict[str, object] = {name: "7" if SCHEMA[name] == pl.String else 5.25 for name in COLUMNS}
     job |= {"user": "ünï", "account": "", "partition": "a b", "qos": None, "job_name": "[x]"}
     line = json.dumps(job, separators=separators, ensure_ascii=False).encode()
     table = plain_table([line] * LEAST_LINES)

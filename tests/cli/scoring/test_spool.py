@@ -1,6 +1,7 @@
 """A spool: each file is answered once, whatever happens to the process."""
 
 import asyncio
+import gzip
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -15,11 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rt_predictor.cli.options import AnswerFormat
 from rt_predictor.cli.scoring import watch as watching
-from rt_predictor.cli.scoring.formats import AnswerFormat
+from rt_predictor.cli.scoring.attempts import MOST, Attempts
 from rt_predictor.cli.scoring.inputs import InputOptions
 from rt_predictor.cli.scoring.spool import Spool
-from rt_predictor.cli.scoring.watch import Watch, watch
+from rt_predictor.cli.scoring.watch import Watch, this_round, watch
 from rt_predictor.errors import ServiceError, StartupError, UsageError
 from rt_predictor.traces.trace import DEFAULT_OPTIONS
 from tests.cli.scoring.conftest import HalfTheLimit
@@ -163,6 +165,58 @@ def test_a_file_too_large_is_set_aside(
     site.drop("a.json", _job("a") * 10)
     site.empty(scorer)
     assert "it is larger than" in site.said[0]
+
+
+def test_a_file_that_unpacks_to_too_much_is_set_aside_before_it_is_read(
+    site: Site, scorer: HalfTheLimit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "MAX_FILE_BYTES", 100_000)
+    (site.folder / "a.jsonl.gz").write_bytes(gzip.compress(_job("a").encode() * 10_000))
+    site.drop("good.json", _job("b"))
+    site.empty(scorer)
+    assert "it is larger than 0 MB unpacked: split it" in site.said[0]
+    assert len(site.answer("good.json")) == 1
+
+
+def test_a_link_where_answers_are_written_is_not_followed(
+    site: Site, scorer: HalfTheLimit, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    site.answers.mkdir(exist_ok=True)
+    (site.answers / ".a.json.jsonl.part").symlink_to(mine)
+    site.drop("a.json", _job("a"))
+    site.empty(scorer)
+    assert mine.read_text() == "mine"
+    assert [answer["job_id"] for answer in site.answer("a.json")] == ["a"]
+    assert not (site.answers / "a.json.jsonl").is_symlink()
+
+
+def test_a_file_that_no_process_survives_is_set_aside_and_the_others_answered(
+    site: Site, scorer: HalfTheLimit
+) -> None:
+    for name in ("bad.json", "good.json"):
+        site.drop(name, _job(name))
+    for dead in range(MOST):
+        with site.spool.locked():
+            files = this_round(site.spool.claim(9, 1 << 20), site.spool.attempts)
+            # After the first end nobody knows which one did it, so they go one by one.
+            assert [file.name for file in files] == ["bad.json", *["good.json"] * (not dead)]
+            _leave(site, files)
+    site.empty(scorer)
+    assert (site.folder / "rejected" / "bad.json").exists()
+    assert f"{MOST} processes ended while they read it" in site.said[0]
+    assert len(site.answer("good.json")) == 1
+    assert site.left() == ["bad.json", "bad.json.reason", "good.json.jsonl"]
+
+
+def _leave(site: Site, files: list[Path]) -> None:
+    path = site.folder / ".rt-predictor" / "attempts.json"
+    context = Attempts(path).begun(files)
+    context.__enter__()
+    kept = path.read_bytes()
+    context.__exit__(None, None, None)
+    path.write_bytes(kept)
 
 
 def test_a_file_that_breaks_the_scorer_is_found_and_set_aside(
@@ -379,7 +433,7 @@ def test_killed_at_any_step_no_file_is_lost_and_none_is_answered_twice() -> None
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sets(st.sampled_from("abcd"), max_size=3), st.integers(1, 80)), max_size=5
+        st.tuples(st.sets(st.sampled_from("abcd"), max_size=3), st.integers(1, 80)), max_size=4
     )
 )
 def test_killed_again_and_again_while_files_come(lives: list[tuple[set[str], int]]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rt_predictor.serving.sockets import shares_ports
+from rt_predictor.api.sockets import shares_ports
 from tests.e2e.conftest import Program, running
 from tests.e2e.ledger import Ledger, load, until_answered
 from tests.e2e.observed import at, until, workers_of

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from rt_predictor.api.sockets import shares_ports
 from rt_predictor.client import Client
 from rt_predictor.errors import ServiceError
-from rt_predictor.serving.sockets import shares_ports
 from tests.e2e.conftest import running
 from tests.e2e.ledger import Ledger, load, until_answered
 from tests.e2e.observed import WORKER_UP, at, kept_ids, metric, told, until, workers_of

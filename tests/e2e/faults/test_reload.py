@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from rt_predictor.api.sockets import shares_ports
 from rt_predictor.client import Client, Reloaded
 from rt_predictor.errors import ServiceError
 from rt_predictor.model.files import BUNDLE_FILES, GRAPH_FILE
-from rt_predictor.serving.sockets import shares_ports
 from tests.e2e import bundles
 from tests.e2e.conftest import Program, Service, running
 from tests.e2e.ledger import Ledger, Reference, Site, load, until_answered

@@ -7,9 +7,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from rt_predictor.api.sockets import shares_ports
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.api.v1 import rt_predictor_pb2_grpc as pb_grpc
-from rt_predictor.serving.sockets import shares_ports
 from tests.e2e.conftest import PROJECT, running
 from tests.e2e.ledger import Ledger, load, until_answered
 from tests.e2e.observed import WORKER_UP, at, kept_ids, metric, told, until, workers_of

@@ -49,7 +49,7 @@ def samples(rows: int = 400, seed: int = 7, *, holes: float = 0.0) -> Samples:
 
 
 def graph_of(trees: TreeNodes, n_features: int) -> onnx.ModelProto:
-    """A model of the tree nodes alone."""
+    """Return a model of the tree nodes only."""
 
     def matrix(name: str, columns: int) -> Any:
         return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["rows", columns])
@@ -66,4 +66,4 @@ def graph_of(trees: TreeNodes, n_features: int) -> onnx.ModelProto:
 
 def names_of(features: Float32Array) -> Sequence[str]:
     """Names for columns."""
-    return [f"column {place}" for place in range(features.shape[1])]
+    return [f"column {number}" for number in range(features.shape[1])]

@@ -1,4 +1,4 @@
-"""Law: the graph answers as the boosters do, and a graph that does not is found out."""
+"""Law: the graph answers as the boosters do, and a graph that does not is refused."""
 
 from collections.abc import Callable
 from typing import Any
@@ -122,12 +122,12 @@ def test_three_boosters_in_one_graph_are_proven(
     assert [model.library for model in report] == list(LIBRARIES)
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("towards", [-np.inf, np.inf])
 def test_a_threshold_off_by_one_float_is_found(
-    graph: onnx.ModelProto, fitted_boosters: FittedBoosters, place: int, towards: float
+    graph: onnx.ModelProto, fitted_boosters: FittedBoosters, number: int, towards: float
 ) -> None:
-    node = graph.graph.node[place]
+    node = graph.graph.node[number]
     modes = attribute(node, "nodes_modes").strings
     splits = [number for number, mode in enumerate(modes) if mode != b"LEAF"]
     values = attribute(node, "nodes_values").floats
@@ -136,36 +136,36 @@ def test_a_threshold_off_by_one_float_is_found(
         prove(graph, fitted_boosters)
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_wrong_way_for_nan_is_found(
-    graph: onnx.ModelProto, fitted_boosters: FittedBoosters, place: int
+    graph: onnx.ModelProto, fitted_boosters: FittedBoosters, number: int
 ) -> None:
-    node = graph.graph.node[place]
+    node = graph.graph.node[number]
     given_rules = [item for item in node.attribute if item.name == RULES]
     if given_rules:
         given_rules[0].ints[0] ^= 1
     else:
-        places = len(attribute(node, "nodes_modes").strings)
-        node.attribute.append(helper.make_attribute(RULES, [1] + [0] * (places - 1)))
+        count = len(attribute(node, "nodes_modes").strings)
+        node.attribute.append(helper.make_attribute(RULES, [1] + [0] * (count - 1)))
     with pytest.raises(ParityError, match="nan"):
         prove(graph, fitted_boosters)
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_leaf_off_by_one_float_is_found(
-    graph: onnx.ModelProto, fitted_boosters: FittedBoosters, place: int
+    graph: onnx.ModelProto, fitted_boosters: FittedBoosters, number: int
 ) -> None:
-    weights = attribute(graph.graph.node[place], "target_weights").floats
+    weights = attribute(graph.graph.node[number], "target_weights").floats
     weights[0] = np.nextafter(np.float32(weights[0]), np.float32(np.inf))
     with pytest.raises(ParityError, match="tree 0 adds"):
         prove(graph, fitted_boosters)
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_another_base_value_is_found(
-    graph: onnx.ModelProto, fitted_boosters: FittedBoosters, place: int
+    graph: onnx.ModelProto, fitted_boosters: FittedBoosters, number: int
 ) -> None:
-    attribute(graph.graph.node[place], "base_values").floats[0] += 0.01
+    attribute(graph.graph.node[number], "base_values").floats[0] += 0.01
     with pytest.raises(ParityError, match="base values differ"):
         prove(graph, fitted_boosters)
 

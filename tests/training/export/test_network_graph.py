@@ -44,9 +44,9 @@ def session(weights: Weights, boosters: Boosters | None = None) -> ModelSession:
 
 def answers(run: ModelSession, matrix: Float) -> tuple[Float, Float]:
     """Support and weights."""
-    said = run.run(matrix)
-    points = said.shape[1] // 2
-    return said[:, :points], said[:, points:]
+    output = run.run(matrix)
+    points = output.shape[1] // 2
+    return output[:, :points], output[:, points:]
 
 
 def assert_parity(run: ModelSession, weights: Weights, matrix: Float, bound: float = BOUND) -> None:

@@ -16,7 +16,7 @@ SMALL = Sizes(hidden=8, wide=8, heads=2)
 
 
 def learning_log(jobs: int = 700, seed: int = 0) -> LearningLog:
-    """A log of which all jobs are learned from; boosters say something of every second job."""
+    """Return a log whose jobs are all learned from; every second one has proposals of boosters."""
     log = random_log(jobs, seed)
     random = np.random.default_rng(seed)
     boosted = random.normal(-1, 1, (jobs, BOOSTERS)).astype(np.float32)
@@ -24,8 +24,8 @@ def learning_log(jobs: int = 700, seed: int = 0) -> LearningLog:
     runtime_s = log.columns[:, COLUMN["runtime_s"]].astype(np.float64)
     jobs_asked, tokens = asked(log), log_tokens(log)
     limit_s = twin_limits_s(jobs_asked.limit_s, tokens, random)
-    said = boosted_of_twins(boosted, jobs_asked.limit_s, limit_s)
-    twins = Twins(jobs_asked.with_limits(limit_s), tokens, said)
+    twin_boosted = boosted_of_twins(boosted, jobs_asked.limit_s, limit_s)
+    twins = Twins(jobs_asked.with_limits(limit_s), tokens, twin_boosted)
     return LearningLog(jobs_asked, tokens, runtime_s, np.arange(jobs), boosted, twins)
 
 

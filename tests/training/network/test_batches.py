@@ -3,10 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rt_predictor.features.matrix import REQUEST, SCALE, WIDTH
+from rt_predictor.features.matrix import MISSING, REQUEST, SCALE, WIDTH
 from rt_predictor.features.request_features import REQUEST_FEATURES
+from rt_predictor.history.token_keys import slots_of
 from rt_predictor.training.network.batches import BATCH, LearningLog, batches, steps
 from rt_predictor.training.network.shape import POINTS
+from rt_predictor.training.network.twins import GUESSES_S, NAMED
 from tests.training.network.learning_logs import learning_log
 
 FEATURES = [feature.name for feature in REQUEST_FEATURES]
@@ -34,14 +36,21 @@ def test_batches_are_full_and_ready_for_the_loss(logs):
 def test_twins_have_another_limit_and_all_else_is_the_same(logs):
     batch = drawn(logs)[0]
     twins = batch.twins
-    assert len(twins.places) == BATCH // 3
-    own, other = batch.matrix[twins.places], twins.matrix
+    assert len(twins.rows) == BATCH // 3
+    own, other = batch.matrix[twins.rows], twins.matrix
     scales = (other[:, SCALE] / own[:, SCALE])[:, 0]
     assert {-1, 0, 1} == set(twins.longer.tolist())
     assert (scales[twins.longer > 0] > 1).all()
     assert (scales[twins.longer < 0] <= 1).all()
     assert (scales[twins.longer == 0] == 1).all()
-    before = batch.boosted[twins.places] + np.log(own[:, SCALE])
+    computed = twins.same_job == 1
+    assert computed.any()
+    assert (twins.longer[computed] < 0).all()
+    assert (other[computed, SCALE.start] % GUESSES_S > 0).all()
+    assert {0, np.float32(NAMED), 1} == set(twins.same_job)
+    named = (other[:, MISSING][:, slots_of("same_name")] == 0).any(axis=1)
+    assert (twins.same_job[named] >= np.float32(NAMED)).all()
+    before = batch.boosted[twins.rows] + np.log(own[:, SCALE])
     after = twins.boosted + np.log(other[:, SCALE])
     limited = twins.longer != 0
     np.testing.assert_allclose(after[limited], before[limited], rtol=1e-4)
@@ -51,7 +60,7 @@ def test_a_job_and_its_twin_learn_without_the_same(logs):
     batch = drawn(logs)[0]
     rest = [name for name in FEATURES if name.endswith("_missing")]
     columns = REQUEST.start + np.array([FEATURES.index(name) for name in rest])
-    twins = batch.matrix[batch.twins.places][:, columns], batch.twins.matrix[:, columns]
+    twins = batch.matrix[batch.twins.rows][:, columns], batch.twins.matrix[:, columns]
     np.testing.assert_array_equal(*twins)
 
 

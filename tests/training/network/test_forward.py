@@ -3,7 +3,7 @@ import pytest
 
 from rt_predictor.features.matrix import ABSENT, CAP, COPIES, MISSING, SCALE
 from rt_predictor.history.token_keys import SLOTS
-from rt_predictor.training.network.forward import point_weights, slot_places
+from rt_predictor.training.network.forward import point_weights, slot_features
 from rt_predictor.training.network.shape import ABSOLUTE_S, BOOSTERS, POINTS, RELATIVE, support_s
 from tests.training.network.learning_logs import learning_log, matrix_of, random_weights
 
@@ -25,9 +25,9 @@ def test_every_point_has_a_weight_and_they_sum_to_one(jobs):
 def test_boosters_that_say_nothing_weigh_nothing(jobs):
     matrix, boosted = jobs
     weights = point_weights(random_weights(0), matrix, boosted)
-    said = weights[:, COPIES : COPIES + BOOSTERS]
-    assert (said[np.isnan(boosted)] == 0).all()
-    assert (said[~np.isnan(boosted)] > 0).all()
+    of_boosters = weights[:, COPIES : COPIES + BOOSTERS]
+    assert (of_boosters[np.isnan(boosted)] == 0).all()
+    assert (of_boosters[~np.isnan(boosted)] > 0).all()
 
 
 def test_without_tokens_the_grid_carries_all(jobs):
@@ -49,6 +49,6 @@ def test_the_support_lies_between_a_second_and_the_longest(jobs):
 
 
 def test_each_slot_is_of_one_kind():
-    places = slot_places()
-    assert places[:, :-1].sum(axis=1).tolist() == [1] * SLOTS
-    assert 0 <= places[:, -1].min() <= places[:, -1].max() < 1
+    features = slot_features()
+    assert features[:, :-1].sum(axis=1).tolist() == [1] * SLOTS
+    assert 0 <= features[:, -1].min() <= features[:, -1].max() < 1

@@ -9,7 +9,7 @@ from tests.training.network.learning_logs import learning_log
 
 
 def without(name: str):
-    """A log, and its jobs without what is known together under a name."""
+    """Return a log, and its jobs without the knowledge of a name."""
     log = learning_log(80)
     tokens = log.tokens.gather(slice(None))
     lost = np.repeat([[knowledge.name == name] for knowledge in KNOWLEDGE], 80, axis=1)
@@ -22,7 +22,7 @@ def test_what_is_left_out_is_gone_from_the_job_and_from_its_tokens():
     assert np.isnan(asked.columns[:, column]).all()
     assert np.isnan(left.columns[:, :, column]).all()
     assert (~np.isnan(tokens.columns[:, :, column])).any(), "the log itself keeps it"
-    others = [place for place in range(len(NO_JOB)) if place != column]
+    others = [other for other in range(len(NO_JOB)) if other != column]
     np.testing.assert_array_equal(asked.columns[:, others], log.asked.columns[:, others])
 
 

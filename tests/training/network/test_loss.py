@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from rt_predictor.model.distribution import Distribution
-from rt_predictor.training.network.loss import breaks, crps, falls, reach
+from rt_predictor.training.network.loss import (
+    ENOUGH,
+    breaks,
+    crps,
+    enough,
+    falls,
+    reach,
+    sinks,
+    strays,
+)
 
 
 def some(seed: int, jobs: int = 5, points: int = 9) -> tuple[np.ndarray, np.ndarray]:
@@ -52,3 +61,37 @@ def test_a_shorter_limit_must_be_as_likely_to_hold_as_the_longer_one_says():
     before = [np.where(points_s * by < limit_s[:, None], weights, 0).sum(1) for by in (1, 1.5)]
     np.testing.assert_allclose(later, before[0] - before[1], atol=1e-6)
     assert not np.asarray(breaks(weights, points_s, weights, points_s * 1.5, limit_s)).any()
+
+
+def test_a_shorter_limit_must_not_make_a_job_end_earlier_below_it():
+    weights, points_s = some(5)
+    limit_s = points_s[:, -1] * 1.01
+    assert not np.asarray(sinks(weights, points_s, weights, points_s, limit_s)).any()
+    assert not np.asarray(sinks(weights, points_s * 1.005, weights, points_s, limit_s)).any()
+    earlier = np.asarray(sinks(weights, points_s * 0.9, weights, points_s, limit_s))
+    much_earlier = np.asarray(sinks(weights, points_s * 0.1, weights, points_s, limit_s))
+    assert (earlier > 0).all()
+    assert (earlier < much_earlier).all()
+
+
+def test_what_lies_at_the_shorter_limit_is_left_to_the_other_laws():
+    weights, points_s = some(7)
+    limit_s = points_s[:, -1] * 1.01
+    cut = np.minimum(points_s * 1.5, limit_s[:, None])
+    assert not np.asarray(sinks(weights, cut, weights, points_s, limit_s)).any()
+
+
+def test_a_limit_is_enough_the_more_surely_it_holds():
+    points_s = np.array([[1.0, 2.0]] * 4)
+    chance = np.array([0.5, ENOUGH, 0.9, 1.0])
+    weights = np.stack([chance, 1 - chance], axis=1)
+    sure = np.asarray(enough(weights, points_s, np.full(4, 1.5)))
+    np.testing.assert_allclose(sure, [0, 0, 0.5, 1], atol=1e-6)
+
+
+def test_a_job_that_was_stopped_runs_on_with_a_longer_limit():
+    points_s = np.array([[50.0, 101.0, 150.0, 201.0, 800.0]] * 4)
+    weights = np.eye(5)[[2, 3, 1, 4]]
+    weights[0] = [0.25, 0.25, 0.25, 0.0, 0.25]
+    stray = np.asarray(strays(weights, points_s, np.full(4, 100.0), np.full(4, 200.0)))
+    np.testing.assert_allclose(stray, [0.75**2, 0, 1, 1])

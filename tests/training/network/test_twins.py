@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rt_predictor.training.network.twins import MOST, boosted_of_twins, twin_limits_s
+from rt_predictor.training.network.twins import GUESSES_S, MOST, boosted_of_twins, twin_limits_s
 from tests.training.network.learning_logs import learning_log
 
 
@@ -29,11 +29,17 @@ def test_limits_of_twins_are_longer_and_shorter_within_bounds(limits):
 
 def test_boosters_say_as_many_seconds_of_a_twin():
     boosted = np.log(np.array([[0.5, 0.25, np.nan]], dtype=np.float32))
-    said = boosted_of_twins(boosted, np.array([3600.0]), np.array([7200.0]))
-    np.testing.assert_allclose(np.exp(said), [[0.25, 0.125, np.nan]], rtol=1e-6)
+    twin_boosted = boosted_of_twins(boosted, np.array([3600.0]), np.array([7200.0]))
+    np.testing.assert_allclose(np.exp(twin_boosted), [[0.25, 0.125, np.nan]], rtol=1e-6)
 
 
 def test_boosters_say_the_same_of_a_twin_without_a_limit():
     boosted = np.zeros((1, 3), dtype=np.float32)
     nothing = np.array([np.nan])
     np.testing.assert_array_equal(boosted_of_twins(boosted, nothing, nothing), boosted)
+
+
+def test_limits_of_twins_are_whole_minutes_and_few_are_round(limits):
+    limit_s, twin_s = limits
+    assert ((twin_s % 60 == 0) | (twin_s == MOST * limit_s) | np.isnan(limit_s)).all()
+    assert 0 < (twin_s[~np.isnan(twin_s)] % GUESSES_S == 0).mean() < 0.2

@@ -1,1 +1,0 @@
-"""Serving: the predictor, and the server that answers from it."""
