@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,7 +35,7 @@ from rt_predictor.cli.options import (
     read_options,
 )
 from rt_predictor.cli.units import moment_s
-from rt_predictor.errors import InvalidJobError, UsageError
+from rt_predictor.errors import UsageError
 
 if TYPE_CHECKING:
     from rt_predictor.cli.history_import import Imported
@@ -89,7 +89,7 @@ def import_(
     waited or ran when the log was written. They go into the event log, whether or not a service
     uses it at the moment: one that does notices at once. Jobs that are there already are not
     counted twice, so an import can be repeated, or go on where another one was cut off. A job
-    without an id gets one that follows from what it is. The last line adds up what became of each
+    without an id gets one that follows from what it is. The answer adds up what became of each
     record.
 
     Example:
@@ -100,12 +100,7 @@ def import_(
         raise UsageError("give --history or --target, not both: the jobs go to one of them")
     import polars as pl
 
-    from rt_predictor.cli.history_import import (
-        MALFORMED,
-        import_into_log,
-        import_into_service,
-        left_out,
-    )
+    from rt_predictor.cli.history_import import import_into_log, import_into_service, left_out
     from rt_predictor.cli.progress_bar import ProgressBar, show_log
     from rt_predictor.jobs.events import log_events, with_doubts
     from rt_predictor.settings import load_settings
@@ -127,10 +122,16 @@ def import_(
             imported = import_into_service(
                 events, target, timeout, access, lambda share: bar.show("recording", share)
             )
-    not_imported = left_out(log, broken)
-    show_log(log, {reason: n for reason, n in not_imported.items() if reason != MALFORMED})
-    _say(imported, broken, target or str(path))
-    typer.echo(_sum(log.lines, imported, not_imported))
+    show_log(log, {})  # the sum says what was left out
+    if broken:
+        typer.echo(f"the first job that cannot be recorded: {broken[0]}", err=True)
+    typer.echo(_sum(log.lines, imported, left_out(log, broken), target or str(path)))
+    if imported.quarantined:
+        typer.echo(
+            f"{imported.quarantined:,} in quarantine: `rt-predictor history quarantine list` says "
+            "why",
+            err=True,
+        )
 
 
 @history_app.command()
@@ -237,14 +238,14 @@ def info(*, history: LogFile = None, json: Json = False, config: Config = None) 
         typer.echo(log_lines(described))
 
 
-def _sum(records: int, imported: "Imported", left_out: Mapping[str, int]) -> str:
+def _sum(records: int, imported: "Imported", left_out: Mapping[str, int], where: str) -> str:
     """Return what became of the records of a log, as a sum."""
     from rt_predictor.cli.words import counted, reasons
 
     known = f"{imported.duplicates:,} known already"
     if imported.conflicts:
         known += f" ({imported.conflicts:,} of them said differently, and kept apart)"
-    parts = [f"{imported.recorded:,} recorded", known]
+    parts = [f"{imported.recorded:,} recorded in {where}", known]
     if imported.quarantined:
         parts.append(f"{imported.quarantined:,} in quarantine")
     if imported.invalid:
@@ -252,19 +253,3 @@ def _sum(records: int, imported: "Imported", left_out: Mapping[str, int]) -> str
     why = f" ({reasons(left_out)})" if left_out else ""
     parts.append(f"{sum(left_out.values()):,} left out{why}")
     return f"{counted(records, 'record')} = {' + '.join(parts)}"
-
-
-def _say(imported: "Imported", broken: Sequence[InvalidJobError], where: str) -> None:
-    from rt_predictor.cli.words import counted
-
-    example = f", e.g. {broken[0]}" if broken else ""
-    skipped = len(broken) + imported.invalid
-    typer.echo(
-        f"{counted(imported.recorded, 'job')} recorded in {where}, {imported.duplicates:,} known "
-        f"already, {skipped:,} skipped that {'breaks' if skipped == 1 else 'break'} a rule{example}"
-    )
-    if imported.quarantined:
-        typer.echo(
-            f"{imported.quarantined:,} in quarantine: `rt-predictor history quarantine list` says "
-            "why"
-        )

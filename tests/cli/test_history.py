@@ -31,14 +31,11 @@ def path(tmp_path: Path) -> Path:
 def test_an_import_can_be_repeated(run, trace: Path, path: Path) -> None:
     first = run("history", "import", trace, "--history", path)
     assert first.code == 0, first.err
-    recorded = f"40 jobs recorded in {path}, 0 known already, 0 skipped that break a rule"
-    assert first.out.startswith(recorded)
-    assert "left out: end before submit: 1" in first.err
-    assert first.out.endswith(
-        "\n41 records = 40 recorded + 0 known already + 1 left out (1 end before submit)\n"
+    assert first.out == (
+        f"41 records = 40 recorded in {path} + 0 known already + 1 left out (1 end before submit)\n"
     )
     again = run("history", "import", trace, "--history", path)
-    assert again.out.startswith(f"0 jobs recorded in {path}, 40 known already, 0 skipped")
+    assert again.out.startswith(f"41 records = 0 recorded in {path} + 40 known already + 1 left")
     log = open_log(path)
     jobs = finished_jobs(log.read_after(0, 100).events)
     assert jobs.equals(JOBS.sort("end_time", maintain_order=True))
@@ -109,7 +106,7 @@ def test_jobs_go_to_a_service(run, trace: Path, monkeypatch: pytest.MonkeyPatch)
         "history", "import", trace, "--target", "somewhere:1", "--timeout", 5, "--ca", "ca.pem"
     )
     assert result.code == 0, result.err
-    assert "34 jobs recorded in somewhere:1, 2 known already, 4 skipped" in result.out
+    assert "= 34 recorded in somewhere:1 + 2 known already + 4 refused by the service" in result.out
     assert pl.concat(sent).equals(ended_events(JOBS.sort("end_time", maintain_order=True)))
 
 
@@ -133,7 +130,7 @@ def test_jobs_that_wait_run_or_were_cancelled_come_in_too(run, path: Path, tmp_p
         ("ended", "1"),
     ]
     assert events["client"].unique().to_list() == ["@import"]
-    assert result.out.endswith("\n4 records = 4 recorded + 0 known already + 0 left out\n")
+    assert result.out == f"4 records = 4 recorded in {path} + 0 known already + 0 left out\n"
     assert "left out" not in result.err
 
 
@@ -160,10 +157,12 @@ def test_what_became_of_all_records_adds_up(run, path: Path, tmp_path: Path) -> 
     logs = (tmp_path / "a.txt", tmp_path / "b.txt")
     result = run("history", "import", *logs, "--config", tmp_path / "s.toml")
     assert result.code == 0, result.err
-    assert result.out.splitlines()[-1] == (
-        "40 records = 34 recorded + 0 known already + 1 in quarantine + 5 left out (2 job steps, "
-        "1 runtime longer than from start to end, 1 malformed, 1 in several of the files)"
+    assert result.out == (
+        f"40 records = 34 recorded in {path} + 0 known already + 1 in quarantine + 5 left out (2 "
+        "job steps, 1 runtime longer than from start to end, 1 malformed, 1 in several of the "
+        "files)\n"
     )
+    assert "1 in quarantine: `rt-predictor history quarantine list` says why" in result.err
     assert "states that are not known: FOO (30)" in result.err
 
 
@@ -203,7 +202,7 @@ def test_jobs_of_the_home_cluster_are_known_with_its_name_and_without(
         named = pl.lit(cluster, pl.String).alias("cluster")
         JOBS.with_columns(named).write_parquet(trace)
         result = run("history", "import", trace, "--config", config)
-        assert result.out.startswith(f"{recorded} jobs recorded"), result.err
+        assert result.out.startswith(f"40 records = {recorded} recorded in"), result.err
     log = open_log(path)
     assert log.read_after(0, 100).events["cluster"].drop_nulls().unique().to_list() == ["beta"]
     log.close()

@@ -157,9 +157,9 @@ async def test_a_job_log_goes_into_a_running_service_either_way(
     with running(bundle, **at(path)) as service:
         over_it = program("history", "import", traces["first"], "--target", service.target)
         assert over_it.returncode == 0, over_it.stderr
-        assert over_it.stdout.startswith("1,500 jobs recorded in ")
+        assert over_it.stdout.startswith("1,500 records = 1,500 recorded in ")
         beside_it = program("history", "import", traces["second"], "--history", path)
-        assert "2,500 jobs recorded in" in beside_it.stdout
+        assert "= 2,500 recorded in" in beside_it.stdout
         assert "500 known already" in beside_it.stdout
         await until_metric(service, "rt_predictor_history_events", len(EVENTS))
         info = program("history", "info", "--history", path)
