@@ -14,8 +14,9 @@ from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import InvalidJobError, InvalidRequestError
 from rt_predictor.jobs.asked import MOMENT, broken_moments, check_level, check_quantiles
+from rt_predictor.jobs.bounds import MAX_TEXT_CHARS
 from rt_predictor.jobs.normal import normal_texts
-from rt_predictor.jobs.rules import MAX_TEXT_CHARS, TextRule, invalid_jobs
+from rt_predictor.jobs.rules import TextRule, invalid_jobs
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.predict.isolation import Failed, Scored
 from rt_predictor.predict.predictions import Predictions

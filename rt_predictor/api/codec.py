@@ -18,8 +18,9 @@ from rt_predictor.api.status import status_of
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
 from rt_predictor.errors import ExplainRoleError, InvalidJobError, InvalidRequestError
 from rt_predictor.jobs.asked import ASKED_SCHEMA, asked_frame, check_asked
+from rt_predictor.jobs.bounds import MAX_TEXT_CHARS
 from rt_predictor.jobs.normal import normal_partition
-from rt_predictor.jobs.rules import MAX_TEXT_CHARS, TextRule, check_job, invalid_jobs
+from rt_predictor.jobs.rules import TextRule, check_job, invalid_jobs
 from rt_predictor.jobs.schema import REQUEST_SCHEMA, Row
 from rt_predictor.predict.isolation import Failed, Parts, Scored
 from rt_predictor.predict.predictions import Predictions

@@ -16,7 +16,7 @@ from enum import Enum
 import numpy as np
 
 from rt_predictor.errors import InvalidRequestError, TooLargeError
-from rt_predictor.jobs.rules import MAX_TEXT_CHARS
+from rt_predictor.jobs.bounds import MAX_TEXT_CHARS
 
 MAX_TEXT_BYTES = 4 * MAX_TEXT_CHARS
 """Bytes of the longest text that a rule can admit, in UTF-8."""

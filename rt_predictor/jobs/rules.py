@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from rt_predictor.errors import InvalidJobError
+from rt_predictor.jobs.bounds import MAX_TEXT_CHARS
 
-MAX_TEXT_CHARS = 256
 MAX_RUNTIME_S = 10 * 366 * 86400.0
 MAX_TIME_S = 4_102_444_800.0
 """The year 2100, in Unix s."""

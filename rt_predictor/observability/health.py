@@ -3,9 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
-from rt_predictor.history.history import History
 from rt_predictor.observability.memory import resident_memory_bytes
+
+if TYPE_CHECKING:  # costs a supervisor time and memory
+    from rt_predictor.history.history import History
 
 MODEL = "model"
 _MIB = 1024 * 1024
@@ -66,7 +69,7 @@ class HealthReport:
         return Health(State.DEGRADED, message)
 
 
-def history_check(history: History) -> Check:
+def history_check(history: "History") -> Check:
     """Whether outcomes are recorded, and memory holds them."""
 
     def check() -> Health:

@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from rt_predictor.jobs.rules import MAX_TEXT_CHARS
+from rt_predictor.jobs.bounds import MAX_TEXT_CHARS
 from rt_predictor.settings.section import Port, Section, Share
 
 
