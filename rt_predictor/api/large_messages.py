@@ -2,7 +2,8 @@
 
 A message of many jobs takes several times its size until it is answered. So large ones are taken
 in as long as together they are within a limit, first come first served; who comes later is told to
-try again. Small ones are not counted, and never wait.
+try again. A call whose earlier messages are still worked on is not refused: it is read on once they
+are answered. Small messages are not counted, and never wait.
 """
 
 import asyncio
@@ -43,10 +44,14 @@ class LargeMessages:
         """
         if size <= SMALL_BYTES:
             return 0
-        if self.bytes and self.bytes + size > self._most_bytes:
+        if not self.has_room(size):
             raise _too_many(f"{self.bytes >> 20} MB of large messages are being answered")
         self.bytes += size
         return size
+
+    def has_room(self, size: int) -> bool:
+        """Return whether a message of this size would be taken in."""
+        return size <= SMALL_BYTES or not self.bytes or self.bytes + size <= self._most_bytes
 
     def leave(self, counted: int) -> None:
         """Give back what `take` has counted."""
@@ -80,6 +85,7 @@ class LargeContext:
         self._decode = decode
         self._first = True
         self._taken: list[int] = []
+        self._answered = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
@@ -90,6 +96,9 @@ class LargeContext:
         self._first = False
         if raw is grpc.aio.EOF:
             return raw
+        while self._taken and not self._large.has_room(len(raw)):
+            self._answered.clear()
+            await self._answered.wait()
         self._taken.append(self._large.take(len(raw)))
         return self._decode(raw)
 
@@ -116,6 +125,7 @@ class LargeContext:
         """Say that so many messages, the first ones, are answered."""
         self._large.leave(sum(self._taken[:messages]))
         del self._taken[:messages]
+        self._answered.set()
 
 
 def worked_on(context: Context) -> int:

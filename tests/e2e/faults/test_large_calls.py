@@ -8,6 +8,8 @@ import grpc
 import pytest
 
 from rt_predictor.api.v1 import rt_predictor_pb2 as pb
+from rt_predictor.client.tables import table_request
+from rt_predictor.traces.generate import generate_jobs
 from tests.e2e.conftest import running
 from tests.e2e.faults.test_overload import rejected, request
 from tests.e2e.observed import resident_mb, server_of
@@ -85,3 +87,29 @@ def test_large_calls_beyond_the_room_are_refused_at_once(bundle: Path, method: s
         assert resident_mb(server_of(service)) - before_mb < 150
         # What was answered or refused takes no room.
         assert asyncio.run(call(target, method, message)) == "OK"
+
+
+TABLES = 6
+
+
+@pytest.mark.parametrize("method", ["PredictArrow", "RecordOutcomes"])
+def test_a_stream_larger_than_the_room_is_read_on_as_it_is_answered(
+    bundle: Path, method: str
+) -> None:
+    table = table_request(generate_jobs(20_000, 1), partial=True)
+    messages = {
+        "PredictArrow": [table.SerializeToString()] * TABLES,
+        "RecordOutcomes": [outcomes(JOBS)] * TABLES,
+    }[method]
+    assert sum(map(len, messages)) > ROOM_MB << 20
+
+    async def stream(target: str) -> int:
+        """Send all at once; how many answers come back."""
+        async with grpc.aio.insecure_channel(target, options=_ANY_SIZE) as channel:
+            call = channel.stream_stream(_PREFIX + method)(iter(messages), timeout=PATIENCE_S)
+            return len([answer async for answer in call])
+
+    with running(bundle, RT_PREDICTOR_SERVER__MAX_LARGE_MB=str(ROOM_MB)) as service:
+        answers = asyncio.run(stream(service.target))
+        assert answers == (TABLES if method == "PredictArrow" else 1)
+        assert rejected(service, "overloaded") == 0
