@@ -90,7 +90,10 @@ def replay(
     enforced = settings.prediction.limits_enforced
     granularity_s = settings.prediction.limit_granularity_s
     members: list[dict[str, Array]] = []
-    runtime_s = log.runtime_s[span.tested]
+    jobs = log.jobs[span.tested]
+    if enforced:  # who is stopped some seconds later has run to the limit
+        jobs = jobs.with_columns(runtime=pl.min_horizontal("runtime", "time_req"))
+    runtime_s = jobs["runtime"].cast(pl.Float64).to_numpy()
     for piece, output in model.ask(asked, span.tested):
         limit_s = log.limit_s[span.tested[piece]]
         raw = Distribution.of(output.support_s, output.weights, limit_s, limits_enforced=enforced)
@@ -98,7 +101,6 @@ def replay(
         views.put(piece, distribution, runtime_s[piece], granularity_s)
         members.append(model.members(output))
         report(0.5 + 0.4 * min(piece.stop / len(span.tested), 1.0))
-    jobs = log.jobs[span.tested]
     widths = _constant_widths(log, span, evidence)
     overrun = fit_limit_overrun(log.runtime_s[span.before], log.limit_s[span.before])
     longest = np.maximum(log.limit_s[span.tested] * overrun, views.predicted_s)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from rt_predictor.errors import TrainingError
@@ -13,7 +14,7 @@ from rt_predictor.settings import Settings
 from rt_predictor.training.answering import Answering
 from rt_predictor.training.evaluate import evaluate
 from rt_predictor.training.judged import judge_bundle, judge_training
-from rt_predictor.training.prepare import PreparedLog
+from rt_predictor.training.prepare import PreparedLog, prepare_log
 from rt_predictor.training.progress import ignore_progress
 from rt_predictor.training.replay import replay, span_after
 from rt_predictor.training.replayed import LEVELS, TRIED_CONFIDENCES, Replayed
@@ -119,3 +120,20 @@ def test_a_model_can_be_tuned_anew_on_the_way(
     found = judge_training(site_log, Start(base), tiny_settings, 0.6 * days, ignore_progress)
     assert found.retrain_every_days == 0.6 * days
     assert found.rows.tolist() == judged.rows.tolist()
+
+
+def test_who_is_stopped_seconds_after_an_enforced_limit_has_run_to_it(
+    site_log: PreparedLog, base: Bundle, tiny_settings: Settings
+) -> None:
+    jobs = site_log.jobs[site_log.rows].drop_nulls("time_req")
+    late = pl.col("time_req") + 5
+    stopped = prepare_log(
+        jobs.with_columns(
+            runtime=late, end_time=pl.col("start_time") + late, state=pl.lit("TIMEOUT")
+        ),
+        "stopped",
+    )
+    enforced = tiny_settings.with_overrides({"prediction.limits_enforced": True})
+    found = judge_bundle(stopped, base, enforced, ignore_progress)
+    assert found.jobs["runtime"].to_list() == found.jobs["time_req"].to_list()
+    assert evaluate(stopped, found, 0.9).interval.coverage > 0.9
