@@ -29,6 +29,16 @@ class Running:
     """From the start of its process until it served."""
 
 
+@dataclass(frozen=True)
+class Program:
+    """Another version of this program."""
+
+    source: Path
+    """Folder that holds its package."""
+    python: Path
+    """Interpreter with its libraries."""
+
+
 @contextmanager
 def service(
     bundle: Path,
@@ -36,13 +46,15 @@ def service(
     workers: int = 1,
     history: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    program: Program | None = None,
 ) -> Iterator[Running]:
     """A service of its own, ready; gone afterwards. Raises ServiceError if it does not start.
 
     `history` is its outcome log; without one it has a log that is gone afterwards too.
-    `environment` is what it has beside the one of this process.
+    `environment` is what it has beside the one of this process; `program` another one than this.
     """
-    command = [sys.executable, "-m", "rt_predictor", "serve", "--bundle", str(bundle)]
+    python = sys.executable if program is None else str(program.python)
+    command = [python, "-m", "rt_predictor", "serve", "--bundle", str(bundle)]
     command += ["--port", "0", "--metrics-port", "0", "--workers", str(workers)]
     started = perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +66,8 @@ def service(
         }
         process = subprocess.Popen(
             command,
-            env=os.environ | settings | dict(environment or {}),
+            env=_environment() | settings | dict(environment or {}),
+            cwd=None if program is None else program.source,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -63,6 +76,11 @@ def service(
             assert process.stderr is not None
             port = _port(process.stderr)
             yield Running(f"127.0.0.1:{port}", perf_counter() - started)
+
+
+def _environment() -> dict[str, str]:
+    """Return this environment, with bytecode kept: an installed program's has been compiled."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _port(log: IO[str]) -> int:

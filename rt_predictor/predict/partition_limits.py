@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from rt_predictor.errors import StartupError
 from rt_predictor.jobs.schema import Jobs, Row
 from rt_predictor.settings import PredictionSettings
-from rt_predictor.traces.expressions import span_s
 
 _PARTITION = re.compile(r"^PartitionName=(\S+)", re.MULTILINE)
 _MAX_TIME = re.compile(r"\bMaxTime=(\S+)")
@@ -83,5 +82,7 @@ def read_partitions(path: Path) -> dict[str, float]:
 
 def _limit_s(text: str) -> float | None:
     """A limit as Slurm prints it; None for UNLIMITED."""
+    from rt_predictor.traces.expressions import span_s  # the readers of job logs start slowly
+
     limit: float | None = pl.select(span_s(pl.lit(text), bare_unit_s=_MINUTE_S)).item()
     return limit
