@@ -18,7 +18,7 @@ from rt_predictor.jobs.bounds import MAX_TEXT_CHARS
 from rt_predictor.jobs.normal import normal_texts
 from rt_predictor.jobs.rules import TextRule, invalid_jobs
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
-from rt_predictor.predict.isolation import Failed, Scored
+from rt_predictor.predict.dispatch import Failed, Scored
 from rt_predictor.predict.predictions import Predictions
 from rt_predictor.predict.views import Views
 

@@ -22,7 +22,7 @@ from rt_predictor.jobs.bounds import MAX_TEXT_CHARS
 from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.rules import TextRule, check_job, invalid_jobs
 from rt_predictor.jobs.schema import REQUEST_SCHEMA, Row
-from rt_predictor.predict.isolation import Failed, Parts, Scored
+from rt_predictor.predict.dispatch import Failed, Parts, Scored
 from rt_predictor.predict.predictions import Predictions
 
 _ID_RULE = TextRule("request_id", required=False)

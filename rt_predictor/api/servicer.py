@@ -43,8 +43,7 @@ from rt_predictor.observability.memory import resident_memory_bytes
 from rt_predictor.observability.metrics import Metrics
 from rt_predictor.observability.spans import step
 from rt_predictor.predict.batcher import Batcher
-from rt_predictor.predict.dispatch import WorkPool
-from rt_predictor.predict.isolation import Failed, Parts
+from rt_predictor.predict.dispatch import Failed, Parts, WorkPool
 from rt_predictor.predict.port import PredictorPort
 from rt_predictor.shadow.folder import ShadowFolder
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rt_predictor.history.asked_tokens import END
 from rt_predictor.history.known_jobs import Arrays
-from rt_predictor.history.row_lists import ListArrays
+from rt_predictor.history.row_index import ListArrays
 
 
 def kept_rows(arrays: Arrays, lists: ListArrays, max_jobs: int, max_keys: int) -> NDArray[np.intp]:

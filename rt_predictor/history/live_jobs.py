@@ -12,9 +12,16 @@ from numpy.typing import NDArray
 
 from rt_predictor.history.asked_tokens import Rows
 from rt_predictor.history.columns import Told
-from rt_predictor.history.id_table import ABSENT, IdTable
 from rt_predictor.history.known_jobs import BYTES_A_JOB, Arrays, Events, KnownJobs
-from rt_predictor.history.row_lists import ListArrays, Order, Place, RowLists, insert_row
+from rt_predictor.history.row_index import (
+    ABSENT,
+    IdTable,
+    ListArrays,
+    Order,
+    Place,
+    RowLists,
+    insert_row,
+)
 from rt_predictor.history.token_keys import NO_KEY, queue_id
 from rt_predictor.history.value_ids import Ids
 

@@ -1,17 +1,25 @@
 """Metrics of one worker: every series, bound to its labels once.
 
-With several workers every one of them writes its series to files (`shared_values`), and
+With several workers every one of them writes its series to files (`share_between_processes`), and
 the supervisor serves their sum; counters outlive the worker that wrote them, gauges do not.
+
+A call counts some fifteen things. The library's own values look up where they are, ask which
+process this is and pack a time beside each number, every time: two thirds of what they cost. Here
+each series is looked up in its file once.
 """
 
+import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
 from rt_predictor import __version__
 from rt_predictor.errors import grpc_statuses
@@ -59,6 +67,41 @@ JOBS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16_384, 65_53
 
 _OTHER = "other"
 _INVALID_FIELDS = frozenset({*(rule.field for rule in RULES), *ASKED_SCHEMA, "request_id"})
+
+
+def share_between_processes(directory: Path, worker: int) -> None:
+    """Make series created from now on live in files of `directory`.
+
+    `worker` names the files: a number that no other process alive uses. A worker that takes the
+    number of a dead one carries its counters on, so that files do not pile up.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+    values.ValueClass = _quick(
+        values.MultiProcessValue(  # type: ignore[no-untyped-call]
+            process_identifier=lambda: worker
+        )
+    )
+
+
+def _quick(library: Any) -> Any:
+    """Return the library's class of values with a quicker `inc`; workers are never forked.
+
+    A file that grows is mapped anew; what is written to the mapping before is in the file too.
+    """
+    lock = Lock()
+
+    class QuickValue(library):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._doubles = memoryview(self._file._m).cast("B").cast("d")
+            self._index = self._file._positions[self._key] // self._doubles.itemsize
+
+        def inc(self, amount: float) -> None:
+            with lock:
+                self._value: float = self._value + amount
+                self._doubles[self._index] = self._value
+
+    return QuickValue
 
 
 class MethodMetrics:

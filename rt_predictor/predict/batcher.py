@@ -22,8 +22,7 @@ import polars as pl
 from rt_predictor.errors import DeadlineExceededError, OverloadedError
 from rt_predictor.jobs.schema import FEW_JOBS, Row
 from rt_predictor.observability.spans import CallSpan, model_run, queued, step
-from rt_predictor.predict.dispatch import LANES, Dispatcher
-from rt_predictor.predict.isolation import Failed, Parts, Scored
+from rt_predictor.predict.dispatch import LANES, Dispatcher, Failed, Parts, Scored
 
 MAX_BATCH_JOBS = 512
 """Jobs of one run at most: about as long as another caller may wait for it."""

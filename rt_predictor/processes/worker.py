@@ -90,8 +90,7 @@ async def _serve(task: WorkerTask, to_supervisor: Connection) -> int:
     from rt_predictor.api.server import Server, settle_process
     from rt_predictor.history.history import History
     from rt_predictor.observability.health import Health, State
-    from rt_predictor.observability.metrics import Metrics
-    from rt_predictor.observability.shared_values import share_between_processes
+    from rt_predictor.observability.metrics import Metrics, share_between_processes
     from rt_predictor.observability.spans import tracer_of
     from rt_predictor.predict.checks import coverage_check
     from rt_predictor.processes.signals import stop_signals

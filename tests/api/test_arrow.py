@@ -14,7 +14,7 @@ from rt_predictor.api.arrow import JobTable, Question, decode_table, encode_tabl
 from rt_predictor.api.ipc_stream import check_stream, column_kinds
 from rt_predictor.errors import InvalidRequestError, TooLargeError
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
-from rt_predictor.predict.isolation import Failed, Scored
+from rt_predictor.predict.dispatch import Failed, Scored
 from rt_predictor.traces.generate import generate_jobs
 from tests.predict.fakes import MEMBERS, FakePredictor
 

@@ -25,7 +25,7 @@ from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.jobs.rules import NUMBER_RULES, TEXT_RULES, NumberRule
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 from rt_predictor.model.answer_flags import Flag
-from rt_predictor.predict.isolation import Failed, Scored
+from rt_predictor.predict.dispatch import Failed, Scored
 from tests.api.harness import job
 from tests.predict.answers import predictions_of
 from tests.predict.fakes import FakePredictor

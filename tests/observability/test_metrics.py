@@ -104,8 +104,7 @@ def test_a_worker_says_what_it_runs(metrics: Metrics, registry: CollectorRegistr
 _WORKER = """
 import json, sys
 from pathlib import Path
-from rt_predictor.observability.metrics import Metrics
-from rt_predictor.observability.shared_values import share_between_processes
+from rt_predictor.observability.metrics import Metrics, share_between_processes
 directory, worker, calls = sys.argv[1:]
 share_between_processes(Path(directory), int(worker))
 from prometheus_client import CollectorRegistry

@@ -26,8 +26,7 @@ from rt_predictor.predict.batcher import (
     Row,
     shared,
 )
-from rt_predictor.predict.dispatch import LANES, Dispatcher, WorkPool
-from rt_predictor.predict.isolation import Failed, Scored
+from rt_predictor.predict.dispatch import LANES, Dispatcher, Failed, Scored, WorkPool
 from rt_predictor.predict.predictions import Predictions
 from tests.predict.fakes import POISON, FakePredictor, GatedPredictor
 from tests.waiting import PATIENCE_S

@@ -9,8 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from rt_predictor.jobs.schema import FEW_JOBS, REQUEST_SCHEMA, Jobs
 from rt_predictor.observability.metrics import Metrics
-from rt_predictor.predict.dispatch import Dispatcher, WorkPool
-from rt_predictor.predict.isolation import Failed
+from rt_predictor.predict.dispatch import Dispatcher, Failed, WorkPool
 from rt_predictor.predict.predictions import Predictions
 from tests.predict.fakes import POISON, FakePredictor
 

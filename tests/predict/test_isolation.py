@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rt_predictor.errors import DeadlineExceededError, OverloadedError, RTPredictorError
 from rt_predictor.jobs.schema import REQUEST_SCHEMA, Jobs
-from rt_predictor.predict.isolation import MAX_FAILURES, Failed, Scored, predict_isolated
+from rt_predictor.predict.dispatch import MAX_FAILURES, Failed, Scored, predict_isolated
 from rt_predictor.predict.predictions import Predictions
 from tests.predict.fakes import POISON, FakePredictor
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rt_predictor.history.id_table import ABSENT, IdTable
+from rt_predictor.history.row_index import ABSENT, IdTable
 
 # Ids that lie close together as well, so that many have one home.
 ids = st.integers(1, 2**64 - 1) | st.integers(1, 20) | st.integers(2**64 - 20, 2**64 - 1)
