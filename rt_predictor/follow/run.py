@@ -13,10 +13,17 @@ from loguru import logger
 
 from rt_predictor.client import Access, Client, Recorded
 from rt_predictor.client.access import PLAIN
-from rt_predictor.errors import EXIT_OK, FeedError, RTPredictorError, ServiceError, TraceError
-from rt_predictor.follow.feed import Feed
+from rt_predictor.errors import (
+    EXIT_OK,
+    FeedError,
+    InvalidJobError,
+    RTPredictorError,
+    ServiceError,
+    TraceError,
+)
+from rt_predictor.follow.feed import Batch, Feed
 from rt_predictor.jobs.events import log_events
-from rt_predictor.jobs.outcomes import reasons_of
+from rt_predictor.jobs.outcomes import Skip, reasons_of
 from rt_predictor.observability.logging import configure_logging
 from rt_predictor.processes.event_loop import exit_code_of
 from rt_predictor.processes.signals import stop_signals
@@ -117,8 +124,7 @@ async def _step(feed: Feed, client: RecorderPort) -> bool:
     recorded = await client.record_events(events) if len(events) else Recorded()
     feed.recorded(batch)
     unread, reason = batch.unread
-    left_out = Counter(batch.skipped)
-    left_out.update(reasons_of(broken))
+    left_out = _left_out(batch, broken)
     if len(events) or unread or left_out:
         first: RTPredictorError | str = next(iter(broken), None) or reason
         refused = next((error.message for error in recorded.errors), "")
@@ -127,7 +133,7 @@ async def _step(feed: Feed, client: RecorderPort) -> bool:
             recorded=recorded.recorded,
             duplicates=recorded.duplicates,
             conflicts=recorded.conflicts,
-            skipped=len(broken) + recorded.invalid,
+            skipped=left_out.total() + recorded.invalid,
             unread=unread,
             **({"quarantined": recorded.quarantined} if recorded.quarantined else {}),
             **({"unknown_states": recorded.unknown_states} if recorded.unknown_states else {}),
@@ -135,6 +141,14 @@ async def _step(feed: Feed, client: RecorderPort) -> bool:
             **({"example": str(first or refused)} if first or refused else {}),
         )
     return batch.more
+
+
+def _left_out(batch: Batch, broken: Sequence[InvalidJobError]) -> Counter[str]:
+    """Count the records that no event is made of, by reason."""
+    reasons = Counter(batch.skipped)
+    reasons[Skip.NEVER_STARTED.value] -= len(batch.cancelled)  # recorded as such
+    reasons.update(reasons_of(broken))
+    return +reasons
 
 
 def _nothing() -> None:

@@ -1,19 +1,23 @@
 """The loop: it waits where it must, ever longer, and goes on."""
 
 import asyncio
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import polars as pl
 import pytest
+from loguru import logger
 
 from rt_predictor.errors import FeedError, HistoryError, TraceError
 from rt_predictor.follow.feed import Batch
 from rt_predictor.follow.run import Pace, follow
+from rt_predictor.follow.sacct import read_finished
 from rt_predictor.jobs.schema import JOB_SCHEMA
 from rt_predictor.traces.generate import generate_jobs
 from tests.waiting import PATIENCE_S
 
-from .jobs import Recorder
+from .jobs import HEADER, Recorder, line, moment
 
 JOBS = generate_jobs(6, seed=2)
 QUICK = Pace(interval_s=0.001)
@@ -79,6 +83,28 @@ async def test_jobs_that_break_a_rule_are_left_out_and_do_not_come_again() -> No
     feed, recorder = FakeFeed([Batch(pl.concat([bad, JOBS[1:]]))]), Recorder()
     await follow_until_empty(feed, recorder)
     assert (len(recorder.jobs), feed.recorded_jobs) == (5, 6)
+
+
+async def test_each_record_is_counted_once_in_what_is_told(tmp_path: Path) -> None:
+    now_s = time.time()
+    output = tmp_path / "sacct.txt"
+    output.write_text(
+        HEADER
+        + line(1, now_s - 3600)
+        + f"2|al|{moment(now_s - 3600)}|Unknown|{moment(now_s - 60)}|0|CANCELLED by 1000|sim\n"
+        + line(3, now_s - 3600).replace("|60|", "|6000|")
+        + "nonsense|\n"
+    )
+    told: list[dict[str, object]] = []
+    sink = logger.add(lambda message: told.append(dict(message.record["extra"])), level="INFO")
+    try:
+        feed = FakeFeed([read_finished(output, "sacct")])
+        await follow(feed, Recorder().made, Pace(1000.0, once=True))
+    finally:
+        logger.remove(sink)
+    (counts,) = told
+    assert (counts["recorded"], counts["skipped"], counts["unread"]) == (2, 1, 1)
+    assert counts["left_out"] == {"runtime longer than from submit to end": 1}
 
 
 def test_waits_double_up_to_ten_minutes() -> None:
