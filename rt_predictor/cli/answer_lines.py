@@ -14,6 +14,7 @@ from rt_predictor.cli.words import (
     time_left,
     time_limit,
 )
+from rt_predictor.jobs.normal import normal_partition
 from rt_predictor.model.answer_flags import Flag
 from rt_predictor.predict.predictions import Explanation
 
@@ -70,7 +71,7 @@ def understood(job: "Job") -> str:
         *(
             f"{word} {value}"
             for word, value in (
-                ("partition", job.partition),
+                ("partition", normal_partition(job.partition)),
                 ("QoS", job.qos),
                 ("user", job.user),
                 ("account", job.account),

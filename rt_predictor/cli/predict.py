@@ -80,7 +80,7 @@ def predict(
             parser=moment_s,
             metavar="WHEN",
             help="Submit time: Unix seconds or ISO 8601 (UTC).",
-            show_default="now",
+            show_default="now; with --as-of then, less --elapsed",
             rich_help_panel=_JOB,
         ),
     ] = None,
@@ -170,8 +170,7 @@ def predict(
         elapsed=elapsed,
         as_of=as_of,
     )
-    if elapsed is not None:
-        job = _running(job)
+    job = _with_moment(job)
     _check(job)
     if not as_json:
         from rt_predictor.cli.answer_lines import MIDDLE
@@ -208,12 +207,14 @@ def _check(job: "Job") -> None:
     check_asked(vars(job))
 
 
-def _running(job: "Job") -> "Job":
-    """The job as of now, and submitted when it has started, where nothing else is said."""
+def _with_moment(job: "Job") -> "Job":
+    """The job with the times that are not said: `with_moments` of one."""
+    if job.elapsed is None and job.as_of is None:
+        return job
     as_of = time_now() if job.as_of is None else job.as_of
     submit_time = job.submit_time
-    if submit_time is None and job.elapsed is not None:
-        submit_time = as_of - job.elapsed
+    if submit_time is None:
+        submit_time = as_of - (job.elapsed or 0.0)
     return replace(job, as_of=as_of, submit_time=submit_time)
 
 

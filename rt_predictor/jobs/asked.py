@@ -116,15 +116,16 @@ def broken_moments(jobs: pl.DataFrame) -> dict[int, InvalidJobError]:
 
 
 def with_moments(jobs: pl.DataFrame, now_s: float) -> pl.DataFrame:
-    """Fill what is not said of jobs that run, in a frame with `submit_time` and `MOMENT`.
+    """Fill what is not said of the times of jobs, in a frame with `submit_time` and `MOMENT`.
 
-    They run as of now, and were submitted when they started.
+    Those that run do so as of now, and were submitted when they started; others were submitted at
+    the time that is asked about.
     """
     runs = pl.col("elapsed").is_not_null()
     as_of = pl.when(runs).then(pl.col("as_of").fill_null(now_s)).otherwise("as_of")
-    started = pl.when(runs).then(pl.col("as_of") - pl.col("elapsed"))
+    submitted = pl.col("as_of") - pl.col("elapsed").fill_null(0.0)
     return jobs.with_columns(as_of=as_of).with_columns(
-        submit_time=pl.coalesce("submit_time", started)
+        submit_time=pl.coalesce("submit_time", submitted)
     )
 
 

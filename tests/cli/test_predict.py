@@ -82,6 +82,19 @@ def test_a_job_may_be_running(run, clients) -> None:
     assert "as_of = 100.0: must not be before submit_time" in wrong.err
 
 
+def test_a_job_that_is_asked_about_as_of_a_time_was_submitted_then(run, clients) -> None:
+    result = run("predict", *FULL, "--as-of", "2025-01-01")
+    assert result.code == 0
+    (job,) = clients[0].jobs
+    assert (job.as_of, job.submit_time) == (1_735_689_600.0, 1_735_689_600.0)
+    assert "submitted 2025-01-01 00:00 UTC" in result.out
+
+
+def test_of_several_partitions_the_one_that_is_predicted_for_is_told(run, clients) -> None:
+    result = run("predict", *FULL, "--partition", "gpu,long")
+    assert "partition gpu, QoS" in result.out
+
+
 def test_it_can_be_told_which_jobs_the_answer_rests_on(run, clients) -> None:
     result = run("predict", *FULL, "--explain")
     assert clients[0].jobs[0].explain

@@ -10,6 +10,7 @@ from rt_predictor.jobs.asked import (
     asked_frame,
     check_asked,
     frame_of,
+    with_moments,
 )
 from rt_predictor.jobs.schema import REQUEST_SCHEMA
 
@@ -66,3 +67,17 @@ def test_rows_become_a_frame_with_what_is_asked() -> None:
 def test_columns_in_which_nothing_is_asked_are_left_out() -> None:
     jobs = pl.DataFrame({"submit_time": [1.0], "elapsed": [None], "explain": [True]})
     assert asked_frame(jobs).columns == ["submit_time", "explain"]
+
+
+def test_times_that_are_not_said_follow_from_those_that_are() -> None:
+    jobs = pl.DataFrame(
+        {
+            "submit_time": [None, None, None, None, 40.0],
+            "elapsed": [None, None, 30.0, 30.0, None],
+            "as_of": [None, 100.0, 100.0, None, 100.0],
+        },
+        schema=dict.fromkeys(("submit_time", "elapsed", "as_of"), pl.Float64),
+    )
+    filled = with_moments(jobs, now_s=500.0)
+    assert filled["submit_time"].to_list() == [None, 100.0, 70.0, 470.0, 40.0]
+    assert filled["as_of"].to_list() == [None, 100.0, 100.0, 500.0, 100.0]
