@@ -32,8 +32,7 @@ from rt_predictor.model.session import ModelSession
 from rt_predictor.online.recalibration import Recalibration
 from rt_predictor.predict import predictor as data_plane
 from rt_predictor.predict.asked_jobs import AskedJobs
-from rt_predictor.predict.lone_job import LoneJob
-from rt_predictor.predict.predictor import Predictor
+from rt_predictor.predict.predictor import LoneJob, Predictor
 from rt_predictor.settings import load_settings
 from rt_predictor.traces.generate import WorkloadShape, generate_jobs
 

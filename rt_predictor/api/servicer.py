@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rt_predictor import __version__
@@ -174,7 +175,7 @@ class RuntimePredictorServicer(pb_grpc.RuntimePredictorServicer):
         self._history.check_on()
         most, client = self._limits.batch_jobs, calling_client()
         arrivals: Arrivals[OutcomeReader | JobEventReader] = Arrivals(
-            EVENTS_AT_ONCE, lambda: reader_of(most)
+            EVENTS_AT_ONCE, partial(reader_of, most)
         )
         async with reading(arrivals, context, self._admission):
             while (reader := await arrivals.take()) is not None:

@@ -43,6 +43,8 @@ class Arrivals(Generic[_R]):
         self._limit = limit
         self._new_reader = new_reader
         self._waiting = new_reader()
+        self._jobs = 0
+        """Jobs that wait"""
         self._news = asyncio.Event()
         self._space = asyncio.Event()
         self._ended = False
@@ -55,8 +57,9 @@ class Arrivals(Generic[_R]):
         try:
             while (request := await context.read()) is not grpc.aio.EOF:
                 self._waiting.add(checked(request))
+                self._jobs = len(self._waiting)
                 self._news.set()
-                if len(self._waiting) >= self._limit:
+                if self._jobs >= self._limit:
                     self._space.clear()
                     await self._space.wait()
         finally:
@@ -68,13 +71,13 @@ class Arrivals(Generic[_R]):
 
         Raises DrainingError if the service drains and the stream brings nothing for `IDLE_S`.
         """
-        self.flowing = len(self._waiting) > 0
-        while not len(self._waiting):
+        self.flowing = self._jobs > 0
+        while not self._jobs:
             if self._ended:
                 return None
             self._news.clear()
             await self._wait_for_news()
-        taken, self._waiting = self._waiting, self._new_reader()
+        taken, self._waiting, self._jobs = self._waiting, self._new_reader(), 0
         self._space.set()
         return taken
 

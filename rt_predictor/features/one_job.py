@@ -250,5 +250,5 @@ def _put_bounds(row: Float, limit_s: float, scale: float) -> None:
     row[CAP] = cap_s
     copies_s = row[PROPOSED]
     np.multiply(np.isnan(copies_s), _ABSENT, out=row[MISSING])
-    np.fmin(copies_s, LIMITS * scalar(cap_s), out=copies_s)
+    np.fmin(copies_s, LIMITS * row[CAP], out=copies_s)
     np.maximum(copies_s, _LEAST_S, out=copies_s)

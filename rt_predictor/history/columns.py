@@ -23,7 +23,7 @@ from rt_predictor.history.value_ids import (
     Ids,
     code_of,
     codes_of,
-    column_ids,
+    frame_ids,
     hash_bytes,
     value_id,
 )
@@ -87,11 +87,17 @@ _PARENT, _PARENTS = "parent", ("array_job_id", "het_job_id")
 _LOG_FIELDS = ("time_req", "processors_req", "nodes_req")
 _LOG1P_FIELDS = ("mem_req", "gpus_req")
 _CODE_FIELDS = ("partition", "qos", "account", "user", "job_name", "gpu_type", _PARENT)
+_LOGS = slice(REQUEST.start, REQUEST.start + len(_LOG_FIELDS))
+_LOG1PS = slice(_LOGS.stop, _LOGS.stop + len(_LOG1P_FIELDS))
 _FIRST_CODE = COLUMN["partition_id"]
+_CODE_PLACES = {name: place for place, name in enumerate(_CODE_FIELDS, _FIRST_CODE)}
 _ID_FIELDS = tuple(sorted({*KEY_FIELDS, "processors_req", "time_req"}))
 _MASK = 2**64 - 1
 _REQUEST_FACTORS = tuple(hash_bytes(name) | 1 for name in (b"request/cores", b"request/limit"))
-_IDENTITY_FACTORS = tuple(hash_bytes(f"identity/{name}".encode()) | 1 for name in JOB_IDENTITY)
+_IDENTITY_FACTORS = {name: hash_bytes(f"identity/{name}".encode()) | 1 for name in JOB_IDENTITY}
+_FIRST_ATTEMPT = 0.0
+"""Of a job whose attempt is missing."""
+
 _ASKED_FIELDS = tuple(n for n in REQUEST_SCHEMA if n not in {*WITHOUT_EFFECT, "submit_time"})
 _ASKED_VALUES = itemgetter(*_ASKED_FIELDS)
 _CACHED_JOBS = 1 << 12
@@ -213,22 +219,20 @@ def asked_columns(jobs: pl.DataFrame) -> JobColumns:
 
 def _requests(jobs: pl.DataFrame) -> tuple[Float, Ids]:
     """Return what n jobs ask for as columns, NaN where these say what became of them; and keys."""
-    values = {name: column_ids(jobs.get_column(name)) for name in _ID_FIELDS}
     if parents := [name for name in _PARENTS if _says_something(jobs, name)]:
         jobs = jobs.with_columns(pl.coalesce(parents).alias(_PARENT))
     columns = np.full((len(jobs), len(COLUMNS)), nan, dtype=np.float32)
-    for place, name in enumerate(_LOG_FIELDS, REQUEST.start):
-        columns[:, place] = logs_of(_numbers(jobs, name))
-    for place, name in enumerate(_LOG1P_FIELDS, REQUEST.start + len(_LOG_FIELDS)):
-        columns[:, place] = log1ps_of(_numbers(jobs, name))
-    for place, name in enumerate(_CODE_FIELDS, _FIRST_CODE):
-        columns[:, place] = NO_CODE
-        if _says_something(jobs, name):
-            columns[:, place] = codes_of(values[name] if name in values else column_ids(jobs[name]))
+    columns[:, _LOGS] = logs_of(np.array([_numbers(jobs, name) for name in _LOG_FIELDS])).T
+    columns[:, _LOG1PS] = log1ps_of(np.array([_numbers(jobs, name) for name in _LOG1P_FIELDS])).T
+    told = {name: p for name, p in _CODE_PLACES.items() if _says_something(jobs, name)}
+    ids = frame_ids(jobs.select(sorted({*_ID_FIELDS, *told})))
     cores, limit = (np.uint64(factor) for factor in _REQUEST_FACTORS)
-    request = values["processors_req"] * cores + values["time_req"] * limit
-    columns[:, COLUMN["request_id"]] = codes_of(request)
-    return columns, key_ids_of_all(values)
+    request = ids["processors_req"] * cores + ids["time_req"] * limit
+    columns[:, _FIRST_CODE : COLUMN["request_id"]] = NO_CODE
+    codes = codes_of(np.array([*(ids[name] for name in told), request]))
+    for place, code in zip((*told.values(), COLUMN["request_id"]), codes, strict=True):
+        columns[:, place] = code
+    return columns, key_ids_of_all(ids)
 
 
 def asked_job(row: Row) -> AskedJob:
@@ -298,14 +302,15 @@ def _states(jobs: pl.DataFrame) -> Float:
 
 def _idents(jobs: pl.DataFrame) -> Ids:
     idents = np.zeros(len(jobs), dtype=np.uint64)
-    for name, factor in zip(JOB_IDENTITY, _IDENTITY_FACTORS, strict=True):
-        value = 0.0 if name == "attempt" else None  # a null attempt is the first
-        if name not in jobs.columns:
+    known = jobs.select(name for name in JOB_IDENTITY if name in jobs.columns)
+    if "attempt" in known.columns:
+        known = known.with_columns(known.get_column("attempt").fill_null(_FIRST_ATTEMPT))
+    for name, factor in _IDENTITY_FACTORS.items():
+        if name not in known.columns:
+            value = _FIRST_ATTEMPT if name == "attempt" else None
             idents += np.uint64(value_id(value) * factor & _MASK)
-            continue
-        column = jobs.get_column(name)
-        column = column if value is None else column.fill_null(value)
-        for first in range(0, len(jobs), _PIECE):
-            piece = slice(first, first + _PIECE)
-            idents[piece] += column_ids(column[piece]) * np.uint64(factor)
+    for first in range(0, len(jobs), _PIECE):
+        piece = slice(first, first + _PIECE)
+        for name, ids in frame_ids(known[piece]).items():
+            idents[piece] += ids * np.uint64(_IDENTITY_FACTORS[name])
     return idents | np.uint64(1)  # 0 stands for no job

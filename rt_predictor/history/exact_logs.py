@@ -29,23 +29,23 @@ def log1p_of(value: float | None) -> float:
 
 
 def logs_of(values: Float64) -> Float:
-    """Return `log_of` each of n numbers, rounded: [n], NaN for NaN."""
+    """Return `log_of` each of many numbers, rounded: of the same shape, NaN for NaN."""
     return _rounded(np.log, log_of, values, values > 0)
 
 
 def log1ps_of(values: Float64) -> Float:
-    """Return `log1p_of` each of n numbers, rounded: [n], NaN for NaN."""
+    """Return `log1p_of` each of many numbers, rounded: of the same shape, NaN for NaN."""
     return _rounded(np.log1p, log1p_of, values, values >= 0)
 
 
 def _rounded(
     many: np.ufunc, one: Callable[[float], float], values: Float64, allowed: NDArray[np.bool_]
 ) -> Float:
-    logs = np.full(len(values), nan)
+    logs = np.full(values.shape, nan)
     many(values, out=logs, where=allowed)
     found = logs.astype(np.float32)
     unsure = (logs * (1 - _NEAR)).astype(np.float32) != (logs * (1 + _NEAR)).astype(np.float32)
     unsure &= allowed
     for place in np.flatnonzero(unsure).tolist():
-        found[place] = one(values.item(place))
+        found.flat[place] = one(values.item(place))
     return found

@@ -13,8 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rt_predictor.history.columns import JobColumns, Times, Told, job_columns
-from rt_predictor.history.eviction import is_eviction_due
-from rt_predictor.history.job_store import JobStore
+from rt_predictor.history.job_store import JobStore, is_eviction_due
 from rt_predictor.history.learner import EndedJobs, Learned
 from rt_predictor.history.seen_names import SeenNames
 from rt_predictor.history.value_ids import NULL_ID, Ids, column_ids
@@ -123,5 +122,5 @@ def _pieces(
             yield slice(start, place)
             start, latest_s = place, -never
         latest_s = max(latest_s, submit)
-    if len(events):
-        yield slice(start, len(events))
+    if len(ended):
+        yield slice(start, len(ended))

@@ -4,9 +4,14 @@ One thread adds, any number of threads ask. A lock keeps those who ask from seei
 is held for the time of a few events, or of finding the rows of some asked jobs, and the writer
 makes way for whoever waits. Columns are gathered without it: what a row says of a finished job does
 not change, and of one that runs only what was known before is read.
+
+What is kept must not depend on how the log was cut into pieces, or two workers, and a worker before
+and after its restart, would answer differently. So the limits are looked at just before every
+`EVICTION_EVERY`-th event is taken in, and are exceeded by at most so many in between.
 """
 
 import time
+from collections.abc import Iterator
 from threading import Lock
 from typing import Any
 
@@ -22,7 +27,6 @@ from rt_predictor.history.columns import (
     JobColumns,
     Times,
 )
-from rt_predictor.history.eviction import is_eviction_due, pieces_between_evictions, room
 from rt_predictor.history.keeping import kept_rows
 from rt_predictor.history.known_jobs import Arrays, Events
 from rt_predictor.history.live_jobs import LiveJobs
@@ -30,11 +34,17 @@ from rt_predictor.history.row_search import (
     rows_of_many,
     rows_of_one,
     site_place,
-    site_places,
     site_rows,
 )
 from rt_predictor.history.token_keys import SITE_SLOTS, slots_of
 from rt_predictor.history.value_ids import Ids
+from rt_predictor.history.windows import site_places
+
+EVICTION_EVERY = 1 << 13
+"""Events between two looks at the limits."""
+
+EVICTED_SHARE = 0.1
+"""Share that goes when there are too many, so that there is room for a while."""
 
 _TOGETHER = 16
 """Events that are taken in while those who ask wait."""
@@ -102,7 +112,7 @@ class JobStore:
         """
         if sources is None:
             sources = np.zeros(len(events), np.uint64)
-        for piece in pieces_between_evictions(self._arrived, len(events), _PREPARED):
+        for piece in _pieces_between_evictions(self._arrived, len(sources), _PREPARED):
             if is_eviction_due(self._arrived):
                 self.evict()
             self._take(events.part(piece), sources[piece])
@@ -110,12 +120,13 @@ class JobStore:
 
     def _take(self, jobs: JobColumns, sources: Ids) -> None:
         live, events = self._live, Events.of(jobs, sources)
-        roomy = live.jobs.with_room(len(jobs))
+        count = len(sources)
+        roomy = live.jobs.with_room(count)
         with self._lock:
             live.jobs = roomy
-        for first in range(0, len(jobs), _TOGETHER):
+        for first in range(0, count, _TOGETHER):
             with self._lock:
-                for place in range(first, min(first + _TOGETHER, len(jobs))):
+                for place in range(first, min(first + _TOGETHER, count)):
                     live.apply(events, place)
             if self._somebody_waits:
                 self._somebody_waits = False
@@ -130,7 +141,7 @@ class JobStore:
         order = np.argsort(events.ident, kind="stable")
         again = np.flatnonzero(events.ident[order[1:]] == events.ident[order[:-1]])
         earlier, later = order[again], order[again + 1]
-        changed = np.zeros(len(events), dtype=np.bool_)
+        changed = np.zeros(len(requests), dtype=np.bool_)
         changed[later] = (requests[later] != requests[earlier]).any(axis=1)
         rows = self._live.rows_of(events.ident)
         known = np.flatnonzero(rows >= 0)
@@ -143,7 +154,7 @@ class JobStore:
         if len(self) <= self.max_events and self.keys <= self.max_keys:
             return
         live = self._live
-        most = room(len(self), self.max_events), room(self.keys, self.max_keys)
+        most = _room(len(self), self.max_events), _room(self.keys, self.max_keys)
         self._live = live.kept(kept_rows(live.jobs.to_arrays(), live.lists.to_arrays(), *most))
 
     def tokens_of_one(self, asked: AskedJob, at_s: float) -> AskedTokens:
@@ -171,7 +182,7 @@ class JobStore:
         """Return what was known at each of n times [n] of n asked jobs."""
         pieces = [
             self._piece_of(asked.part(slice(first, first + _PIECE)), at_s[first : first + _PIECE])
-            for first in range(0, max(len(asked), 1), _PIECE)
+            for first in range(0, max(len(at_s), 1), _PIECE)
         ]
         return pieces[0] if len(pieces) == 1 else joined(pieces)
 
@@ -210,6 +221,29 @@ class JobStore:
         store._live = LiveJobs.of(arrays)
         store._arrived = int(arrays["arrived"][0])
         return store
+
+
+def _pieces_between_evictions(arrived: int, count: int, most: int) -> Iterator[slice]:
+    """Yield the pieces of a batch of `count` events that comes after `arrived` others.
+
+    Each has at most `most` events, and a look at the limits falls on the first of a piece alone.
+    """
+    start = 0
+    while start < count:
+        before_next = EVICTION_EVERY - (arrived + start) % EVICTION_EVERY
+        stop = min(start + min(before_next, most), count)
+        yield slice(start, stop)
+        start = stop
+
+
+def is_eviction_due(arrived: int) -> bool:
+    """Return whether the limits are looked at before the event after `arrived` others."""
+    return arrived % EVICTION_EVERY == 0
+
+
+def _room(present: int, most: int) -> int:
+    """Return how many of those present may stay: all, or so few that there is room for a while."""
+    return present if present <= most else max(int(most * (1 - EVICTED_SHARE)), 1)
 
 
 def _distinct(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:

@@ -32,7 +32,7 @@ class EndedJobs:
     """[n] ids of the clients that told of their ends; `NULL_ID` where that is not known"""
 
     def __len__(self) -> int:
-        return len(self.jobs)
+        return len(self.limit_s)
 
     def part(self, rows: NDArray[np.intp]) -> "EndedJobs":
         """Return some of the jobs."""

@@ -35,7 +35,7 @@ from rt_predictor.history.token_keys import (
     queue_ids,
     slots_of,
 )
-from rt_predictor.history.windows import Windows, stops, windows_of, windows_of_all
+from rt_predictor.history.windows import Windows, windows_of, windows_of_all
 
 OneRows: TypeAlias = "array[int]"
 Figures = Sequence[float]
@@ -45,6 +45,11 @@ _LATEST = [place for place, key in enumerate(TOKEN_KEYS) if key.walked == key.sl
 _WALKED = [place for place, key in enumerate(TOKEN_KEYS) if key.walked > key.slots]
 _LATEST_KEYS, _WALKED_KEYS = ([TOKEN_KEYS[place] for place in some] for some in (_LATEST, _WALKED))
 """Keys of which the latest jobs are taken as they come, and those that choose among `WALKED`."""
+
+_LATEST_SLOTS, _WALKED_SLOTS = (
+    [slots_of(key.name) for key in some] for some in (_LATEST_KEYS, _WALKED_KEYS)
+)
+_MOST_LATEST = max(key.slots for key in _LATEST_KEYS)
 
 _NOBODY = -1
 """Is the id of no user, nor of jobs without one."""
@@ -201,18 +206,6 @@ def site_place(live: LiveJobs, at_s: float) -> int:
     return (stop - 1) // SITE_STEP * SITE_STEP
 
 
-def site_places(live: LiveJobs, at_s: Times) -> NDArray[np.int64]:
-    """Return the same for n times: [n]."""
-    found = np.full(len(at_s), len(live.site), dtype=np.int64)
-    late = ~(live.jobs.end[live.site[-1]] <= at_s) if live.site else np.zeros(0, dtype=np.bool_)
-    if late.any():
-        site, end_s = np.frombuffer(live.site, dtype=np.int32), live.jobs.rows.times_s[:, END]
-        asked_s, stop = at_s[late], found[late]
-        # Of NaN no time is later, as `bisect` has it.
-        found[late] = stops(lambda rows: ~(end_s[rows] > asked_s), site, 0 * stop, stop)
-    return (found - 1) // SITE_STEP * SITE_STEP
-
-
 def site_rows(live: LiveJobs, place: int) -> OneRows:
     """Return the rows that stand for the site: [SITE_SLOTS]."""
     first = max(place - SITE_STEP * (SITE_SLOTS - 1), 0)
@@ -244,14 +237,14 @@ def rows_of_many(live: LiveJobs, asking: JobColumns, at_s: Times) -> tuple[Rows,
     users = keys[:, USER]
     codes = live.lists.codes_of(np.concatenate([*keys.T, queue_ids(users)]))
     codes = codes.reshape(len(TOKEN_KEYS) + 1, -1)
-    rows, of = windows_of_all(live, codes[_LATEST], at_s, max(k.slots for k in _LATEST_KEYS))
-    for key, windows in zip(_LATEST_KEYS, of, strict=True):
-        found[:, slots_of(key.name)] = rows[:, : key.slots].take(windows, axis=0)
+    rows, of = windows_of_all(live, codes[_LATEST], at_s, _MOST_LATEST)
+    for slots, windows in zip(_LATEST_SLOTS, of, strict=True):
+        found[:, slots] = rows[:, : slots.stop - slots.start].take(windows, axis=0)
     rows, of = windows_of_all(live, codes[_WALKED], at_s, WALKED)
     asked_traits = Traits(users, columns[:, _LOG_LIMIT])
     chosen = choose(_WALKED_KEYS, rows, of, jobs.traits, asked_traits)
-    for key, taken in zip(_WALKED_KEYS, chosen, strict=True):
-        found[:, slots_of(key.name)] = taken
+    for slots, taken in zip(_WALKED_SLOTS, chosen, strict=True):
+        found[:, slots] = taken
     queues = windows_of(live, codes[-1], at_s, QUEUED, queued=True)
     asked, rows = _not_ended(jobs, queues, at_s)
     opened = _open(jobs, rows, asked, columns[asked, _REQUEST_ID])

@@ -100,7 +100,7 @@ def _told_s(jobs: JobColumns) -> Times:
 
     A submit is seen by what is submitted later, a start and an end also in their very second.
     """
-    told_s = np.full(len(jobs), inf)
+    told_s = np.full(len(jobs.told), inf)
     for kind, time_s in (
         (Told.ENDED, jobs.end_s),
         (Told.STARTED, jobs.start_s),

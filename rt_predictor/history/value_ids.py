@@ -71,6 +71,11 @@ def column_ids(values: pl.Series) -> Ids:
     return values.replace_strict(distinct, ids).to_numpy().astype(np.uint64, copy=False)
 
 
+def frame_ids(values: pl.DataFrame) -> dict[str, Ids]:
+    """Return the ids of each column of a frame: [n] each, by its name."""
+    return {name: column_ids(values.get_column(name)) for name in values.columns}
+
+
 def _text_ids(texts: "list[str | None]") -> Ids:
     """Return the ids of a few texts: [n]; those that were met of late are not hashed again."""
     known = _id_of_text
@@ -102,7 +107,7 @@ def code_of(some_id: int) -> float:
 
 
 def codes_of(ids: Ids) -> NDArray[np.float32]:
-    """Return the codes of values by their ids: [n]."""
+    """Return the codes of values by their ids: [...] each."""
     numbers = np.maximum(ids >> np.uint64(_CODE_SHIFT), np.uint64(1))
     codes: NDArray[np.float32] = numbers.astype(np.float32)
     codes[ids == np.uint64(NULL_ID)] = NO_CODE

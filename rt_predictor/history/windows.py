@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rt_predictor.history.asked_tokens import END, Rows
 from rt_predictor.history.columns import Times
 from rt_predictor.history.live_jobs import LiveJobs
-from rt_predictor.history.token_keys import NO_ROW
+from rt_predictor.history.token_keys import NO_ROW, SITE_STEP
 
 Places = NDArray[np.int64]
 
@@ -78,7 +78,19 @@ def windows_of_all(live: LiveJobs, codes: Rows, at_s: Times, width: int) -> Wind
     return Windows(rows, of.reshape(codes.shape))
 
 
-def stops(
+def site_places(live: LiveJobs, at_s: Times) -> NDArray[np.int64]:
+    """Return `row_search.site_place` of n times: [n]."""
+    found = np.full(len(at_s), len(live.site), dtype=np.int64)
+    late = ~(live.jobs.end[live.site[-1]] <= at_s) if live.site else np.zeros(0, dtype=np.bool_)
+    if late.any():
+        site, end_s = np.frombuffer(live.site, dtype=np.int32), live.jobs.rows.times_s[:, END]
+        asked_s, stop = at_s[late], found[late]
+        # Of NaN no time is later, as `bisect` has it.
+        found[late] = _stops(lambda rows: ~(end_s[rows] > asked_s), site, 0 * stop, stop)
+    return (found - 1) // SITE_STEP * SITE_STEP
+
+
+def _stops(
     counts: Callable[[Rows], NDArray[np.bool_]], flat: Rows, first: Places, stop: Places
 ) -> Places:
     """Return behind the last row that counts among flat[first:stop], for m such stretches: [m].
@@ -122,7 +134,7 @@ def _earlier(
     searched = [lists[place] for place in asked.tolist()]
     flat, first, stop = _tails(searched, reach)
     first, whole = first[which], stop[which]
-    stop = stops(lambda rows: counting(rows, at_s), flat, first, whole)
+    stop = _stops(lambda rows: counting(rows, at_s), flat, first, whole)
     found = _before(flat, first, stop, width)
     lengths = np.fromiter(map(len, searched), np.int64, len(searched))[which]
     cut = (whole - first < lengths) & (stop - first < width)

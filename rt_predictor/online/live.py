@@ -9,6 +9,7 @@ was read.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +105,11 @@ class LiveShape:
         """Return the shape with the usual levels and that of the service."""
         return cls(tuple(sorted({level, *USUAL_LEVELS})), tuple(proposals))
 
+    @cached_property
+    def quantiles(self) -> tuple[float, ...]:
+        """Levels that each job is judged at: the median, then both ends of each interval"""
+        return (0.5, *(end for level in self.levels for end in interval_levels(level)))
+
     @property
     def sums(self) -> int:
         """Number of sums that are kept."""
@@ -182,14 +188,15 @@ class LiveSums:
         """Return what each job adds to the sums: [n, sums]."""
         rows = np.ones((len(runtime_s), self.shape.sums))
         held, scores, pit, errors, present = np.split(rows[:, _FIRST:], self._edges, axis=1)
-        predicted_s = served.median_s()
+        runtimes_s = served.quantiles_s(self.shape.quantiles).T
+        predicted_s, ends_s = runtimes_s[0], runtimes_s[1:].reshape(-1, 2, len(rows))
         rows[:, _ABSOLUTE_ERROR] = np.abs(predicted_s - runtime_s)
         rows[:, _ACCURACY] = np.minimum(predicted_s, runtime_s) / np.maximum(predicted_s, runtime_s)
         rows[:, _UNDERESTIMATED] = predicted_s < runtime_s
         rows[:, _CRPS] = served.crps_s(runtime_s)
-        for column, level in enumerate(self.shape.levels):
-            ends_s = served.quantiles_s(interval_levels(level))
-            lower_s, upper_s = ends_s[:, 0], ends_s[:, 1]
+        for column, (level, (lower_s, upper_s)) in enumerate(
+            zip(self.shape.levels, ends_s, strict=True)
+        ):
             held[:, column] = (lower_s <= runtime_s) & (runtime_s <= upper_s)
             miss_s = np.maximum(lower_s - runtime_s, 0) + np.maximum(runtime_s - upper_s, 0)
             scores[:, column] = upper_s - lower_s + 2 / (1 - level) * miss_s

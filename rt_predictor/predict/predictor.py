@@ -11,13 +11,15 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from math import isnan, nan
-from typing import cast
+from typing import NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
 
+from rt_predictor.history.columns import AskedJob, asked_job
 from rt_predictor.history.history import History
+from rt_predictor.history.token_keys import USER
 from rt_predictor.jobs.asked import frame_of
 from rt_predictor.jobs.schema import FEW_JOBS, Jobs, Row
 from rt_predictor.model.answer_flags import Flag
@@ -38,7 +40,6 @@ from rt_predictor.predict.deduplicate import RecentAnswers
 from rt_predictor.predict.description import ModelDescription, describe
 from rt_predictor.predict.explain import explanations
 from rt_predictor.predict.flags import flags_of, flags_of_one
-from rt_predictor.predict.lone_job import LoneJob
 from rt_predictor.predict.partition_limits import PartitionLimits
 from rt_predictor.predict.predictions import Predictions, joined
 from rt_predictor.predict.views import Views, read, view_of_row, views_of
@@ -241,6 +242,39 @@ class Predictor:
     def live(self) -> LiveFigures:
         """Say how good it is on the jobs that end now, from what is folded; quick."""
         return cast("OnlineState", self._history.fold.learned).figures
+
+
+class LoneJob(NamedTuple):
+    """A job that is asked for alone, as history and features take it: see `AskedJobs`."""
+
+    row: Row
+    known: AskedJob
+    at_s: float
+    elapsed_s: float
+    """NaN where it has not started"""
+    limit_s: float
+
+    @classmethod
+    def of(cls, row: Row) -> "LoneJob":
+        """Return a job with a submit_time."""
+        known = asked_job(row)
+        elapsed_s, at_s = _optional(row, "elapsed"), _optional(row, "as_of")
+        if isnan(at_s):
+            at_s = known.submit_s
+        if not isnan(elapsed_s):
+            known = known._replace(start_s=at_s - elapsed_s)
+        return cls(row, known, at_s, elapsed_s, _optional(row, "time_req"))
+
+    @property
+    def user(self) -> int:
+        """Id of its user, `NO_KEY` for none."""
+        return self.known.keys[USER]
+
+
+def _optional(row: Row, name: str) -> float:
+    """Return a number that may not be there; NaN where it is not."""
+    value = row.get(name)
+    return nan if value is None else float(value)
 
 
 def _remaining_s(total_s: Float64, elapsed_s: Float64 | None) -> Float64:

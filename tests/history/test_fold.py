@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rt_predictor.history import eviction
+from rt_predictor.history import job_store
 from rt_predictor.history.columns import COLUMN, job_columns
 from rt_predictor.history.fold import Fold, event_columns
 from rt_predictor.history.job_store import JobStore
@@ -59,7 +59,7 @@ some_cuts = st.lists(st.integers(0, 80), max_size=20)
 def test_what_is_folded_does_not_depend_on_how_the_log_was_cut(
     events: pl.DataFrame, cuts: list[int], max_events: int, max_keys: int
 ) -> None:
-    with mock.patch.object(eviction, "EVICTION_EVERY", 7):
+    with mock.patch.object(job_store, "EVICTION_EVERY", 7):
         limits = {"max_events": max_events, "max_keys": max_keys}
         whole, one_by_one, cut = (
             folded(events, each, **limits) for each in ([], list(range(len(events))), cuts)
