@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from rt_predictor.errors import TrainingError, UsageError
+from rt_predictor.errors import BundleError, TrainingError, UsageError
 from rt_predictor.model.bundle import Bundle, check_replaceable, read_bundle, write_bundle
 from rt_predictor.model.documents import (
     BASE,
@@ -94,6 +94,11 @@ def start_of(
         check_replaceable(output)
     if from_scratch:
         return Start(None)
+    if not folder.is_dir():
+        raise BundleError(
+            f"no model bundle at {folder} to start from: name one with --base or training.base, or "
+            "start --from-scratch"
+        )
     bundle = read_bundle(folder)
     if bundle.info.kind != BASE:
         raise TrainingError(

@@ -57,11 +57,13 @@ def split_by_time(submit_s: Times, end_s: Times, rows: Rows, test_share: float) 
         raise TrainingError("the log holds no job that ran: nothing can be learned from it")
     mark_s = _at_share(submit_s[rows], 1 - test_share)
     split = Split(mark_s, rows[end_s[rows] <= mark_s], rows[submit_s[rows] >= mark_s])
-    for name, part in (("training", split.training), ("test", split.test)):
+    parts = (("had ended by then", split.training), ("were submitted from then on", split.test))
+    for which, part in parts:
         if len(part) < MIN_PART_JOBS:
             raise TrainingError(
-                f"a log of {len(rows)} jobs leaves {len(part)} to the part {name}, at least "
-                f"{MIN_PART_JOBS} are needed: give a longer log, or change training.test_share"
+                f"the log is cut where {100 * (1 - test_share):g} % of its {len(rows):,} jobs were "
+                f"submitted, and {len(part)} {which}; at least {MIN_PART_JOBS} are needed: give a "
+                "log of a longer time, or change training.test_share"
             )
     return split
 

@@ -61,7 +61,7 @@ def test_the_base_model_is_not_overwritten(run, log: Path, config: Path, tiny_bu
 def test_without_a_base_model_it_says_how_to_go_on(run, log: Path, tmp_path: Path) -> None:
     result = run("train", log / "a.csv", "-o", tmp_path / "x", "--base", tmp_path / "none")
     assert result.code == 3
-    assert f"no model bundle at {tmp_path / 'none'}" in result.err
+    assert f"no model bundle at {tmp_path / 'none'} to start from: name one" in result.err
 
 
 def test_on_a_terminal_one_bar_shows_how_far_it_is(
