@@ -1,7 +1,7 @@
 """Weights of outcomes in the live figures, so that no user and no client decides them.
 
 Outcomes are counted by user and by client, and counts fade: an outcome counts half after so many
-others. Where one user or client has more than its share (`share_limits`), each of its outcomes
+others. Where one user or client has more than its share (`influence`), each of its outcomes
 weighs less, just enough to keep the share. The factor is computed anew at fixed rows of the log, so
 that it does not depend on the pieces in which the log was read. Of a client that is not trusted the
 sum of its weights is kept too: beside a trusted client it stays within its share however suddenly
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rt_predictor.history.columns import Times
 from rt_predictor.history.token_keys import NO_KEY
 from rt_predictor.history.value_ids import NULL_ID, Ids
-from rt_predictor.online.share_limits import (
+from rt_predictor.online.influence import (
     LEAST_SHARE,
     Array,
     TrustedReports,

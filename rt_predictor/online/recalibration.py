@@ -27,9 +27,8 @@ from rt_predictor.model.level_maps import KNOTS, LevelMaps, knot_above, mixed_va
 from rt_predictor.model.lone_distribution import LoneDistribution
 from rt_predictor.online.arrays import named_parts, part_of
 from rt_predictor.online.groups import SHAPES, Groups, shape_group
-from rt_predictor.online.influence import ConcurrentJobs, Shares
+from rt_predictor.online.influence import ConcurrentJobs, Shares, TrustedReports
 from rt_predictor.online.outcomes import Float64, Ids, Outcomes, below_knots
-from rt_predictor.online.share_limits import TrustedReports
 from rt_predictor.online.user_levels import KEPT_MAPS, UserLevels
 
 WINDOW_OUTCOMES: Final = 1000.0

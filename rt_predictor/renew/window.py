@@ -17,7 +17,7 @@ from rt_predictor.jobs.event_kind import EventKind
 from rt_predictor.jobs.events import EVENT_SCHEMA
 from rt_predictor.jobs.identity import JOB_IDENTITY
 from rt_predictor.jobs.schema import JOB_SCHEMA
-from rt_predictor.online.share_limits import LEAST_SHARE, greatest_count
+from rt_predictor.online.influence import LEAST_SHARE, greatest_count
 from rt_predictor.training.split import ran
 
 _PIECE_EVENTS = 100_000

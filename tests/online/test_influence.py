@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_predictor.online.influence import ConcurrentJobs, Shares
-from rt_predictor.online.share_limits import LEAST_SHARE
+from rt_predictor.online.influence import LEAST_SHARE, ConcurrentJobs, Shares
 
 WINDOW = 1000.0
 DAY_S = 86400.0

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rt_predictor.history.value_ids import NULL_ID
+from rt_predictor.online.influence import LEAST_SHARE, TRUSTED_S
 from rt_predictor.online.outcome_weights import HALF_LIFE_JOBS, OutcomeWeights
-from rt_predictor.online.share_limits import LEAST_SHARE, TRUSTED_S
 
 NULL = np.uint64(NULL_ID)
 

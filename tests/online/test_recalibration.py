@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from rt_predictor.model.distribution import Distribution
 from rt_predictor.model.level_maps import KNOTS
 from rt_predictor.online.groups import SHAPES
+from rt_predictor.online.influence import LEAST_SHARE, TRUSTED_S
 from rt_predictor.online.outcomes import Outcomes, uniform
 from rt_predictor.online.recalibration import LEARNED_OUTCOMES, LearnedLevels, Recalibration
-from rt_predictor.online.share_limits import LEAST_SHARE, TRUSTED_S
 from tests.model.distributions import random_jobs
 from tests.online.outcomes import random_outcomes, some
 

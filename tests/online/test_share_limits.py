@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_predictor.online.share_limits import TRUSTED_S, TrustedReports, greatest_count
+from rt_predictor.online.influence import TRUSTED_S, TrustedReports, greatest_count
 
 
 def test_a_trusted_report_is_recent_for_a_fortnight() -> None:
