@@ -86,7 +86,7 @@ class Answers:
         return call
 
     def _is_full_for(self, user: int) -> bool:
-        """Whether there is no place: beyond `max_in_flight` some are kept for who has few."""
+        """Whether there is no turn left: beyond `max_in_flight` some are kept for who has few."""
         most, calls = self._settings.max_in_flight, len(self._calls)
         kept = max(most // KEPT_FREE, 1)
         return calls >= most and (self._calls_of[user] >= kept or calls >= most + kept)

@@ -11,13 +11,13 @@ from collections import OrderedDict, deque
 class Turns:
     """Places for calls, given to owners in turn. Used by one event loop."""
 
-    def __init__(self, places: int) -> None:
-        self._free = places
+    def __init__(self, turns: int) -> None:
+        self._free = turns
         self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
         """Owner -> who waits, the first first; the owner whose turn is next comes first."""
 
     async def take(self, owner: int) -> None:
-        """Return once there is a place; `give` must follow."""
+        """Return once there is a turn; `give` must follow."""
         if self._free:
             self._free -= 1
             return
@@ -31,7 +31,7 @@ class Turns:
             raise
 
     def give(self) -> None:
-        """Give a place back: to who is next, if anybody waits."""
+        """Give a turn back: to who is next, if anybody waits."""
         while self._waiting:
             owner, queue = self._waiting.popitem(last=False)
             turn = queue.popleft()

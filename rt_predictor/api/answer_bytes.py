@@ -132,11 +132,11 @@ def answers_bytes(predictions: Predictions, request_ids: Sequence[str]) -> list[
         ids[row] = _explanation_bytes(told) + ids[row]
     written = [b""] * len(ids)
     lengths = np.fromiter(map(len, ids), np.int64, len(ids))
-    for places in _alike(predictions, lengths):
-        some = predictions.rows(places)
-        rows = _written(some, [ids[place] for place in places.tolist()])
-        for place, answer in zip(places.tolist(), rows, strict=True):
-            written[place] = answer
+    for indices in _alike(predictions, lengths):
+        some = predictions.rows(indices)
+        rows = _written(some, [ids[index] for index in indices.tolist()])
+        for index, answer in zip(indices.tolist(), rows, strict=True):
+            written[index] = answer
     return written
 
 
@@ -158,9 +158,9 @@ def _alike(predictions: Predictions, id_bytes: NDArray[np.int64]) -> Iterator[ND
         )
     ).astype(np.int64)
     kinds: dict[bytes, list[int]] = {}
-    for place, key in enumerate(keys):
-        kinds.setdefault(key.tobytes(), []).append(place)
-    return (np.array(places) for places in kinds.values())
+    for index, key in enumerate(keys):
+        kinds.setdefault(key.tobytes(), []).append(index)
+    return (np.array(indices) for indices in kinds.values())
 
 
 def _id_bytes(request_id: str) -> bytes:

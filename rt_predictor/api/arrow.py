@@ -72,10 +72,10 @@ class JobTable:
 
     frame: pl.DataFrame
     """Valid jobs, with the columns of `REQUEST_SCHEMA` and those of `ASKED_SCHEMA` that matter."""
-    places: NDArray[np.intp]
-    """[len(frame)] place of each valid job in the table, ascending."""
+    indices: NDArray[np.intp]
+    """[len(frame)] index of each valid job in the table, ascending."""
     errors: Mapping[int, InvalidJobError]
-    """Place in the table -> the rule that the job breaks."""
+    """Index in the table -> the rule that the job breaks."""
     request_ids: pl.Series | None
     """One for each job of the table; None where it has no such column."""
     question: Question = Question()
@@ -83,7 +83,7 @@ class JobTable:
     """Whether jobs of the table may be running."""
 
     def __len__(self) -> int:
-        return len(self.places) + len(self.errors)
+        return len(self.indices) + len(self.errors)
 
 
 def decode_table(
@@ -119,12 +119,12 @@ def decode_table(
         for row in too_long:
             errors.setdefault(row, InvalidJobError(REQUEST_ID, ids[row], _ID_RULE.text))
         ids = ids.scatter(too_long, None)
-    places = np.arange(len(jobs))
+    indices = np.arange(len(jobs))
     if errors:
-        places = np.delete(places, list(errors))
-        jobs = jobs[places]
+        indices = np.delete(indices, list(errors))
+        jobs = jobs[indices]
     jobs = jobs.with_columns(**question.columns())
-    return JobTable(jobs, places, errors, ids, question, "elapsed" in moments)
+    return JobTable(jobs, indices, errors, ids, question, "elapsed" in moments)
 
 
 def encode_table(
@@ -232,8 +232,8 @@ def _with_refused(
     statuses = [(status_of(error), error.field) for error in table.errors.values()]
     rows = [(status.number, field, status.message) for status, field in statuses]
     refused = _errors(rows, schema)
-    places = np.concatenate([table.places, np.fromiter(table.errors, np.intp)])
-    return pl.concat([answers, refused])[np.argsort(places)]
+    indices = np.concatenate([table.indices, np.fromiter(table.errors, np.intp)])
+    return pl.concat([answers, refused])[np.argsort(indices)]
 
 
 def _errors(

@@ -44,7 +44,7 @@ class Jobs(Generic[_Valid]):
     """Valid jobs: a list of rows, or for many a frame; with the fields of `REQUEST_SCHEMA` and
     `ASKED_SCHEMA`."""
     errors: Mapping[int, InvalidJobError]
-    """Place in the request -> the rule that the job breaks."""
+    """Index in the request -> the rule that the job breaks."""
     request_ids: Sequence[str]
     """One for each job of the request."""
 
@@ -67,8 +67,8 @@ class JobReader:
 
     def add(self, request: pb.PredictRequest) -> None:
         """Reads one job. A job without `submit_time` is submitted when the first of these came."""
-        place = len(self._request_ids)
-        if not place:
+        index = len(self._request_ids)
+        if not index:
             self._now = self._clock()
         request_id = request.request_id
         row = _row(request, self._now)
@@ -77,7 +77,7 @@ class JobReader:
             check_job(row, partial=request.partial)
             _check_question(row)
         except InvalidJobError as error:
-            self._errors[place] = _shortened(error)
+            self._errors[index] = _shortened(error)
             request_id = request_id if _ID_RULE.admits(request_id) else ""
         else:
             self._rows.append(row)
@@ -121,13 +121,13 @@ def decode_many(
     request_ids = [request.request_id for request in requests]
     partial = np.fromiter((request.partial for request in requests), np.bool_, len(requests))
     broken = _broken(jobs, partial)
-    for place, request_id in enumerate(request_ids):
+    for index, request_id in enumerate(request_ids):
         if not _ID_RULE.admits(request_id):
-            broken[place] = InvalidJobError(_ID_RULE.field, request_id, _ID_RULE.text)
-            request_ids[place] = ""
-    for place, error in _broken_questions(jobs).items():
-        broken.setdefault(place, error)
-    errors = {place: _shortened(error) for place, error in broken.items()}
+            broken[index] = InvalidJobError(_ID_RULE.field, request_id, _ID_RULE.text)
+            request_ids[index] = ""
+    for index, error in _broken_questions(jobs).items():
+        broken.setdefault(index, error)
+    errors = {index: _shortened(error) for index, error in broken.items()}
     if errors:
         jobs = jobs[np.delete(np.arange(len(jobs)), list(errors))]
     return Jobs(asked_frame(jobs), errors, request_ids)
@@ -143,8 +143,8 @@ def encode_answers(jobs: Jobs[list[Row]], parts: Parts) -> list[bytes]:
     """The answers for all jobs of a stream's chunk; `parts` are those of the valid ones."""
     found = chain.from_iterable(map(_answers_of, parts))
     answers = []
-    for place, request_id in enumerate(jobs.request_ids):
-        invalid = jobs.errors.get(place)
+    for index, request_id in enumerate(jobs.request_ids):
+        invalid = jobs.errors.get(index)
         one = next(found) if invalid is None else _invalid_answer(invalid)
         if isinstance(one, pb.ItemError):
             refused = pb.PredictResponse(request_id=request_id, error=one)
@@ -166,24 +166,24 @@ def encode_batch(
     answer is made job by job, in slices, and no step keeps the GIL for long.
     """
     pieces, failed = [b""] * len(jobs), len(jobs.errors)
-    for place, invalid in jobs.errors.items():
-        pieces[place] = _error_bytes(jobs.request_ids[place], _invalid_answer(invalid))
-    places = [place for place in range(len(jobs)) if place not in jobs.errors]
+    for index, invalid in jobs.errors.items():
+        pieces[index] = _error_bytes(jobs.request_ids[index], _invalid_answer(invalid))
+    indices = [index for index in range(len(jobs)) if index not in jobs.errors]
     for part in parts:
-        where = places[part.rows.start : part.rows.stop]
+        where = indices[part.rows.start : part.rows.stop]
         if isinstance(part, Failed):
             failed += len(where)
             error = _failed_answer(part)
-            for place in where:
-                pieces[place] = _error_bytes(jobs.request_ids[place], error)
+            for index in where:
+                pieces[index] = _error_bytes(jobs.request_ids[index], error)
             continue
         predictions = part.own
         for start in range(0, len(where), _SLICE_ROWS):
             some = where[start : start + _SLICE_ROWS]
-            ids = [jobs.request_ids[place] for place in some]
+            ids = [jobs.request_ids[index] for index in some]
             answers = predictions.part(start, start + len(some))
-            for place, piece in zip(some, answers_bytes(answers, ids), strict=True):
-                pieces[place] = piece
+            for index, piece in zip(some, answers_bytes(answers, ids), strict=True):
+                pieces[index] = piece
     rest = pb.PredictBatchResponse(batch_id=batch_id, model_version=model_version, failed=failed)
     return b"".join((*pieces, rest.SerializeToString()))
 
@@ -283,28 +283,28 @@ def _questions(requests: Sequence[pb.PredictRequest]) -> dict[str, list[Any]]:
 
 
 def _broken_questions(jobs: pl.DataFrame) -> dict[int, InvalidJobError]:
-    """Place -> the rule that a question breaks (`_check_question`)."""
+    """Index -> the rule that a question breaks (`_check_question`)."""
     asked = pl.any_horizontal(pl.col(*ASKED_SCHEMA).is_not_null())
-    places = jobs.select(asked.arg_true()).to_series().to_list()
-    rows = jobs.select("submit_time", *ASKED_SCHEMA)[places].iter_rows(named=True)
+    indices = jobs.select(asked.arg_true()).to_series().to_list()
+    rows = jobs.select("submit_time", *ASKED_SCHEMA)[indices].iter_rows(named=True)
     broken: dict[int, InvalidJobError] = {}
-    for place, row in zip(places, rows, strict=True):
+    for index, row in zip(indices, rows, strict=True):
         try:
             _check_question(row)
         except InvalidJobError as error:
-            broken[place] = error
+            broken[index] = error
     return broken
 
 
 def _broken(jobs: pl.DataFrame, partial: NDArray[np.bool_]) -> dict[int, InvalidJobError]:
-    """Place -> the rule that a job breaks, of jobs that are `partial` or not."""
+    """Index -> the rule that a job breaks, of jobs that are `partial` or not."""
     broken: dict[int, InvalidJobError] = {}
     for kind in (False, True):
-        places = np.flatnonzero(partial == kind)
-        if len(places):
-            some = jobs if len(places) == len(jobs) else jobs[places]
+        indices = np.flatnonzero(partial == kind)
+        if len(indices):
+            some = jobs if len(indices) == len(jobs) else jobs[indices]
             found = invalid_jobs(some, partial=kind)
-            broken |= {int(places[row]): error for row, error in found.items()}
+            broken |= {int(indices[row]): error for row, error in found.items()}
     return broken
 
 

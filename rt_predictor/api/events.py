@@ -71,7 +71,7 @@ class Events:
     valid: pl.DataFrame
     """With the columns of `EVENT_SCHEMA`"""
     errors: Mapping[int, InvalidJobError]
-    """Place among all -> the rule that is broken"""
+    """Index among all -> the rule that is broken"""
     invalid_kinds: Mapping[str, int]
     """Kind -> how many of those that are not valid"""
     unknown_states: Sequence[str] = ()
@@ -197,13 +197,13 @@ class EventTally(Generic[_Response]):
         new = [word for word in events.unknown_states if word not in answer.unknown_states]
         answer.unknown_states.extend(new[: MAX_WORDS - len(answer.unknown_states)])
         room = MAX_ERRORS - len(answer.errors)
-        for place, error in sorted(events.errors.items())[:room]:
+        for index, error in sorted(events.errors.items())[:room]:
             status = status_of(error)
             answer.errors.add(
                 code=status.number,
                 message=status.message,
                 field=error.field,
-                index=self._seen + place,
+                index=self._seen + index,
             )
         self._seen += len(events)
 

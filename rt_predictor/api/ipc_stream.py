@@ -72,7 +72,7 @@ class _Column:
 class _Message:
     """One message of a stream: its header, and where its body begins and ends."""
 
-    place: int
+    position: int
     kind: int
     header: "_Table"
     start: int
@@ -98,51 +98,52 @@ def check_stream(stream: bytes, *, max_rows: int, max_rows_setting: str) -> None
     rows = 0
     for message in messages:
         if message.kind != _RECORD_BATCH:
-            raise _malformed(message.place, f"{_what(message.kind)} are not taken")
+            raise _malformed(message.position, f"{_what(message.kind)} are not taken")
         try:
             rows += _batch_rows(stream, message, columns)
         except (struct.error, OverflowError, ValueError) as error:
-            raise _malformed(message.place, "the header of the record batch is damaged") from error
+            problem = "the header of the record batch is damaged"
+            raise _malformed(message.position, problem) from error
         if rows > max_rows:
             raise TooLargeError("the number of jobs,", rows, max_rows, max_rows_setting)
 
 
 def _messages(stream: bytes) -> Iterator[_Message]:
     """The messages in order; the first one is the schema."""
-    place, first = 0, True
-    while place < len(stream) or first:
-        message = _message(stream, place)
+    position, first = 0, True
+    while position < len(stream) or first:
+        message = _message(stream, position)
         if message is None:
             break
         if first != (message.kind == _SCHEMA):
             wanted = "the schema must come first" if first else "the schema comes twice"
-            raise _malformed(place, wanted)
+            raise _malformed(position, wanted)
         yield message
-        place, first = message.end, False
+        position, first = message.end, False
     if first:
         raise _malformed(0, "it ends before the schema")
 
 
-def _message(stream: bytes, place: int) -> _Message | None:
-    """The message at a place; None at the mark that ends a stream."""
-    if stream[place : place + 4] != _CONTINUATION:
-        raise _malformed(place, "a message must begin with ff ff ff ff")
+def _message(stream: bytes, position: int) -> _Message | None:
+    """The message at a position; None at the mark that ends a stream."""
+    if stream[position : position + 4] != _CONTINUATION:
+        raise _malformed(position, "a message must begin with ff ff ff ff")
     try:
-        (size,) = struct.unpack_from("<i", stream, place + 4)
+        (size,) = struct.unpack_from("<i", stream, position + 4)
         if not size:
             return None
-        start = place + 8 + size
+        start = position + 8 + size
         if size < 0 or start > len(stream) or size % _ALIGNMENT:
-            raise _malformed(place, f"a header of {size} bytes does not fit")
-        table = _Table.root(stream, place + 8)
+            raise _malformed(position, f"a header of {size} bytes does not fit")
+        table = _Table.root(stream, position + 8)
         body_bytes = table.number(3, "<q")
         header = table.table(2)
         kind = table.number(1, "<B")
     except (struct.error, OverflowError) as error:
-        raise _malformed(place, "the header of the message is damaged") from error
+        raise _malformed(position, "the header of the message is damaged") from error
     if header is None or not 0 <= body_bytes <= len(stream) - start:
-        raise _malformed(place, f"a body of {body_bytes} bytes does not fit")
-    return _Message(place, kind, header, start, start + body_bytes)
+        raise _malformed(position, f"a body of {body_bytes} bytes does not fit")
+    return _Message(position, kind, header, start, start + body_bytes)
 
 
 def _columns(message: _Message) -> list[_Column]:
@@ -153,7 +154,7 @@ def _columns(message: _Message) -> list[_Column]:
             for field in fields
         ]
     except (struct.error, OverflowError, UnicodeDecodeError) as error:
-        raise _malformed(message.place, "the schema is damaged") from error
+        raise _malformed(message.position, "the schema is damaged") from error
     names = [column.name for column in columns]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -166,23 +167,23 @@ def _batch_rows(stream: bytes, message: _Message, columns: list[_Column]) -> int
     header = message.header
     rows: int = header.number(0, "<q")
     if header.table(3) is not None:
-        raise _malformed(message.place, "compression is not taken: send it uncompressed")
+        raise _malformed(message.position, "compression is not taken: send it uncompressed")
     lengths = [length for length, _ in header.pairs(1)]
     if len(lengths) != len(columns) or any(length != rows for length in lengths) or rows < 0:
-        raise _malformed(message.place, f"not every column has the {rows} rows of its batch")
+        raise _malformed(message.position, f"not every column has the {rows} rows of its batch")
     buffers = header.pairs(2)
     body_bytes = message.end - message.start
     if any(start < 0 or size < 0 or start + size > body_bytes for start, size in buffers):
-        raise _malformed(message.place, "a buffer lies outside the body")
+        raise _malformed(message.position, "a buffer lies outside the body")
     text_buffers = iter(header.numbers(4, "<q"))
-    place = 0
+    position = 0
     for column in columns:
         if column.type_number == _UTF8_VIEW and rows:
-            _check_views(stream, message, rows, buffers[place : place + 2])
-            place += next(text_buffers, 0)
-        place += _BUFFERS[column.type_number]
-    if place != len(buffers):
-        raise _malformed(message.place, f"{len(buffers)} buffers, expected {place}")
+            _check_views(stream, message, rows, buffers[position : position + 2])
+            position += next(text_buffers, 0)
+        position += _BUFFERS[column.type_number]
+    if position != len(buffers):
+        raise _malformed(message.position, f"{len(buffers)} buffers, expected {position}")
     return rows
 
 
@@ -191,7 +192,7 @@ def _check_views(
 ) -> None:
     """Many views may point at one large text, and a decoder looks through it for each of them."""
     if len(buffers) < 2 or buffers[1][1] < rows * _VIEW_BYTES:
-        raise _malformed(message.place, "a buffer is too small for its rows")
+        raise _malformed(message.position, "a buffer is too small for its rows")
     start = message.start + buffers[1][0]
     views = np.frombuffer(stream, "<i4", rows * _VIEW_BYTES // 4, start)
     total = int(views[:: _VIEW_BYTES // 4].astype(np.int64).clip(min=0).sum())
@@ -205,32 +206,32 @@ def _what(kind: int) -> str:
     return _OTHER_MESSAGES.get(kind, f"messages of kind {kind}")
 
 
-def _malformed(place: int, problem: str) -> InvalidRequestError:
+def _malformed(position: int, problem: str) -> InvalidRequestError:
     return InvalidRequestError(
-        f"jobs: not an Arrow IPC stream that is taken: byte {place}: {problem}"
+        f"jobs: not an Arrow IPC stream that is taken: byte {position}: {problem}"
     )
 
 
 class _Table:
     """A FlatBuffers table. Reading outside the bytes raises struct.error."""
 
-    def __init__(self, data: bytes, place: int) -> None:
+    def __init__(self, data: bytes, position: int) -> None:
         self._data = data
-        self._place = place
-        (back,) = struct.unpack_from("<i", data, place)
-        self._slots = _at_least_0(place - back)
+        self._position = position
+        (back,) = struct.unpack_from("<i", data, position)
+        self._slots = _at_least_0(position - back)
         (self._slots_bytes,) = struct.unpack_from("<H", data, self._slots)
 
     @classmethod
-    def root(cls, data: bytes, place: int) -> "_Table":
+    def root(cls, data: bytes, position: int) -> "_Table":
         """The table that a header begins with."""
-        (offset,) = struct.unpack_from("<I", data, place)
-        return cls(data, place + offset)
+        (offset,) = struct.unpack_from("<I", data, position)
+        return cls(data, position + offset)
 
     def number(self, field: int, code: str) -> int:
         """A number; 0 where it is left out."""
-        place = self._field(field)
-        return 0 if place is None else int(struct.unpack_from(code, self._data, place)[0])
+        position = self._field(field)
+        return 0 if position is None else int(struct.unpack_from(code, self._data, position)[0])
 
     def text(self, field: int) -> str:
         """A text; "" where it is left out."""
@@ -239,8 +240,8 @@ class _Table:
 
     def table(self, field: int) -> "_Table | None":
         """A table."""
-        place = self._field(field)
-        return None if place is None else _Table(self._data, self._follow(place))
+        position = self._field(field)
+        return None if position is None else _Table(self._data, self._follow(position))
 
     def tables(self, field: int) -> "list[_Table]":
         """A vector of tables."""
@@ -263,26 +264,26 @@ class _Table:
         if slot + 2 > self._slots_bytes:
             return None
         (offset,) = struct.unpack_from("<H", self._data, self._slots + slot)
-        return self._place + offset if offset else None
+        return self._position + offset if offset else None
 
-    def _follow(self, place: int) -> int:
-        (offset,) = struct.unpack_from("<I", self._data, place)
-        return place + int(offset)
+    def _follow(self, position: int) -> int:
+        (offset,) = struct.unpack_from("<I", self._data, position)
+        return position + int(offset)
 
     def _vector(self, field: int, item_bytes: int) -> tuple[int, int]:
         """Where a vector's items begin, and how many there are."""
-        place = self._field(field)
-        if place is None:
+        position = self._field(field)
+        if position is None:
             return 0, 0
-        start = self._follow(place)
+        start = self._follow(position)
         (count,) = struct.unpack_from("<I", self._data, start)
         if start + 4 + count * item_bytes > len(self._data):
             raise struct.error("a vector is longer than the data")
         return start + 4, count
 
 
-def _at_least_0(place: int) -> int:
-    """`unpack_from` would count a negative place from the end."""
-    if place < 0:
-        raise struct.error("a place before the data")
-    return place
+def _at_least_0(position: int) -> int:
+    """`unpack_from` would count a negative position from the end."""
+    if position < 0:
+        raise struct.error("a position before the data")
+    return position

@@ -56,7 +56,7 @@ _SWITCH_S = 0.0005
 """How long a thread with a large batch may keep the interpreter from the event loop."""
 _KEEPALIVE_MS = 60_000
 _KEEPALIVE_TIMEOUT_MS = 20_000
-"""A client that vanished without a word gives its place back after these two."""
+"""The connection of a client that vanished without a word is closed after these two."""
 _LEAST_PING_INTERVAL_MS = 10_000
 _BYTES_PER_MB = 1024 * 1024
 _MAX_SOCKET_PATH_BYTES = 107

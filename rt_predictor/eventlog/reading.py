@@ -19,7 +19,7 @@ _POSITION = "position"
 _ALL = (1 << 63) - 1
 """The largest integer of SQLite."""
 _DOUBT = -2
-"""Place of the reason of quarantine in a row."""
+"""Column of the reason of quarantine in a row."""
 _READ_SCHEMA: Mapping[str, type[pl.DataType]] = {_POSITION: pl.Int64, **EVENT_SCHEMA}
 
 

@@ -89,10 +89,10 @@ _COMPARED: Final[dict[str, tuple[str, str]]] = {
 differences, flags are equalities."""
 
 
-def _places() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _indices() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return where both sides of `_COMPARED` stand in the one array: [features * SLOTS] each."""
     elapsed = SLOTS * len(COLUMNS)
-    asked = {name: elapsed + RUNNING_SLOTS + place for place, name in enumerate(_OF_ASKED)}
+    asked = {name: elapsed + RUNNING_SLOTS + index for index, name in enumerate(_OF_ASKED)}
     of_tokens = np.arange(elapsed).reshape(SLOTS, len(COLUMNS))
     of_tokens[FINISHED_SLOTS:, COLUMN["log_runtime"]] = elapsed + np.arange(RUNNING_SLOTS)
     theirs = [of_tokens[:, COLUMN[column]] for column, _ in _COMPARED.values()]
@@ -103,7 +103,7 @@ def _places() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.concatenate(theirs), np.concatenate(others)
 
 
-_THEIRS, _OTHERS = _places()
+_THEIRS, _OTHERS = _indices()
 _FEATURES = [feature.name for feature in TOKEN_FEATURES]
 _FIRST = TOKEN_ROW * SLOTS
 
@@ -126,7 +126,7 @@ _ROUND_S = [seconds for _, seconds in ROUND]
 _SITE_RUNTIME = SITE_FIGURES.index("site_log_runtime")
 _FIRST_RULE = len(TOKEN_KINDS) + len(IN_FLIGHT)
 _RULES = slice(_FIRST_RULE, _FIRST_RULE + len(PROPOSALS))
-_RULE = {rule.name: 2 * SLOTS + _FIRST_RULE + place for place, rule in enumerate(PROPOSALS)}
+_RULE = {rule.name: 2 * SLOTS + _FIRST_RULE + index for index, rule in enumerate(PROPOSALS)}
 _NOT_RUNNING: Float = np.full(RUNNING_SLOTS, np.nan, dtype=np.float32)
 _AT_LEAST_ONE = [scalar(max(count, 1)) for count in range(SLOTS + 1)]
 _ZERO, _ONE, _THIRD = scalar(0), scalar(1), scalar(1 / 3)
@@ -172,7 +172,7 @@ def assemble_one(
     own = matrix.reshape(1, ROWS, SLOTS)[:, TOKEN_ROW:, _OWN]
     habits = np.add.reduce(own, axis=2)
     habits /= _AT_LEAST_ONE[counts[0]]
-    watched = [in_flight[place] for place in _WATCHED]
+    watched = [in_flight[index] for index in _WATCHED]
     known = [not isnan(value) for value in (*watched, *runtimes_s)]
     own_and_history = (*habits[0].tolist(), *logs[2 * SLOTS :].tolist())
     quantities = [*request.quantities, *own_and_history, *known]

@@ -60,7 +60,7 @@ SPREADS: tuple[tuple[str, str, str], ...] = (
     ("request_least", "same_request", "least"),
     ("request_most", "same_request", "most"),
 )
-"""Runtimes that say how regular the last eight are: name, kind of tokens, place in their order."""
+"""Runtimes that say how regular the last eight are: name, kind of tokens, index in their order."""
 
 _ORDER = ("least", "lower quartile", "upper quartile", "most")
 _SPREAD_OF = ("own", "same_request")
@@ -99,11 +99,11 @@ def _places_of_windows() -> NDArray[np.intp]:
     """Return which of the flat columns of all tokens the windows hold."""
     width = len(COLUMNS)
     none = FINISHED_SLOTS * width + _RUNTIME  # that of a running job
-    places = np.full((_WINDOWS, _WIDTH), none, dtype=np.intp)
-    for row, (kind, jobs) in zip(places, _KINDS, strict=True):
+    indices = np.full((_WINDOWS, _WIDTH), none, dtype=np.intp)
+    for row, (kind, jobs) in zip(indices, _KINDS, strict=True):
         slots = np.arange(SLOTS)[slots_of(kind)][:jobs]
         row[: len(slots)] = slots * width + _RUNTIME
-    return places.ravel()
+    return indices.ravel()
 
 
 def _places_in_order() -> NDArray[np.intp]:
@@ -144,9 +144,9 @@ def propose(columns: Float, used: Float, log_limit: Float, limit_s: Float) -> Pr
     known = np.equal(windows, windows)
     count = np.bitwise_count(known.view(np.uint64))[:, :, 0]  # a window is eight bytes of 0 or 1
     windows.sort(axis=2)  # NaN comes last
-    places = _IN_ORDER.take(count, axis=0)
-    places += _STARTS[:jobs]
-    found: Float = windows.reshape(-1).take(places)
+    indices = _IN_ORDER.take(count, axis=0)
+    indices += _STARTS[:jobs]
+    found: Float = windows.reshape(-1).take(indices)
     runtimes_s: Float = found[:, :rules, 0] + found[:, :rules, 1]
     runtimes_s *= _HALF
     ratio = runtimes_s[:, _RATIO]

@@ -42,7 +42,7 @@ _last = [_Last(np.empty((0, 0, 0), np.float32), np.empty((0, 0), np.float32))]
 def site_figures(site_columns: Float) -> Float:
     """Return the figures of s sets of jobs: [s, len(SITE_FIGURES)], NaN where nothing is known.
 
-    site_columns: [s, SITE_SLOTS, len(COLUMNS)], NaN in empty places.
+    site_columns: [s, SITE_SLOTS, len(COLUMNS)], NaN in empty slots.
     """
     if len(site_columns) != 1:
         return _figures(site_columns)

@@ -11,7 +11,7 @@ from rt_predictor.history.columns import Float
 from rt_predictor.history.token_keys import NO_KEY, TokenKey
 from rt_predictor.history.value_ids import Ids
 
-NO_PLACE = -1
+NO_POSITION = -1
 """Stands where no job is."""
 
 FAR: Float = np.array(1e9, dtype=np.float32)
@@ -39,16 +39,16 @@ class Traits(NamedTuple):
 def choose(
     keys: Sequence[TokenKey], windows: Places, of: NDArray[np.intp], jobs: Traits, asked: Traits
 ) -> list[Places]:
-    """Return the places of the jobs that are taken: of each key [n, key.slots].
+    """Return the positions of the jobs that are taken: of each key [n, key.slots].
 
-    `NO_PLACE` stands where none is.
+    `NO_POSITION` stands where none is.
 
     Args:
         keys: [k] say which are; all look through `WALKED` jobs.
-        windows: [g, WALKED] the last jobs under keys, the latest first: places in `jobs`;
-            `NO_PLACE` where there is none.
+        windows: [g, WALKED] the last jobs under keys, the latest first: positions in `jobs`;
+            `NO_POSITION` where there is none.
         of: [k, n] the window of each asked job.
-        jobs: all jobs that places speak of.
+        jobs: all jobs that positions speak of.
         asked: [n] the asked jobs.
     """
     theirs = Traits(jobs.users.take(windows), jobs.log_limits[windows])
@@ -77,7 +77,7 @@ def _chosen(
     slots = max(key.slots for key in keys)
     flat = apart.reshape(of.size, windows.shape[1])
     taken = _least(windows, of.reshape(-1), flat, slots).reshape(*of.shape, slots)
-    return [taken[place, :, : key.slots] for place, key in enumerate(keys)]
+    return [taken[number, :, : key.slots] for number, key in enumerate(keys)]
 
 
 def _apart_of_many(theirs: Float, of: NDArray[np.intp], own: Float) -> Float:
@@ -93,7 +93,7 @@ def _apart_of_many(theirs: Float, of: NDArray[np.intp], own: Float) -> Float:
 
 
 def _least(windows: Places, of: NDArray[np.intp], apart: Float, slots: int) -> Places:
-    """Return the places that are least apart, of equal ones the first: [m, slots].
+    """Return the positions that are least apart, of equal ones the first: [m, slots].
 
     apart: [m, w] infinite for those that are not to be taken; is overwritten.
     """
@@ -103,7 +103,7 @@ def _least(windows: Places, of: NDArray[np.intp], apart: Float, slots: int) -> P
         columns = apart.argsort(axis=1, kind="stable")[:, :slots]
         found: Places = flat.take(columns + first[:, None])
         far = np.isinf(apart.reshape(-1).take(columns + lines[:, None]))
-        np.copyto(found, NO_PLACE, where=far)
+        np.copyto(found, NO_POSITION, where=far)
         return found
     # Of many the least is found so many times: to sort all costs more.
     taken = np.empty((len(of), slots), dtype=windows.dtype)
@@ -111,15 +111,15 @@ def _least(windows: Places, of: NDArray[np.intp], apart: Float, slots: int) -> P
     for slot in range(slots):
         column = apart.argmin(axis=1)
         there = lines + column
-        places = flat.take(first + column)
-        np.copyto(places, NO_PLACE, where=np.isinf(distances.take(there)))
-        taken[:, slot] = places
+        positions = flat.take(first + column)
+        np.copyto(positions, NO_POSITION, where=np.isinf(distances.take(there)))
+        taken[:, slot] = positions
         distances[there] = np.inf
     return taken
 
 
 def nearest_of_one(log_limits: Float, own: Float) -> NDArray[np.intp]:
-    """Return the places of the nearest limits of [w], the nearest first: [w], as `choose`.
+    """Return the positions of the nearest limits of [w], the nearest first: [w], as `choose`.
 
     own: [1] the limit that is asked for.
     """

@@ -55,7 +55,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
 """Columns of a job, all float32: name, unit, what it says. A number that is missing is NaN, a code
 that is missing 0."""
 
-COLUMN: Mapping[str, int] = {name: place for place, (name, _, _) in enumerate(COLUMNS)}
+COLUMN: Mapping[str, int] = {name: column for column, (name, _, _) in enumerate(COLUMNS)}
 
 RUNTIMES, STATE = slice(COLUMN["runtime_s"], COLUMN["log_limit"]), COLUMN["state"]
 """Columns that are known once a job has ended."""
@@ -90,7 +90,7 @@ _CODE_FIELDS = ("partition", "qos", "account", "user", "job_name", "gpu_type", _
 _LOGS = slice(REQUEST.start, REQUEST.start + len(_LOG_FIELDS))
 _LOG1PS = slice(_LOGS.stop, _LOGS.stop + len(_LOG1P_FIELDS))
 _FIRST_CODE = COLUMN["partition_id"]
-_CODE_PLACES = {name: place for place, name in enumerate(_CODE_FIELDS, _FIRST_CODE)}
+_CODE_PLACES = {name: column for column, name in enumerate(_CODE_FIELDS, _FIRST_CODE)}
 _ID_FIELDS = tuple(sorted({*KEY_FIELDS, "processors_req", "time_req"}))
 _MASK = 2**64 - 1
 _REQUEST_FACTORS = tuple(hash_bytes(name) | 1 for name in (b"request/cores", b"request/limit"))
@@ -230,8 +230,8 @@ def _requests(jobs: pl.DataFrame) -> tuple[Float, Ids]:
     request = ids["processors_req"] * cores + ids["time_req"] * limit
     columns[:, _FIRST_CODE : COLUMN["request_id"]] = NO_CODE
     codes = codes_of(np.array([*(ids[name] for name in told), request]))
-    for place, code in zip((*told.values(), COLUMN["request_id"]), codes, strict=True):
-        columns[:, place] = code
+    for column, code in zip((*told.values(), COLUMN["request_id"]), codes, strict=True):
+        columns[:, column] = code
     return columns, key_ids_of_all(ids)
 
 

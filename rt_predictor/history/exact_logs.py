@@ -46,6 +46,6 @@ def _rounded(
     found = logs.astype(np.float32)
     unsure = (logs * (1 - _NEAR)).astype(np.float32) != (logs * (1 + _NEAR)).astype(np.float32)
     unsure &= allowed
-    for place in np.flatnonzero(unsure).tolist():
-        found.flat[place] = one(values.item(place))
+    for index in np.flatnonzero(unsure).tolist():
+        found.flat[index] = one(values.item(index))
     return found

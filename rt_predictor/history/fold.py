@@ -2,7 +2,7 @@
 
 What is folded depends on the log alone, not on the pieces in which it was read: every worker, and
 a worker before and after its restart, knows the same. An ended job is learned from as of its submit
-time, by the events at earlier places of the log.
+time, by the events before it in the log.
 """
 
 from collections.abc import Callable, Iterator
@@ -71,9 +71,9 @@ class Fold:
             part = events.part(piece)
             self.store.add(part, sources[piece])
             self.names.add(part)
-            places = np.flatnonzero(ended[piece])
-            for first in range(0, len(places), _LEARNED_JOBS):
-                rows = places[first : first + _LEARNED_JOBS]
+            indices = np.flatnonzero(ended[piece])
+            for first in range(0, len(indices), _LEARNED_JOBS):
+                rows = indices[first : first + _LEARNED_JOBS]
                 jobs = part.part(rows)
                 tokens = self.store.tokens_of(jobs, jobs.submit_s)
                 self.learned.learn(
@@ -116,11 +116,11 @@ def _pieces(
     from_s = np.where(started, events.start_s, np.where(is_end, events.end_s, never)).tolist()
     learned_s = np.where(ended, events.submit_s, -never).tolist()
     start, latest_s = 0, -never
-    for place, (after, from_, submit) in enumerate(zip(after_s, from_s, learned_s, strict=True)):
+    for index, (after, from_, submit) in enumerate(zip(after_s, from_s, learned_s, strict=True)):
         too_early = after < latest_s or from_ <= latest_s
-        if place > start and (too_early or is_eviction_due(arrived + place)):
-            yield slice(start, place)
-            start, latest_s = place, -never
+        if index > start and (too_early or is_eviction_due(arrived + index)):
+            yield slice(start, index)
+            start, latest_s = index, -never
         latest_s = max(latest_s, submit)
     if len(ended):
         yield slice(start, len(ended))

@@ -80,20 +80,20 @@ def are_others(jobs: Open, submit_s: Times, start_s: Times, at_s: Times) -> NDAr
         at_s: [m] when each is asked for.
     """
     others = np.ones(len(jobs.asked), dtype=np.bool_)
-    places = np.flatnonzero(jobs.alike & (jobs.submit_s == submit_s[jobs.asked]))
-    if not len(places):
+    indices = np.flatnonzero(jobs.alike & (jobs.submit_s == submit_s[jobs.asked]))
+    if not len(indices):
         return others
-    asked = jobs.asked[places]
+    asked = jobs.asked[indices]
     theirs_s, own_s = (
         np.where(times_s <= at_s[asked], times_s, np.nan)
-        for times_s in (jobs.start_s[places], start_s[asked])
+        for times_s in (jobs.start_s[indices], start_s[asked])
     )
     apart_s = np.abs(theirs_s - own_s)
     apart_s[np.isnan(apart_s)] = np.inf
     apart_s[np.isnan(theirs_s) & np.isnan(own_s)] = 0
     order = np.lexsort((apart_s, asked))
     nearest = order[np.unique(asked[order], return_index=True)[1]]
-    others[places[nearest]] = False
+    others[indices[nearest]] = False
     return others
 
 
@@ -119,7 +119,7 @@ def in_flight(jobs: Open, at_s: Times) -> tuple[Float, NDArray[np.intp]]:
     owners = jobs.asked[runs]
     elapsed_s = then_s[runs] - jobs.start_s[runs]
     alike = jobs.alike[runs]
-    # Of several values for one place the last stays: that of the job that has run longest.
+    # Of several values for one index the last stays: that of the job that has run longest.
     figures[owners[alike], _ELAPSED_ALIKE] = elapsed_s[alike]
     figures[owners, _ELAPSED] = elapsed_s
     rank = np.arange(len(runs)) - owners.searchsorted(owners)

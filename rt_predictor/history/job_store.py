@@ -33,12 +33,12 @@ from rt_predictor.history.live_jobs import LiveJobs
 from rt_predictor.history.row_search import (
     rows_of_many,
     rows_of_one,
-    site_place,
+    site_index,
     site_rows,
 )
 from rt_predictor.history.token_keys import SITE_SLOTS, slots_of
 from rt_predictor.history.value_ids import Ids
-from rt_predictor.history.windows import site_places
+from rt_predictor.history.windows import site_indices
 
 EVICTION_EVERY = 1 << 13
 """Events between two looks at the limits."""
@@ -126,8 +126,8 @@ class JobStore:
             live.jobs = roomy
         for first in range(0, count, _TOGETHER):
             with self._lock:
-                for place in range(first, min(first + _TOGETHER, count)):
-                    live.apply(events, place)
+                for index in range(first, min(first + _TOGETHER, count)):
+                    live.apply(events, index)
             if self._somebody_waits:
                 self._somebody_waits = False
                 time.sleep(_WAY_S)
@@ -163,11 +163,11 @@ class JobStore:
         try:
             live = self._live
             rows, figures = rows_of_one(live, asked, at_s)
-            place = site_place(live, at_s)
-            site_key = live, len(live.site), live.site_changes, place
+            index = site_index(live, at_s)
+            site_key = live, len(live.site), live.site_changes, index
             known = live.jobs.rows
             if self._site_key != site_key:
-                numbers = np.array(site_rows(live, place), dtype=np.int32)[None]
+                numbers = np.array(site_rows(live, index), dtype=np.int32)[None]
                 self._site = numbers, known.columns.take(numbers, axis=0)
                 self._site_key = site_key
             site_answer = self._site
@@ -191,8 +191,8 @@ class JobStore:
         try:
             live = self._live
             rows, queued = rows_of_many(live, asked, at_s)
-            places, site_of = _distinct(site_places(live, at_s))
-            sites = [site_rows(live, place) for place in places.tolist()]
+            indices, site_of = _distinct(site_indices(live, at_s))
+            sites = [site_rows(live, index) for index in indices.tolist()]
             known = live.jobs.rows
         finally:
             self._lock.release()
@@ -246,11 +246,11 @@ def _room(present: int, most: int) -> int:
     return present if present <= most else max(int(most * (1 - EVICTED_SHARE)), 1)
 
 
-def _distinct(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Return the distinct ones of n places, and which of them each is; mostly all are the same."""
-    if len(places) and (places == places[0]).all():
-        return places[:1], np.zeros(len(places), dtype=np.intp)
-    return np.unique(places, return_inverse=True)
+def _distinct(indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return the distinct ones of n indices, and which of them each is; mostly all are the same."""
+    if len(indices) and (indices == indices[0]).all():
+        return indices[:1], np.zeros(len(indices), dtype=np.intp)
+    return np.unique(indices, return_inverse=True)
 
 
 def _request_bits(columns: Float) -> NDArray[np.uint32]:

@@ -24,12 +24,12 @@ def kept_rows(arrays: Arrays, lists: ListArrays, max_jobs: int, max_keys: int) -
         max_keys: keys that may stay; one stays with any of its jobs.
     """
     order = _by_share(arrays)
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
     stop = min(max_jobs, len(order))
     if len(lists.ids) > max_keys:
-        # A key is there from the place on at which the first of its jobs stands.
-        first = np.minimum.reduceat(place[lists.rows], lists.starts[:-1])
+        # A key is there from the rank on at which the first of its jobs stands.
+        first = np.minimum.reduceat(rank[lists.rows], lists.starts[:-1])
         stop = min(stop, int(np.partition(first, max_keys)[max_keys]))
     return np.sort(order[:stop])
 

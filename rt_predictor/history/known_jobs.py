@@ -147,46 +147,46 @@ class KnownJobs:
         ended = self.told[row] & Told.ENDED and self.end[row] > self.submit[row]
         return bool(ended and self._columns[row, _RUNTIME] > 0)
 
-    def append(self, events: Events, place: int) -> int:
+    def append(self, events: Events, index: int) -> int:
         """Takes a job in that an event is the first to tell of. Returns its row."""
-        row, told = self.count, events.told[place]
-        self.submit[row] = events.submit_s[place]
-        self.start[row] = events.start_s[place] if told & _STARTED else nan
-        self.end[row] = events.end_s[place] if told & _ENDED else nan
+        row, told = self.count, events.told[index]
+        self.submit[row] = events.submit_s[index]
+        self.start[row] = events.start_s[index] if told & _STARTED else nan
+        self.end[row] = events.end_s[index] if told & _ENDED else nan
         self.since[row] = (self.submit if told & _SUBMITTED else self.start)[row]
-        self.patience[row] = events.patience_s[place]
-        self.ident[row] = events.ident[place]
-        self.user[row] = events.keys[place][USER]
-        self.source[row] = events.source[place]
-        self.told[row] = told | told << _RANK_SHIFT if events.says_request[place] else told
+        self.patience[row] = events.patience_s[index]
+        self.ident[row] = events.ident[index]
+        self.user[row] = events.keys[index][USER]
+        self.source[row] = events.source[index]
+        self.told[row] = told | told << _RANK_SHIFT if events.says_request[index] else told
         columns = self.rows.columns[row]
-        columns[:] = events.columns[place]
+        columns[:] = events.columns[index]
         if not told & _ENDED:
             columns[RUNTIMES] = NO_JOB[RUNTIMES]
             columns[STATE] = NO_JOB[STATE]
         self.count += 1
         return row
 
-    def take_request(self, row: int, events: Events, place: int) -> None:
+    def take_request(self, row: int, events: Events, index: int) -> None:
         """Takes over what an event says was asked for."""
-        self.rows.columns[row, REQUEST] = events.columns[place, REQUEST]
-        self.patience[row] = events.patience_s[place]
-        self.user[row] = events.keys[place][USER]
-        self.told[row] = self.told[row] & TOLD_ALL | events.told[place] << _RANK_SHIFT
+        self.rows.columns[row, REQUEST] = events.columns[index, REQUEST]
+        self.patience[row] = events.patience_s[index]
+        self.user[row] = events.keys[index][USER]
+        self.told[row] = self.told[row] & TOLD_ALL | events.told[index] << _RANK_SHIFT
 
     def settle_request(self, row: int) -> None:
         """Makes a job keep its request whatever comes."""
         self.told[row] |= int(Told.ENDED) << _RANK_SHIFT
 
-    def take_news(self, row: int, events: Events, place: int) -> None:
+    def take_news(self, row: int, events: Events, index: int) -> None:
         """Takes over what an event tells that was not told before."""
-        news = events.told[place] & ~self.told[row]
+        news = events.told[index] & ~self.told[row]
         if news & _STARTED:
-            self.start[row] = events.start_s[place]
+            self.start[row] = events.start_s[index]
         if news & _ENDED:
-            self.end[row] = events.end_s[place]
-            self.source[row] = events.source[place]
-            self.rows.columns[row, RUNTIMES] = events.columns[place, RUNTIMES]
-            self._columns[row, STATE] = events.columns[place, STATE]
+            self.end[row] = events.end_s[index]
+            self.source[row] = events.source[index]
+            self.rows.columns[row, RUNTIMES] = events.columns[index, RUNTIMES]
+            self._columns[row, STATE] = events.columns[index, STATE]
         told = self.told[row] = self.told[row] | news
         self.since[row] = (self.submit if told & _SUBMITTED else self.start)[row]

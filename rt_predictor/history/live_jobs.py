@@ -18,8 +18,8 @@ from rt_predictor.history.row_index import (
     IdTable,
     ListArrays,
     Order,
-    Place,
     RowLists,
+    SortKey,
     insert_row,
 )
 from rt_predictor.history.token_keys import NO_KEY, queue_id
@@ -52,39 +52,39 @@ class LiveJobs:
         """Return the rows of n jobs by their idents: [n]; `ABSENT` where there is none."""
         return self._by_ident.get_all(idents)
 
-    def apply(self, events: Events, place: int) -> None:
+    def apply(self, events: Events, index: int) -> None:
         """Takes one event in; one that tells nothing new changes nothing."""
-        row = self._by_ident.get(events.ident[place])
+        row = self._by_ident.get(events.ident[index])
         if row == ABSENT:
-            row = self.jobs.append(events, place)
-            self._by_ident.set(events.ident[place], row)
+            row = self.jobs.append(events, index)
+            self._by_ident.set(events.ident[index], row)
             self._enqueue(row)
-            if events.is_token[place]:
+            if events.is_token[index]:
                 self._add_to_site(row)
-                if events.says_request[place]:
-                    self._list(row, events.keys[place])
-        elif events.told[place] & ~self.jobs.told[row]:
-            self._update(row, events, place)
+                if events.says_request[index]:
+                    self._list(row, events.keys[index])
+        elif events.told[index] & ~self.jobs.told[row]:
+            self._update(row, events, index)
 
-    def _update(self, row: int, events: Events, place: int) -> None:
+    def _update(self, row: int, events: Events, index: int) -> None:
         """Takes in what an event tells of a job that is known."""
-        jobs, told = self.jobs, events.told[place]
+        jobs, told = self.jobs, events.told[index]
         key, queued_at = self._queue_key(row), self._queue_place(row)
         ends = told & ~jobs.told[row] & Told.ENDED
-        asks = events.says_request[place] and jobs.ranks_below(row, told)
+        asks = events.says_request[index] and jobs.ranks_below(row, told)
         if asks:
-            jobs.take_request(row, events, place)
-        jobs.take_news(row, events, place)
+            jobs.take_request(row, events, index)
+        jobs.take_news(row, events, index)
         if key != self._queue_key(row) or (key != NO_KEY and queued_at != self._queue_place(row)):
             if key != NO_KEY:
                 self.lists.remove(key, row)
             self._enqueue(row)
-        if ends and events.is_token[place]:
+        if ends and events.is_token[index]:
             self._add_to_site(row)
         if asks and jobs.is_token(row):
             # Under the keys of an event that told of the request, for good.
             jobs.settle_request(row)
-            self._list(row, events.keys[place])
+            self._list(row, events.keys[index])
             self.site_changes += not ends
 
     def _enqueue(self, row: int) -> None:
@@ -96,24 +96,24 @@ class LiveJobs:
 
     def _list(self, row: int, keys: list[int]) -> None:
         """Puts a finished job under its keys."""
-        order, place = Order(self.jobs.end, self._end_place), self._end_place(row)
+        order, sort_key = Order(self.jobs.end, self._end_sort_key), self._end_sort_key(row)
         for key in keys:
             if key != NO_KEY:
-                self.lists.insert(key, row, place, order)
+                self.lists.insert(key, row, sort_key, order)
 
     def _add_to_site(self, row: int) -> None:
         """Puts a finished job among all that have ended."""
-        order = Order(self.jobs.end, self._end_place)
-        insert_row(self.site, row, self._end_place(row), order)
+        order = Order(self.jobs.end, self._end_sort_key)
+        insert_row(self.site, row, self._end_sort_key(row), order)
 
     def _queue_key(self, row: int) -> int:
         """Return under which key a job is queued; `NO_KEY` where it is not."""
         return NO_KEY if isnan(self.jobs.since[row]) else queue_id(self.jobs.user[row])
 
-    def _queue_place(self, row: int) -> Place:
+    def _queue_place(self, row: int) -> SortKey:
         return self.jobs.since[row], self.jobs.ident[row]
 
-    def _end_place(self, row: int) -> Place:
+    def _end_sort_key(self, row: int) -> SortKey:
         jobs = self.jobs
         return jobs.end[row], jobs.submit[row], jobs.ident[row]
 

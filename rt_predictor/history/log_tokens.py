@@ -1,8 +1,8 @@
 """Tokens of a whole log at once: what `JobStore` would say of each job, for training and judging.
 
-Jobs are sorted once in the order of their end, and under each key; the place of an asked job among
-those of its key is one search for key and time together. Answers are row numbers, 4 bytes a slot;
-columns are gathered for those jobs that are wanted.
+Jobs are sorted once in the order of their end, and under each key; the position of an asked job
+among those of its key is one search for key and time together. Answers are row numbers, 4 bytes a
+slot; columns are gathered for those jobs that are wanted.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from rt_predictor.history.asked_tokens import (
     Rows,
     gather,
 )
-from rt_predictor.history.choice import NO_PLACE, Traits, choose
+from rt_predictor.history.choice import NO_POSITION, Traits, choose
 from rt_predictor.history.columns import COLUMN, Float, JobColumns, Times, Told
 from rt_predictor.history.in_flight import IN_FLIGHT, Open, are_others, in_flight, known_since
 from rt_predictor.history.token_keys import (
@@ -38,7 +38,7 @@ from rt_predictor.history.token_keys import (
 )
 from rt_predictor.history.value_ids import Ids
 
-Places = NDArray[np.int64]
+Positions = NDArray[np.int64]
 
 _PIECE = 1 << 11
 """Asked jobs that are answered at a time: bounds memory."""
@@ -54,8 +54,8 @@ class LogTokens:
     """[n, SLOTS] rows of the log's jobs, `NO_ROW` in empty slots"""
     in_flight: Float
     """[n, len(IN_FLIGHT)]"""
-    site_place: Rows
-    """[n] place in `site` of the latest job that stands for the site; -1 where there is none"""
+    site_index: Rows
+    """[n] position in `site` of the latest job that stands for the site; -1 where there is none"""
     site: Rows
     """[s] rows of the jobs that stand for the site, in the order of their end"""
     known: JobRows
@@ -69,8 +69,8 @@ class LogTokens:
 
     def gather(self, asked: NDArray[np.integer] | slice) -> AskedTokens:
         """Return the whole answer for some of the asked jobs."""
-        places, site_of = np.unique(self.site_place[asked].astype(np.int64), return_inverse=True)
-        before, inside = _places_before(places + 1, np.zeros_like(places), SITE_SLOTS)
+        positions, site_of = np.unique(self.site_index[asked].astype(np.int64), return_inverse=True)
+        before, inside = _positions_before(positions + 1, np.zeros_like(positions), SITE_SLOTS)
         site = self.site if len(self.site) else np.full(1, NO_ROW, dtype=np.int32)
         site_rows = np.where(inside, site[before], np.int32(NO_ROW))
         found = Found(
@@ -101,22 +101,22 @@ def log_tokens(
     stops = log.end_s[ended].searchsorted(at_s, side="right")
     says_request = log.says_request()
     asking = Traits(asked.keys[:, USER], asked.columns[:, _LOG_LIMIT])
-    for place, key in enumerate(TOKEN_KEYS):
-        lists = _Lists.of(np.where(says_request, log.keys[:, place], NO_KEY), ended)
+    for number, key in enumerate(TOKEN_KEYS):
+        lists = _Lists.of(np.where(says_request, log.keys[:, number], NO_KEY), ended)
         jobs = Traits(log.keys[lists.rows, USER], log.columns[lists.rows, _LOG_LIMIT])
         for piece in _pieces(len(asked), lists):
-            starts, ends = lists.find(asked.keys[piece, place], stops[piece])
-            places, inside = _places_before(ends, starts, key.walked)
-            taken: NDArray[np.integer] = np.where(inside, places, NO_PLACE)
+            starts, ends = lists.find(asked.keys[piece, number], stops[piece])
+            positions, inside = _positions_before(ends, starts, key.walked)
+            taken: NDArray[np.integer] = np.where(inside, positions, NO_POSITION)
             if key.walked > key.slots:
-                each = np.arange(len(places))[None]
+                each = np.arange(len(positions))[None]
                 (taken,) = choose((key,), taken, each, jobs, asking.part(piece))
             rows[piece, slots_of(key.name)] = lists.rows_at(taken)
-    site_place = ((stops - 1) // SITE_STEP).astype(np.int32)
+    site_index = ((stops - 1) // SITE_STEP).astype(np.int32)
     return LogTokens(
         rows=rows,
         in_flight=_fill_running(rows[:, slots_of("running")], log, asked, at_s),
-        site_place=site_place,
+        site_index=site_index,
         site=ended[::SITE_STEP].astype(np.int32),
         known=_with_no_job(log),
         submit_s=asked.submit_s,
@@ -130,8 +130,8 @@ class _Lists:
 
     keys: Ids
     """[k] ascending"""
-    entries: Places
-    """[e] ascending; number of the key and place in the order, as one number"""
+    entries: Positions
+    """[e] ascending; number of the key and position in the order, as one number"""
     rows: Rows
     """[e] row of the job of each entry"""
     jobs: int
@@ -140,17 +140,17 @@ class _Lists:
     def of(cls, keys: Ids, ordered: Rows) -> "_Lists":
         """Return the lists of the jobs whose rows are given in order; keys: [n] of all jobs."""
         owners = keys[ordered]
-        places = np.flatnonzero(owners != NO_KEY)
-        distinct, numbers = np.unique(owners[places], return_inverse=True)
-        entries = numbers * len(ordered) + places
+        positions = np.flatnonzero(owners != NO_KEY)
+        distinct, numbers = np.unique(owners[positions], return_inverse=True)
+        entries = numbers * len(ordered) + positions
         entries.sort()
         return cls(distinct, entries, ordered[entries % max(len(ordered), 1)], len(ordered))
 
-    def rows_at(self, places: NDArray[np.integer]) -> Rows:
-        """Return the rows of the jobs at places; `NO_ROW` where a place is `NO_PLACE`."""
-        return np.where(places >= 0, self.rows[places], np.int32(NO_ROW))
+    def rows_at(self, positions: NDArray[np.integer]) -> Rows:
+        """Return the rows of the jobs at positions; `NO_ROW` where a position is `NO_POSITION`."""
+        return np.where(positions >= 0, self.rows[positions], np.int32(NO_ROW))
 
-    def find(self, keys: Ids, stops: Places) -> tuple[Places, Places]:
+    def find(self, keys: Ids, stops: Positions) -> tuple[Positions, Positions]:
         """Return where the lists of keys begin, and where their jobs before `stops` end: [m]."""
         numbers = np.minimum(self.keys.searchsorted(keys), len(self.keys) - 1)
         present = self.keys[numbers] == keys
@@ -159,14 +159,16 @@ class _Lists:
         return starts, np.where(present, self.entries.searchsorted(first + stops), starts)
 
 
-def _places_before(stops: Places, starts: Places, count: int) -> tuple[Places, NDArray[np.bool_]]:
-    """Return the `count` places before each of `stops`, and which are in its list: [m, count].
+def _positions_before(
+    stops: Positions, starts: Positions, count: int
+) -> tuple[Positions, NDArray[np.bool_]]:
+    """Return the `count` positions before each of `stops`, and which are in its list: [m, count].
 
-    The last place comes first; what is before `starts` is place 0.
+    The last position comes first; what is before `starts` is position 0.
     """
-    places = stops[:, None] - np.arange(1, count + 1)
-    inside = places >= starts[:, None]
-    return places * inside, inside
+    positions = stops[:, None] - np.arange(1, count + 1)
+    inside = positions >= starts[:, None]
+    return positions * inside, inside
 
 
 def _pieces(jobs: int, lists: _Lists) -> list[slice]:
@@ -187,9 +189,9 @@ def _fill_running(found: Rows, log: JobColumns, asked: JobColumns, at_s: Times) 
     figures = np.full((len(asked), len(IN_FLIGHT)), np.nan, dtype=np.float32)
     for piece in _pieces(len(asked), lists):
         starts, ends = lists.find(asked.keys[piece, USER], stops[piece])
-        places, inside = _places_before(ends, starts, QUEUED)
-        job, place = np.nonzero(inside & ~(end_s[places] <= at_s[piece, None]))
-        rows = lists.rows[places[job, place]]
+        positions, inside = _positions_before(ends, starts, QUEUED)
+        job, position = np.nonzero(inside & ~(end_s[positions] <= at_s[piece, None]))
+        rows = lists.rows[positions[job, position]]
         alike = log.columns[rows, _REQUEST_ID] == asked.columns[piece, _REQUEST_ID][job]
         jobs = Open(job, log.submit_s[rows], start_s[rows], log.patience_s[rows], alike)
         others = are_others(jobs, asked.submit_s[piece], asked.start_s[piece], at_s[piece])

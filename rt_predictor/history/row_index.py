@@ -80,8 +80,8 @@ class IdTable:
             numbers[left[there]] = kept_numbers.take(slots[there])
             going_on = taken & ~same
             left, slots, ids = left[going_on], slots[going_on] + 1, ids[going_on]
-        for place, some_id in zip(left.tolist(), ids.tolist(), strict=True):
-            numbers[place] = self.get(some_id)
+        for index, some_id in zip(left.tolist(), ids.tolist(), strict=True):
+            numbers[index] = self.get(some_id)
         return numbers
 
     def set(self, some_id: int, number: int) -> None:
@@ -123,7 +123,7 @@ class IdTable:
         self._taken, self._most = len(ids), int(_FULL * (1 << bits))
 
 
-Place = tuple[float, ...]
+SortKey = tuple[float, ...]
 """By what a row is ordered."""
 
 
@@ -131,9 +131,9 @@ class Order(NamedTuple):
     """An order of rows."""
 
     first: "memoryview[float]"
-    """[rows] the first number of the place of each row, which mostly decides"""
-    place: Callable[[int], Place]
-    """Says the place of a row"""
+    """[rows] the first number of the sort key of each row, which mostly decides"""
+    sort_key: Callable[[int], SortKey]
+    """Returns the sort key of a row"""
 
 
 _NO_ROWS = array("i")
@@ -188,8 +188,8 @@ class RowLists:
             for code in codes.tolist()
         ]
 
-    def insert(self, key: int, row: int, place: Place, order: Order) -> None:
-        """Puts a row under a key at its place in the order; nearly always it is the last."""
+    def insert(self, key: int, row: int, sort_key: SortKey, order: Order) -> None:
+        """Puts a row under a key where it belongs in the order; nearly always it is the last."""
         code = self._table.get(key)
         if code == ABSENT:
             self._table.set(key, _code_of(row))
@@ -200,7 +200,7 @@ class RowLists:
             self._lists.append(rows)
         else:
             rows = self._lists[code]
-        insert_row(rows, row, place, order)
+        insert_row(rows, row, sort_key, order)
 
     def remove(self, key: int, row: int) -> None:
         """Takes a row out from under a key."""
@@ -244,19 +244,19 @@ class RowLists:
         codes[sole] = _code_of(arrays.rows[arrays.starts[:-1][sole]])
         listed = np.flatnonzero(~sole)
         codes[listed] = np.arange(len(listed))
-        for place in listed.tolist():
-            first, stop = arrays.starts[place : place + 2].tolist()
+        for number in listed.tolist():
+            first, stop = arrays.starts[number : number + 2].tolist()
             lists._lists.append(array("i", arrays.rows[first:stop].tobytes()))
         lists._table = IdTable.of(arrays.ids, codes)
         return lists
 
 
-def insert_row(rows: "array[int]", row: int, place: Place, order: Order) -> None:
-    """Puts a row at its place in the order."""
-    if not rows or order.first[rows[-1]] < place[0] or order.place(rows[-1]) <= place:
+def insert_row(rows: "array[int]", row: int, sort_key: SortKey, order: Order) -> None:
+    """Puts a row where it belongs in the order."""
+    if not rows or order.first[rows[-1]] < sort_key[0] or order.sort_key(rows[-1]) <= sort_key:
         rows.append(row)
     else:
-        rows.insert(bisect_right(rows, place, key=order.place), row)
+        rows.insert(bisect_right(rows, sort_key, key=order.sort_key), row)
 
 
 _R = TypeVar("_R", int, Rows)

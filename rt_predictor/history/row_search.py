@@ -41,9 +41,10 @@ OneRows: TypeAlias = "array[int]"
 Figures = Sequence[float]
 
 _KEYS = tuple((key.slots, key.walked, key.by_others, key.nearest) for key in TOKEN_KEYS)
-_LATEST = [place for place, key in enumerate(TOKEN_KEYS) if key.walked == key.slots]
-_WALKED = [place for place, key in enumerate(TOKEN_KEYS) if key.walked > key.slots]
-_LATEST_KEYS, _WALKED_KEYS = ([TOKEN_KEYS[place] for place in some] for some in (_LATEST, _WALKED))
+_LATEST = [number for number, key in enumerate(TOKEN_KEYS) if key.walked == key.slots]
+_WALKED = [number for number, key in enumerate(TOKEN_KEYS) if key.walked > key.slots]
+_LATEST_KEYS = [TOKEN_KEYS[number] for number in _LATEST]
+_WALKED_KEYS = [TOKEN_KEYS[number] for number in _WALKED]
 """Keys of which the latest jobs are taken as they come, and those that choose among `WALKED`."""
 
 _LATEST_SLOTS, _WALKED_SLOTS = (
@@ -99,13 +100,13 @@ def _nearest(
     limits, users, own = jobs.log_limit, jobs.user, log_limit.item()
     # None is nearer than those of the same limit: often there are enough of them.
     alike = array("i")
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if limits[row] == own:
             if users[row] != left_out:
                 alike.append(row)
                 if len(alike) == slots:
                     return alike
-        elif place >= _LOOKED_AT and not alike:
+        elif index >= _LOOKED_AT and not alike:
             break
     numbers = _others(jobs, rows, left_out)
     order = nearest_of_one(jobs.traits.log_limits[numbers], log_limit)
@@ -146,7 +147,7 @@ def _in_flight_of_one(live: LiveJobs, asked: AskedJob, at_s: float) -> tuple[One
         return _count(jobs, left, float(asked.columns[_REQUEST_ID]), at_s)
     opened = _open(jobs, np.array(left), np.zeros(len(left), np.intp), asked.columns[_REQUEST_ID])
     counted, running = in_flight(opened, np.array([at_s]))
-    last = array("i", [left[place] for place in running[0].tolist() if place >= 0])
+    last = array("i", [left[index] for index in running[0].tolist() if index >= 0])
     return last + _EMPTY[RUNNING_SLOTS - len(last)], counted[0].tolist()
 
 
@@ -197,8 +198,8 @@ def _count(
 _first = itemgetter(0)
 
 
-def site_place(live: LiveJobs, at_s: float) -> int:
-    """Return the place in `live.site` of the latest job that stands for the site, or below 0."""
+def site_index(live: LiveJobs, at_s: float) -> int:
+    """Return the index in `live.site` of the latest job that stands for the site, or below 0."""
     site, end = live.site, live.jobs.end
     stop = len(site)
     if stop and not end[site[-1]] <= at_s:
@@ -206,10 +207,10 @@ def site_place(live: LiveJobs, at_s: float) -> int:
     return (stop - 1) // SITE_STEP * SITE_STEP
 
 
-def site_rows(live: LiveJobs, place: int) -> OneRows:
+def site_rows(live: LiveJobs, index: int) -> OneRows:
     """Return the rows that stand for the site: [SITE_SLOTS]."""
-    first = max(place - SITE_STEP * (SITE_SLOTS - 1), 0)
-    rows = live.site[first : place + 1 : SITE_STEP] if place >= 0 else array("i")
+    first = max(index - SITE_STEP * (SITE_SLOTS - 1), 0)
+    rows = live.site[first : index + 1 : SITE_STEP] if index >= 0 else array("i")
     rows.reverse()
     return rows + _EMPTY[SITE_SLOTS - len(rows)]
 

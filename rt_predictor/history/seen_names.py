@@ -37,9 +37,9 @@ class SeenNames:
         """Remember the names of n jobs, from the time on at which what is told of each happened."""
         told_s = _told_s(jobs)
         for name, known in self._known():
-            found, place = np.unique(jobs.columns[:, COLUMN[name]], return_inverse=True)
+            found, index = np.unique(jobs.columns[:, COLUMN[name]], return_inverse=True)
             since_s = np.full(len(found), inf)
-            np.minimum.at(since_s, place, told_s)
+            np.minimum.at(since_s, index, told_s)
             earlier = {
                 code: time_s
                 for code, time_s in zip(found.tolist(), since_s.tolist(), strict=True)

@@ -114,7 +114,7 @@ _SUMS = tuple(
 )
 """Of each key: where its sum begins, the factor of each field, and the fields it needs."""
 
-_FIELDS = tuple((place, key.fields) for place, key in enumerate(TOKEN_KEYS))
+_FIELDS = tuple((number, key.fields) for number, key in enumerate(TOKEN_KEYS))
 KEY_FIELDS: tuple[str, ...] = tuple(sorted({name for key in TOKEN_KEYS for name in key.fields}))
 
 
@@ -133,12 +133,12 @@ def key_ids_of(row: Row) -> tuple[int, ...]:
 
     The id of a key is the sum of the values' ids times odd factors of the key's own, made odd.
     """
-    return tuple([_key_id(place, *[row[name] for name in fields]) for place, fields in _FIELDS])
+    return tuple([_key_id(number, *[row[name] for name in fields]) for number, fields in _FIELDS])
 
 
 @lru_cache(maxsize=_CACHED_KEYS)
-def _key_id(place: int, *values: str | float | None) -> int:
-    total, factors, needed = _SUMS[place]
+def _key_id(number: int, *values: str | float | None) -> int:
+    total, factors, needed = _SUMS[number]
     for (name, factor), value in zip(factors, values, strict=True):
         if value is None and name in needed:
             return NO_KEY
@@ -152,12 +152,12 @@ def key_ids_of_all(values: Mapping[str, Ids]) -> Ids:
     values: ids [n] of their values of `KEY_FIELDS`.
     """
     ids = np.empty((len(values[KEY_FIELDS[0]]), len(TOKEN_KEYS)), dtype=np.uint64)
-    for place, (offset, factors, needed) in enumerate(_SUMS):
+    for number, (offset, factors, needed) in enumerate(_SUMS):
         key = np.full(len(ids), offset, dtype=np.uint64)
         for name, factor in factors:
             key += values[name] * np.uint64(factor)
         key |= np.uint64(1)
         for name in needed:
             key[values[name] == np.uint64(NULL_ID)] = NO_KEY
-        ids[:, place] = key
+        ids[:, number] = key
     return ids

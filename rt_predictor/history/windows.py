@@ -78,8 +78,8 @@ def windows_of_all(live: LiveJobs, codes: Rows, at_s: Times, width: int) -> Wind
     return Windows(rows, of.reshape(codes.shape))
 
 
-def site_places(live: LiveJobs, at_s: Times) -> NDArray[np.int64]:
-    """Return `row_search.site_place` of n times: [n]."""
+def site_indices(live: LiveJobs, at_s: Times) -> NDArray[np.int64]:
+    """Return `row_search.site_index` of n times: [n]."""
     found = np.full(len(at_s), len(live.site), dtype=np.int64)
     late = ~(live.jobs.end[live.site[-1]] <= at_s) if live.site else np.zeros(0, dtype=np.bool_)
     if late.any():
@@ -131,7 +131,7 @@ def _earlier(
     Of each list the last `reach` rows are searched; where that does not suffice, all.
     """
     asked, which = np.unique(of, return_inverse=True)
-    searched = [lists[place] for place in asked.tolist()]
+    searched = [lists[index] for index in asked.tolist()]
     flat, first, stop = _tails(searched, reach)
     first, whole = first[which], stop[which]
     stop = _stops(lambda rows: counting(rows, at_s), flat, first, whole)
@@ -154,7 +154,7 @@ def _tails(lists: "Sequence[array[int]]", most: int) -> tuple[Rows, Places, Plac
 
 def _before(flat: Rows, first: Places, stop: Places, width: int) -> Rows:
     """Return the last rows of the stretches flat[first:stop], the last one first: [g, width]."""
-    places = stop[:, None] - np.arange(1, width + 1)
-    found = flat.take(places, mode="clip")
-    np.copyto(found, NO_ROW, where=places < first[:, None])
+    positions = stop[:, None] - np.arange(1, width + 1)
+    found = flat.take(positions, mode="clip")
+    np.copyto(found, NO_ROW, where=positions < first[:, None])
     return found

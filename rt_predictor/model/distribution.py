@@ -139,8 +139,8 @@ class Distribution:
         points_s = np.empty((len(self), len(levels)), dtype=np.float32)
         rows = np.arange(len(self))
         for column, level in enumerate(levels):
-            places = (self.cumulative >= level).argmax(axis=1)
-            points_s[:, column] = self.points_s[rows, places]
+            indices = (self.cumulative >= level).argmax(axis=1)
+            points_s[:, column] = self.points_s[rows, indices]
         return self._read(points_s)
 
     def quantile_s(self, level: float) -> Float64:
@@ -208,9 +208,9 @@ class Distribution:
         value = value_s.astype(np.float32)
         reached = self.points_s < value[:, np.newaxis]
         # Points ascend: those below the value come first, and the first that is not ends them.
-        places = np.where(reached[:, -1], reached.shape[1], reached.argmin(axis=1))
-        found: Float64 = self.cumulative[np.arange(len(self)), places - 1]
-        found[places == 0] = 0
+        indices = np.where(reached[:, -1], reached.shape[1], reached.argmin(axis=1))
+        found: Float64 = self.cumulative[np.arange(len(self)), indices - 1]
+        found[indices == 0] = 0
         return found
 
     def _as_point(self, runtime_s: Float64) -> Float32:

@@ -30,7 +30,7 @@ class Fingerprints:
     """The jobs that a model has learned from.
 
     Attributes:
-        bits: uint8 [m], eight places of the filter each; empty where it holds nothing.
+        bits: uint8 [m], eight positions of the filter each; empty where it holds nothing.
         jobs: how many it was made of.
     """
 
@@ -42,8 +42,8 @@ class Fingerprints:
         """Return those of n jobs, by the [n] hashes that `JobColumns.ident` gives them."""
         bits = np.zeros(-(-len(idents) * _BITS_A_JOB // 8), dtype=np.uint8)
         for first in range(0, len(idents), _PIECE):
-            places = _places(idents[first : first + _PIECE], 8 * len(bits)).ravel()
-            np.bitwise_or.at(bits, places >> np.uint64(3), _bit(places))
+            positions = _positions(idents[first : first + _PIECE], 8 * len(bits)).ravel()
+            np.bitwise_or.at(bits, positions >> np.uint64(3), _bit(positions))
         return cls(bits, len(idents))
 
     @classmethod
@@ -66,15 +66,15 @@ class Fingerprints:
             return held
         for first in range(0, len(idents), _PIECE):
             piece = slice(first, first + _PIECE)
-            places = _places(idents[piece], 8 * len(self.bits))
-            held[piece] = (self.bits[places >> np.uint64(3)] & _bit(places) > 0).all(axis=1)
+            positions = _positions(idents[piece], 8 * len(self.bits))
+            held[piece] = (self.bits[positions >> np.uint64(3)] & _bit(positions) > 0).all(axis=1)
         return held
 
 
 NOTHING_LEARNED: Final = Fingerprints(np.zeros(0, dtype=np.uint8), 0)
 
 
-def _places(idents: Ids, places: int) -> Ids:
+def _positions(idents: Ids, positions: int) -> Ids:
     """Return where the jobs stand in a filter: [n, _HASHES] (Kirsch, Mitzenmacher 2006)."""
     mixed = idents.copy()
     for shift, factor in _MIX:
@@ -82,9 +82,9 @@ def _places(idents: Ids, places: int) -> Ids:
         mixed *= np.uint64(factor)
     low, high = mixed & np.uint64(0xFFFFFFFF), mixed >> np.uint64(32)
     steps = np.arange(_HASHES, dtype=np.uint64)
-    return (low[:, None] + steps * (high | np.uint64(1))[:, None]) % np.uint64(places)
+    return (low[:, None] + steps * (high | np.uint64(1))[:, None]) % np.uint64(positions)
 
 
-def _bit(places: Ids) -> NDArray[np.uint8]:
-    """Return the bit of each place in its byte."""
-    return np.left_shift(np.uint8(1), (places & np.uint64(7)).astype(np.uint8))
+def _bit(positions: Ids) -> NDArray[np.uint8]:
+    """Return the bit of each position in its byte."""
+    return np.left_shift(np.uint8(1), (positions & np.uint64(7)).astype(np.uint8))

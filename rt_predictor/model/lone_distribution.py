@@ -82,8 +82,8 @@ class LoneDistribution(NamedTuple):
         """Return P(runtime >= limit); NaN without a limit."""
         if isnan(self.limit_s):
             return nan
-        place = bisect_left(_numbers(self.points_s), self.limit_point_s)
-        return 1 - self.cumulative.item(place - 1) if place else 1.0
+        index = bisect_left(_numbers(self.points_s), self.limit_point_s)
+        return 1 - self.cumulative.item(index - 1) if index else 1.0
 
 
 def _numbers(values: Float32 | Float64) -> "memoryview[float]":

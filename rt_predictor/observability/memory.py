@@ -16,7 +16,7 @@ page emptied and mapped costs as much as a tenth of scoring the jobs that fit in
 _KEPT_BYTES = 16 << 20
 """Free memory at the end of a heap that is kept for the next batch."""
 _RESIDENT_PAGES = 1
-"""Place of the resident set in `statm`, in pages."""
+"""Index of the resident set in `statm`, in pages."""
 
 
 def resident_memory_bytes() -> int:

@@ -58,7 +58,7 @@ class AskedJobs:
             if "explain" not in self.jobs.columns:
                 return []
             return self.jobs["explain"].fill_null(value=False).arg_true().to_list()
-        return [place for place, row in enumerate(self.jobs) if row.get("explain")]
+        return [index for index, row in enumerate(self.jobs) if row.get("explain")]
 
 
 def _optional(jobs: Jobs, name: str) -> Float64 | None:

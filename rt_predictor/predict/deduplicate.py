@@ -52,12 +52,12 @@ def _which_few(jobs: Rows) -> NDArray[np.intp] | None:
 
 def _which_many(jobs: pl.DataFrame) -> NDArray[np.intp] | None:
     """The same as `_which_few`."""
-    groups = jobs.with_row_index(" place").group_by(_that_matter(jobs), maintain_order=True)
-    places = groups.agg(" place")[" place"]
-    if len(places) == len(jobs):
+    groups = jobs.with_row_index(" index").group_by(_that_matter(jobs), maintain_order=True)
+    indices = groups.agg(" index")[" index"]
+    if len(indices) == len(jobs):
         return None
     which = np.empty(len(jobs), dtype=np.intp)
-    which[places.explode().to_numpy()] = np.repeat(np.arange(len(places)), places.list.len())
+    which[indices.explode().to_numpy()] = np.repeat(np.arange(len(indices)), indices.list.len())
     return which
 
 

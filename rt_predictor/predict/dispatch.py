@@ -52,7 +52,7 @@ class Scored:
     predictions: Predictions
     """Of these rows, and maybe of others beside them"""
     first: int = 0
-    """Place in `predictions` of the first row"""
+    """Index in `predictions` of the first row"""
 
     @property
     def own(self) -> Predictions:

@@ -66,9 +66,9 @@ def _explanation(
     proposals: Sequence[str],
 ) -> Explanation:
     said: Mapping[str, Said] = {
-        name: Said(float(support_s[place]), float(weights[place]))
-        for place, name in enumerate(proposals, SLOTS)
-        if weights[place] > 0
+        name: Said(float(support_s[column]), float(weights[column]))
+        for column, name in enumerate(proposals, SLOTS)
+        if weights[column] > 0
     }
     own_jobs = _own_jobs(weights, tokens, row)
     own_share = float(weights[_OWN].sum())

@@ -68,7 +68,7 @@ class Answer(NamedTuple):
     members_s: list[float]
     flags: int
     views: int
-    """Place in `Predictions.views`"""
+    """Index in `Predictions.views`"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Predictions:
     views: tuple[Views, ...]
     """What is read of distributions: levels of the interval, the limit and the quantiles."""
     view_of: NDArray[np.intp]
-    """[n] place in `views` of what is read of each job's."""
+    """[n] index in `views` of what is read of each job's."""
     member_names: tuple[str, ...]
     """[m] names of the models and rules."""
     model_version: str
@@ -151,16 +151,16 @@ class Predictions:
         }
         return self._picked(slice(start, stop), explained)
 
-    def rows(self, places: NDArray[np.intp]) -> "Predictions":
-        """Return the answers at those places, which may come several times."""
+    def rows(self, indices: NDArray[np.intp]) -> "Predictions":
+        """Return the answers at those indices, which may come several times."""
         explained = {}
         if self.explanations:
             explained = {
-                row: self.explanations[place]
-                for row, place in enumerate(places.tolist())
-                if place in self.explanations
+                row: self.explanations[index]
+                for row, index in enumerate(indices.tolist())
+                if index in self.explanations
             }
-        return self._picked(places, explained)
+        return self._picked(indices, explained)
 
     def _picked(
         self, rows: slice | NDArray[np.intp], explanations: Mapping[int, Explanation]

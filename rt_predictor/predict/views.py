@@ -64,7 +64,7 @@ def views_of(jobs: Jobs, usual: Views) -> tuple[tuple[Views, ...], NDArray[np.in
     found = tuple(dict.fromkeys(each)) or (usual,)
     if len(found) == 1:
         return found, np.zeros(count, dtype=np.intp)
-    number = {views: place for place, views in enumerate(found)}
+    number = {views: index for index, views in enumerate(found)}
     return found, np.fromiter((number[views] for views in each), np.intp, count)
 
 
@@ -97,12 +97,12 @@ def read(distribution: Distribution, views: Sequence[Views], view_of: NDArray[np
     else:
         most = max(len(one.quantiles) for one in views)
         found = np.full((len(distribution), _FIRST_QUANTILE + most), np.nan)
-        for place, one in enumerate(views):
-            rows = np.flatnonzero(view_of == place)
+        for index, one in enumerate(views):
+            rows = np.flatnonzero(view_of == index)
             found[rows, : len(one.levels)] = distribution[rows].quantiles_s(one.levels)
     columns = found.T
     return Read(columns[0], columns[1], columns[2], columns[3], found[:, _FIRST_QUANTILE:])
 
 
 _FIRST_QUANTILE = 4
-"""Place of the first in `Views.levels`."""
+"""Index of the first in `Views.levels`."""

@@ -134,7 +134,7 @@ def _own_directory() -> Iterator[Path]:
         folder = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
     except OSError as error:
         raise StartupError(
-            f"there is no place for temporary files ({error.strerror}): set TMPDIR to a folder "
+            f"there is no folder for temporary files ({error.strerror}): set TMPDIR to a folder "
             "that can be written to; in a container, mount a tmpfs at /tmp"
         ) from error
     with folder as name:

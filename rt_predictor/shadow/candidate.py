@@ -53,7 +53,7 @@ class CandidateTask:
 
     settings: Settings
     """Of the service; `model.shadow_path` is set"""
-    place: "ShadowFolder"
+    folder: "ShadowFolder"
 
 
 def candidate_main(task: CandidateTask) -> None:
@@ -121,21 +121,21 @@ def _run(task: CandidateTask, stopping: _Stopping) -> None:
     logger.info("shadow model loaded", model_version=predictor.model_version)
     history.start()
     try:
-        with _listening(task.place) as calls:
-            Candidate(predictor, history, task.place).live(calls, stopping)
+        with _listening(task.folder) as calls:
+            Candidate(predictor, history, task.folder).live(calls, stopping)
     finally:
         history.stop()
 
 
 @contextmanager
-def _listening(place: "ShadowFolder") -> Iterator[socket.socket]:
+def _listening(folder: "ShadowFolder") -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as calls:
         try:
-            place.socket.unlink(missing_ok=True)
-            calls.bind(str(place.socket))
+            folder.socket.unlink(missing_ok=True)
+            calls.bind(str(folder.socket))
         except OSError as error:  # a path may have about a hundred characters
             raise StartupError(
-                f"cannot listen on {place.socket} ({error}): set TMPDIR to a shorter path"
+                f"cannot listen on {folder.socket} ({error}): set TMPDIR to a shorter path"
             ) from error
         yield calls
 
@@ -144,18 +144,18 @@ def _say_problem(task: CandidateTask, problem: str) -> None:
     from rt_predictor.shadow.report import ShadowReport
 
     logger.error("the shadow model cannot be used", reason=problem)
-    task.place.publish(ShadowReport(at_s=time.time(), problem=problem))
+    task.folder.publish(ShadowReport(at_s=time.time(), problem=problem))
 
 
 class Candidate:
     """A model that is judged and answers nobody. Used by one thread."""
 
-    def __init__(self, predictor: "Predictor", history: "History", place: "ShadowFolder") -> None:
+    def __init__(self, predictor: "Predictor", history: "History", folder: "ShadowFolder") -> None:
         from rt_predictor.shadow.report import ShadowReport
 
         self._predictor = predictor
         self._history = history
-        self._place = place
+        self._folder = folder
         self._report = ShadowReport(0.0, predictor.model_version)
 
     def live(self, calls: socket.socket, stopping: _Stopping) -> None:
@@ -203,7 +203,7 @@ class Candidate:
             memory_bytes=resident_memory_bytes(),
         )
         try:
-            self._place.publish(self._report)
+            self._folder.publish(self._report)
         except OSError as error:
             logger.error("the shadow model cannot report", reason=str(error))
 

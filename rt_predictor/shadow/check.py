@@ -4,11 +4,11 @@ from rt_predictor.observability.health import Check, Health, State
 from rt_predictor.shadow.folder import ShadowFolder
 
 
-def shadow_check(place: ShadowFolder) -> Check:
+def shadow_check(folder: ShadowFolder) -> Check:
     """Whether the candidate is there and well."""
 
     def check() -> Health:
-        report = place.latest()
+        report = folder.latest()
         if report is None:
             return Health(State.SERVING, "starting")
         if report.problem:

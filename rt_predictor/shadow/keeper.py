@@ -46,8 +46,8 @@ def shadow_beside(settings: Settings) -> Iterator[ShadowFolder | None]:
     with tempfile.TemporaryDirectory(
         prefix="rt-predictor-shadow-", ignore_cleanup_errors=True
     ) as folder:
-        place = ShadowFolder(Path(folder), settings.model.shadow_share)
-        task = CandidateTask(settings, place)
+        shared = ShadowFolder(Path(folder), settings.model.shadow_share)
+        task = CandidateTask(settings, shared)
 
         def start() -> BaseProcess:
             process = _SPAWN.Process(
@@ -59,7 +59,7 @@ def shadow_beside(settings: Settings) -> Iterator[ShadowFolder | None]:
         keeper = ShadowKeeper(start, lambda: _files(folder_of_bundle))
         keeper.start()
         try:
-            yield place
+            yield shared
         finally:
             keeper.stop()
 

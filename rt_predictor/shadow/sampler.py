@@ -53,9 +53,9 @@ def unpack_sample(message: bytes) -> tuple[list[Row], NDArray[np.float64]]:
 class Sampler:
     """Sends a share of the model's runs to the candidate. Thread-safe."""
 
-    def __init__(self, place: ShadowFolder, metrics: Metrics) -> None:
-        self._address = str(place.socket)
-        self._share = place.share
+    def __init__(self, folder: ShadowFolder, metrics: Metrics) -> None:
+        self._address = str(folder.socket)
+        self._share = folder.share
         self._metrics = metrics
         self._random = random.Random()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -80,12 +80,12 @@ class Sampler:
 
 def _some(jobs: Jobs, served_s: NDArray[np.float64]) -> tuple[Sequence[Row], NDArray[np.float64]]:
     """At most `MOST_JOBS` of the jobs, and what was predicted of them."""
-    places = np.arange(len(jobs))
+    chosen = np.arange(len(jobs))
     if len(jobs) > MOST_JOBS:
-        places = np.linspace(0, len(jobs) - 1, MOST_JOBS).astype(np.int64)
+        chosen = np.linspace(0, len(jobs) - 1, MOST_JOBS).astype(np.int64)
     if isinstance(jobs, pl.DataFrame):
-        return jobs[places].rows(named=True), served_s[places]
-    return [jobs[place] for place in places.tolist()], served_s[places]
+        return jobs[chosen].rows(named=True), served_s[chosen]
+    return [jobs[index] for index in chosen.tolist()], served_s[chosen]
 
 
 class SampledPredictor:

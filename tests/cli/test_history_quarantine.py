@@ -33,7 +33,7 @@ def path(tmp_path: Path, run) -> Path:
     )
     result = run("history", "import", trace, "--config", config)
     assert result.code == 0, result.err
-    assert result.out.startswith(f"8 jobs recorded in {path}, 0 known already")
+    assert result.out.startswith(f"10 records = 8 recorded in {path} + 0 known already")
     assert "2 in quarantine" in result.out
     return path
 
