@@ -141,6 +141,7 @@ async def test_what_arrives_meanwhile_is_the_next_run(busy: _Serving) -> None:
     assert not any(call.done() for call in calls)
     busy.predictor.gate.set()
     found = await asyncio.gather(*calls)
+    await asyncio.gather(*busy.holding)
     assert [_predicted(parts) for parts in found] == [[float(n)] for n in range(20)]
     # Which of the lanes is first to go on, once the gate is open, is up to the machine.
     assert sorted(_sizes(busy.predictor)) == [20] + [LONG_RUN_JOBS] * LANES
