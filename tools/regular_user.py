@@ -1,17 +1,18 @@
 """Show the answers for users whose runs are all alike, and for the same job with other limits.
 
-    python tools/regular_user.py [BUNDLE ...]
+    python tools/regular_user.py [BUNDLE ...] [--days N ...]
 
 Three users: one has thirty runs of 10 minutes with a limit of 2 days, one thirty of 2 hours with a
 limit of 1 day, and one thirty that a limit of 1 hour stopped. The runs of a user have one name and
 size and differ by at most 2 %; each is submitted a minute after the end of the one before. The next
-is asked for with the usual limit and with others. Nothing else is known of the site.
+is asked for with the usual limit and with others, or those of `--days`. Nothing else is known of
+the site.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -136,10 +137,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     production = PROJECT / "artifacts" / "production"
     parser.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE", default=[production])
-    for folder in parser.parse_args(arguments).bundles:
+    parser.add_argument("--days", nargs="+", type=float, metavar="N", help="other limits, in days")
+    options = parser.parse_args(arguments)
+    users = [REGULAR, LONGER, STOPPED]
+    if options.days:
+        others = tuple(DAY_S * days for days in options.days)
+        users = [replace(user, other_limits_s=others) for user in users]
+    for folder in options.bundles:
         bundle = read_bundle(folder)
         print(f"{bundle.info.kind} {bundle.info.model_version}")
-        for user in (REGULAR, LONGER, STOPPED):
+        for user in users:
             print(f"{user.name}; the next with its usual limit, then with others:")
             print("\n".join(rows_of(next_ones(bundle, user))))
     return 0

@@ -59,3 +59,12 @@ def test_it_prints_a_line_a_limit(tool: ModuleType, project: Path, capsys) -> No
     told = [line for line in lines if line.startswith("  limit ")]
     assert len(told) == sum(1 + len(user.other_limits_s) for user in users)
     assert all("; 50 % " in line for line in told)
+
+
+def test_other_limits_can_be_asked_for(
+    tool: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tool.main(["--days", "14"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("  limit 14 d: ") == 3
+    assert "  limit 4 d: " not in shown
